@@ -1,0 +1,352 @@
+"""Archives: a tar of an OCI image layout, packed in one way only and read as hostile."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+from .documents import DOCUMENT_BYTES
+from .errors import ContentError, UsageError, host_errors
+from .layout import LAYOUT_FILE
+from .reference import is_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+CHUNK = 1024 * 1024
+HEADER_BYTES = 1024 * 1024
+"""How much the headers of one member may take, in bytes: no name or extension needs as much."""
+
+MEMBERS = 100_000
+"""How many members an archive may have."""
+
+NAME_LENGTH = 1024
+"""How long a member's name may be, in characters."""
+
+COPY_AGAIN = "copy the archive again and compare its sha256"
+
+_BLOBS = "blobs/sha256/"
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+# Not the two zero blocks that end a tar, and no header either: whoever reads on stumbles here.
+_POISON = b"\xff" * tarfile.BLOCKSIZE
+
+
+class HashingWriter:
+    """A binary output that knows how long it is and what it hashes to.
+
+    Attributes:
+        size: bytes written so far.
+    """
+
+    def __init__(self, out: BinaryIO) -> None:
+        """Write to `out`."""
+        self._out = out
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Write all of `data` and return its length in bytes."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._out.write(rest) :]
+        self._sha256.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        """Return how many bytes were written."""
+        return self.size
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of what was written, as hexadecimal digits."""
+        return self._sha256.hexdigest()
+
+
+def pack(out: BinaryIO, index: bytes, blobs: Mapping[str, Path], omitted: Iterable[str]) -> HashingWriter:
+    """Write an archive: `oci-layout`, `index.json`, then the blobs by digest; the same bytes every time.
+
+    Where it fails after the first byte, what was written is made unreadable as a tar.
+
+    Args:
+        out: where to write; it need not be seekable.
+        index: the bytes of `index.json`.
+        blobs: where the blob of each digest stands.
+        omitted: digests that must not travel.
+
+    Returns:
+        The writer, which knows the size in bytes and the sha256 of the archive.
+
+    Raises:
+        ValueError: a blob was to be omitted.
+        OSError: reading or writing failed.
+    """
+    if clash := set(omitted) & blobs.keys():
+        raise ValueError(f"omitted, and yet to be packed: {sorted(clash)}")
+    writer = HashingWriter(out)
+    try:
+        with tarfile.TarFile(
+            fileobj=cast("IO[bytes]", writer), mode="w", format=tarfile.PAX_FORMAT, copybufsize=CHUNK
+        ) as tar:
+            _add(tar, "oci-layout", io.BytesIO(LAYOUT_FILE), len(LAYOUT_FILE))
+            _add(tar, "index.json", io.BytesIO(index), len(index))
+            for digest in sorted(blobs):
+                with blobs[digest].open("rb") as file:
+                    size = os.fstat(file.fileno()).st_size
+                    _add(tar, _BLOBS + digest.removeprefix("sha256:"), file, size)
+        out.flush()
+    except BaseException:
+        if writer.size:
+            _spoil(out)
+        raise
+    return writer
+
+
+def _spoil(out: BinaryIO) -> None:
+    try:
+        out.write(_POISON)
+        out.flush()
+    except OSError:
+        return
+
+
+def _add(tar: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mode = 0o644
+    tar.addfile(member, file)
+
+
+@dataclass(frozen=True)
+class _Extent:
+    offset: int
+    size: int
+
+
+class _BoundedReader:
+    """What tarfile reads headers from: never more than a bound, and never less than it asked for.
+
+    tarfile reads a header as long as the header says it is; and some of its loops take the end of the file
+    for one more empty block, for ever.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+        self.left = HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self.left:
+            raise ContentError(f"{self._name} has a member whose headers claim more than {HEADER_BYTES} bytes")
+        self.left -= size
+        data = self._file.read(size)
+        if len(data) < size:
+            raise ContentError(f"{self._name} is truncated", COPY_AGAIN)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+class Archive:
+    """An archive that is read: first its table of contents, then blobs by digest.
+
+    Archives of other tools are welcome: members may stand in any order, names may begin with `./`, and other
+    regular files and folders are passed over.
+
+    Attributes:
+        name: what to call it in messages.
+        index: the bytes of `index.json`, not yet checked.
+        layout_file: the bytes of `oci-layout`, not yet checked.
+        size: length in bytes.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, *, owned: bool) -> None:
+        """Read the table of contents.
+
+        Args:
+            file: seekable.
+            name: what to call it in messages.
+            owned: whether to close the file with the archive.
+
+        Raises:
+            ContentError: it is not a tar, it is compressed, truncated or hostile, or it is not an OCI layout.
+        """
+        self.name = name
+        self._file = file
+        self._owned = owned
+        self._blobs: dict[str, _Extent] = {}
+        others: dict[str, _Extent] = {}
+        seen: set[str] = set()
+        self.size = file.seek(0, os.SEEK_END)
+        for path, extent in self._members():
+            if path in seen:
+                raise ContentError(f"{name} holds {path} twice")
+            seen.add(path)
+            if path.startswith(_BLOBS):
+                self._blobs[f"sha256:{path.removeprefix(_BLOBS)}"] = extent
+            else:
+                others[path] = extent
+        for digest in self._blobs:
+            if not is_digest(digest):
+                raise ContentError(f"{name} holds {_BLOBS}{digest.removeprefix('sha256:')}, which is no digest")
+        if "index.json" not in others or "oci-layout" not in others:
+            raise self._not_a_layout(others)
+        self.index = self._read_small(others["index.json"], "index.json")
+        self.layout_file = self._read_small(others["oci-layout"], "oci-layout")
+
+    @classmethod
+    def open(cls, source: str | Path | BinaryIO) -> Archive:
+        """Open an archive.
+
+        Args:
+            source: a path, or a seekable binary file, which stays open when the archive is closed.
+
+        Raises:
+            UsageError: there is no such file.
+            ContentError: as the constructor.
+            HostError: it cannot be read.
+        """
+        if not isinstance(source, (str, Path)):
+            name = str(getattr(source, "name", "the archive"))
+            return cls(source, name, owned=False)
+        path = Path(source)
+        if not path.is_file():
+            what = "is not a file" if path.exists() else "does not exist"
+            raise UsageError(f"the archive {path} {what}", "give the path of a file that pull wrote")
+        with host_errors(f"cannot read {path}"):
+            file = path.open("rb")
+        try:
+            return cls(file, str(path), owned=True)
+        except BaseException:
+            file.close()
+            raise
+
+    def __enter__(self) -> Archive:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, if it is ours."""
+        if self._owned:
+            self._file.close()
+
+    def __contains__(self, digest: str) -> bool:
+        """Say whether the archive holds the blob of `digest`."""
+        return digest in self._blobs
+
+    def blob_size(self, digest: str) -> int:
+        """Return the size in bytes of a blob that the archive holds."""
+        return self._blobs[digest].size
+
+    def read_blob(self, digest: str) -> bytes:
+        """Return a small blob, a manifest or config, not yet checked against its digest.
+
+        Raises:
+            ContentError: it is absent, or longer than a manifest may be.
+        """
+        if digest not in self._blobs:
+            raise ContentError(f"{self.name} lacks {digest}, which it names", "have the archive made again")
+        return self._read_small(self._blobs[digest], digest)
+
+    def verify(self) -> None:
+        """Check every blob against its name, in one pass over the file.
+
+        Raises:
+            ContentError: a blob has other bytes than its name says.
+        """
+        for digest, extent in sorted(self._blobs.items(), key=lambda item: item[1].offset):
+            sha256 = hashlib.sha256()
+            for chunk in self._chunks(extent):
+                sha256.update(chunk)
+            if digest != f"sha256:{sha256.hexdigest()}":
+                raise ContentError(
+                    f"{self.name} is damaged: {digest} has other bytes, which hash to sha256:{sha256.hexdigest()}",
+                    COPY_AGAIN,
+                )
+
+    def unpack(self, digest: str, target: Path) -> None:
+        """Write one blob to a new file, without checking it again.
+
+        Raises:
+            HostError: the file cannot be written.
+        """
+        with host_errors(f"cannot unpack to {target.parent}"), target.open("xb") as out:
+            for chunk in self._chunks(self._blobs[digest]):
+                out.write(chunk)
+
+    def _members(self) -> Iterator[tuple[str, _Extent]]:
+        if self.size == 0:
+            raise ContentError(f"{self.name} is empty", COPY_AGAIN)
+        self._file.seek(0)
+        start = self._file.read(8)
+        for magic, compression in _COMPRESSIONS.items():
+            if start.startswith(magic):
+                raise ContentError(
+                    f"{self.name} is compressed with {compression}", f"unpack it with {compression} -d"
+                )
+        self._file.seek(0)
+        reader = _BoundedReader(self._file, self.name)
+        try:
+            tar = tarfile.TarFile(fileobj=cast("IO[bytes]", reader), mode="r")
+            count = 0
+            while (member := tar.next()) is not None:
+                count += 1
+                if count > MEMBERS:
+                    raise ContentError(f"{self.name} has more than {MEMBERS} members")
+                path = self._safe(member)
+                if path and member.isreg():
+                    yield path, _Extent(member.offset_data, member.size)
+                # tarfile keeps what it has read, as long as the archive is.
+                tar.members.clear()  # type: ignore[attr-defined]
+                tar.pax_headers = {}
+                reader.left = HEADER_BYTES
+            end = tar.offset
+        except (tarfile.TarError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+            raise ContentError(f"{self.name} is not a tar archive: {error}", COPY_AGAIN) from None
+        # tarfile takes a broken header for the end.
+        self._file.seek(end)
+        if self._file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise ContentError(f"{self.name} is damaged: no tar header at byte {end}")
+
+    def _safe(self, member: tarfile.TarInfo) -> str:
+        name = member.name
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if name.startswith("/") or ".." in parts or not name.isprintable() or len(name) > NAME_LENGTH:
+            raise ContentError(f"{self.name} holds a member with the unsafe name '{name[:NAME_LENGTH]}'")
+        if not (member.isreg() or member.isdir()) or member.sparse is not None:
+            raise ContentError(f"{self.name} holds '{name}', which is neither a plain file nor a folder")
+        if member.size < 0 or member.offset_data + member.size > self.size:
+            raise ContentError(f"{self.name} is truncated inside '{name}'", COPY_AGAIN)
+        return "/".join(parts)
+
+    def _chunks(self, extent: _Extent) -> Iterator[bytes]:
+        self._file.seek(extent.offset)
+        left = extent.size
+        while left:
+            chunk = self._file.read(min(CHUNK, left))
+            if not chunk:
+                raise ContentError(f"{self.name} became shorter while it was read")
+            left -= len(chunk)
+            yield chunk
+
+    def _read_small(self, extent: _Extent, what: str) -> bytes:
+        if extent.size > DOCUMENT_BYTES:
+            raise ContentError(f"{what} in {self.name} is longer than {DOCUMENT_BYTES} bytes")
+        return b"".join(self._chunks(extent))
+
+    def _not_a_layout(self, others: Mapping[str, object]) -> ContentError:
+        if "manifest.json" in others:
+            step = "it is in the old format of docker save: skopeo copy docker-archive:FILE oci-archive:NEW"
+        else:
+            step = "give a file that pull, or skopeo copy … oci-archive:, wrote"
+        lacking = "index.json" if "index.json" not in others else "oci-layout"
+        return ContentError(f"{self.name} is not an OCI layout: it has no {lacking}", step)

@@ -1,0 +1,309 @@
+"""The command line: flags to calls, results to text or JSON, errors to exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from . import __version__
+from .errors import HostError, IncrementalError, MissingLayersError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+
+    from .access import Access
+    from .incremental import Incremental
+
+NAME = "skopeo-incremental"
+PREFIX = "SKOPEO_INCREMENTAL"
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP came: what is open is cleaned up on the way out."""
+
+
+class CancelledError(IncrementalError):
+    """Ctrl-C ended the command."""
+
+    code = 130
+
+
+class TerminatedError(IncrementalError):
+    """SIGTERM or SIGHUP ended the command."""
+
+    code = 143
+
+
+def side_options(side: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the four options of one side.
+
+    Args:
+        side: `base`, `final` or `dest`.
+        what: what it is, for the help.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in (
+            click.option(
+                f"--{side}-cert-dir", metavar="DIR", help=f"Certificates (*.crt, *.cert, *.key) for {what}."
+            ),
+            click.option(
+                f"--{side}-tls-verify", type=bool, metavar="BOOL", help=f"Demand TLS and check it for {what}."
+            ),
+            click.option(f"--{side}-authfile", metavar="FILE", help=f"Auth file for {what}."),
+            click.option(
+                f"--{side}-creds",
+                metavar="USER:PASSWORD",
+                help=f"Login for {what}; - reads a line from standard input.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every command has."""
+    for option in (
+        click.option("--debug", is_flag=True, help="Show each call of skopeo, and a traceback on failure."),
+        click.option("--quiet", "-q", is_flag=True, help="Say nothing but the result."),
+        click.option("--json", is_flag=True, help="Print the result as one JSON object."),
+    ):
+        command = option(command)
+    return command
+
+
+def skopeo_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of every command that runs skopeo."""
+    for option in (
+        click.option("--skopeo", default="skopeo", metavar="PATH", help="The skopeo to run.", show_default=True),
+        click.option(
+            "--preserve-digests/--no-preserve-digests",
+            default=True,
+            help="Demand that the image stays as it is, or let skopeo convert it.",
+            show_default=True,
+        ),
+        click.option("--insecure-policy", is_flag=True, help="Accept images without asking the signature policy."),
+        click.option("--policy", metavar="FILE", help="Signature policy in place of the system's."),
+        click.option("--tmpdir", metavar="DIR", help="Folder for temporary files."),
+        click.option("--authfile", metavar="FILE", help="Auth file for sides that have none of their own."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(
+    name=NAME,
+    context_settings={
+        "auto_envvar_prefix": PREFIX,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+    },
+)
+@click.version_option(__version__, prog_name=NAME)
+def cli() -> None:
+    """Move container images as the difference to what the other side already has.
+
+    IMAGE names are skopeo's: docker://HOST/NAME:TAG, or HOST/NAME:TAG for short. Every option can come from
+    the environment too, such as SKOPEO_INCREMENTAL_PULL_BASE_CREDS.
+    """
+
+
+@cli.command()
+@click.argument("final")
+@click.option("--base", "-b", multiple=True, metavar="REF", help="What the other side has; may be repeated.")
+@click.option("--output", "-o", metavar="FILE", help="Where the archive goes; - is standard output.")
+@click.option("--dry-run", is_flag=True, help="Only say how much would be fetched.")
+@click.option("--all", is_flag=True, help="Take a multi-architecture image whole.")
+@click.option("--override-os", metavar="OS", help="Choose this operating system from a list.")
+@click.option("--override-arch", metavar="ARCH", help="Choose this processor from a list.")
+@click.option("--override-variant", metavar="VARIANT", help="Choose this processor variant from a list.")
+@side_options("final", "the final image")
+@side_options("base", "the bases")
+@skopeo_options
+@common_options
+def pull(final: str, base: tuple[str, ...], output: str | None, **options: Any) -> None:
+    """Pull the difference between bases and FINAL into an archive."""
+    from .platforms import wanted_platform
+    from .show import show_pull
+
+    to_stdout = output == "-" and not options["dry_run"]
+    if output is None and not options["dry_run"]:
+        raise click.UsageError("Give --output FILE (or -), or --dry-run.")
+    if to_stdout and options["json"]:
+        raise click.UsageError("--json can't be used with --output -: the archive goes to standard output.")
+    if to_stdout and sys.stdout.isatty():
+        raise click.UsageError("Standard output is a terminal: redirect it, or give --output FILE.")
+    overrides = (options["override_os"], options["override_arch"], options["override_variant"])
+    if options["all"] and any(overrides):
+        raise click.UsageError("--all takes every platform: leave out --override-os, -arch and -variant.")
+    incremental = _incremental(options, all_architectures=options["all"], platform=wanted_platform(*overrides))
+    if options["dry_run"]:
+        show_pull(incremental.plan(base, final), sys.stdout, as_json=options["json"])
+        return
+    if output is not None and not output:
+        raise click.UsageError("--output needs a file's name.")
+    where = sys.stdout.buffer if to_stdout else output
+    with incremental.pull(base, final, output=where) as archive:
+        show_pull(archive.result, sys.stderr if to_stdout else sys.stdout, as_json=options["json"])
+
+
+@cli.command()
+@click.argument("archive")
+@click.argument("destination", required=False)
+@side_options("dest", "the destination")
+@skopeo_options
+@common_options
+def vet(archive: str, destination: str | None, **options: Any) -> int:
+    """Check ARCHIVE, and whether DESTINATION has every layer that it leaves out.
+
+    Without DESTINATION the archive alone is checked, without any network.
+    """
+    from .show import show_vet
+
+    result = _incremental(options).push_vet(archive, destination)
+    show_vet(result, sys.stdout, as_json=options["json"])
+    return MissingLayersError.code if result.missing else 0
+
+
+@cli.command()
+@click.argument("archive")
+@click.argument("destination")
+@click.option("--additional-tag", multiple=True, metavar="TAG", help="A further tag; may be repeated.")
+@click.option("--no-overwrite-tag", is_flag=True, help="Stop where a tag points to another image.")
+@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
+@side_options("dest", "the destination")
+@skopeo_options
+@common_options
+def push(archive: str, destination: str, **options: Any) -> None:
+    """Push ARCHIVE to DESTINATION, which must have every layer that it leaves out."""
+    from .show import show_push
+
+    result = _incremental(options).push(
+        archive,
+        destination,
+        additional_tags=options["additional_tag"],
+        overwrite_tag=not options["no_overwrite_tag"],
+        dry_run=options["dry_run"],
+    )
+    show_push(result, sys.stdout, as_json=options["json"], dry_run=options["dry_run"])
+
+
+@cli.command()
+@click.argument("archive")
+@common_options
+def inspect(archive: str, **options: Any) -> None:
+    """List what ARCHIVE holds and what it leaves out, without any network."""
+    from .show import show_inspect
+
+    show_inspect(_incremental(options).inspect(archive), sys.stdout, as_json=options["json"])
+
+
+def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
+    from .access import Authentications
+    from .incremental import Incremental
+
+    on_terminal = sys.stderr.isatty() and not options["quiet"]
+    return Incremental(
+        authentications=Authentications(*(_access(options, side) for side in ("base", "final", "dest"))),
+        report_writer=None if options["quiet"] else sys.stderr,
+        temp_dir=options.get("tmpdir"),
+        skopeo=options.get("skopeo", "skopeo"),
+        preserve_digests=options.get("preserve_digests", True),
+        progress=sys.stderr if on_terminal else None,
+        trace=(lambda line: click.echo(line, err=True)) if options["debug"] else None,
+        **more,
+    )
+
+
+def _access(options: Mapping[str, Any], side: str) -> Access:
+    from .access import Access
+
+    if f"{side}_creds" not in options:
+        return Access()
+    creds = options[f"{side}_creds"]
+    return Access(
+        creds=_read_creds(side) if creds == "-" else creds,
+        authfile=options[f"{side}_authfile"] or options["authfile"],
+        tls_verify=options[f"{side}_tls_verify"],
+        cert_dir=options[f"{side}_cert_dir"],
+        policy=options["policy"],
+        insecure_policy=options["insecure_policy"],
+    )
+
+
+def _read_creds(side: str) -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt(f"--{side}-creds, as user:password", hide_input=True, err=True))
+    line = sys.stdin.readline()
+    if not line:
+        raise UsageError(f"--{side}-creds is -, but standard input has no line for it")
+    return line.rstrip("\r\n")
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that README's table gives."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _terminate)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code; whatever goes wrong is said here, once.
+
+    Args:
+        arguments: the command line, without the program's name.
+    """
+    try:
+        return cli.main(arguments, prog_name=NAME, standalone_mode=False) or 0
+    except click.exceptions.NoArgsIsHelpError as problem:
+        if _wants_json(arguments):
+            return _fail(arguments, problem, UsageError("no command was given", f"see {NAME} --help"))
+        problem.show()
+        return UsageError.code
+    except click.ClickException as problem:
+        context = problem.ctx if isinstance(problem, click.UsageError) else None
+        step = f"see {context.command_path if context else NAME} --help"
+        return _fail(arguments, problem, UsageError(problem.format_message(), step))
+    except IncrementalError as problem:
+        return _fail(arguments, problem, problem)
+    except (KeyboardInterrupt, click.Abort) as problem:
+        return _fail(arguments, problem, CancelledError("interrupted", "run the same command again"))
+    except Terminated as problem:
+        return _fail(arguments, problem, TerminatedError("terminated", "run the same command again"))
+    except BrokenPipeError as problem:
+        # Python flushes stdout once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _fail(arguments, problem, HostError("whatever read the output has gone away"))
+    except Exception as problem:
+        step = "this is a bug: run again with --debug, and report it"
+        return _fail(arguments, problem, IncrementalError(f"{type(problem).__name__}: {problem}", step))
+
+
+def _fail(arguments: list[str], problem: BaseException, error: IncrementalError) -> int:
+    from .show import show_error
+
+    if "--debug" in arguments:
+        import traceback
+
+        traceback.print_exception(problem)
+    show_error(error, sys.stdout if _wants_json(arguments) else None)
+    return error.code
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Say whether JSON is wanted, before click knows: a usage error must be JSON too."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    command = next((argument for argument in arguments if argument in cli.commands), "")
+    variable = os.environ.get(f"{PREFIX}_{command.upper()}_JSON", "")
+    return "--json" in options or variable.lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated

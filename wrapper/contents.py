@@ -1,0 +1,249 @@
+"""What our archives say about themselves, and what any archive holds.
+
+`index.json` carries annotations of ours: the format's version, what a reader must understand beyond it, the
+bases, and which base has each layer that is left out. They are part of no digest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .documents import DOCUMENT_BYTES, check_schema, parse_document
+from .errors import ContentError, UsageError
+from .image import Image, gather
+from .layout import REF_NAME, encode
+from .manifest import OCI_INDEX, Index, Manifest, parse_manifest
+from .platforms import Platform
+from .reference import is_digest
+from .results import WHERE, Contents, ImageInfo, LayerInfo, LeafInfo, OmittedLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .archive import Archive
+    from .manifest import Descriptor, FetchedManifest
+
+FORMAT = "1"
+PREFIX = "io.skopeo-incremental."
+
+
+@dataclass(frozen=True)
+class NamedImage:
+    """An image of an archive.
+
+    Attributes:
+        name: its tag; None where it has none.
+        image: the image.
+    """
+
+    name: str | None
+    image: Image
+
+
+@dataclass(frozen=True)
+class ArchiveContents:
+    """What an archive holds and leaves out.
+
+    Attributes:
+        images: its images.
+        omitted: the layers that its images need and that it leaves out.
+        bases: digests of the images that it was compared with, sorted.
+        bases_of: for omitted layers, digests of the bases that have it, as far as the archive says.
+        format: the archive format's version; None for other tools' archives.
+    """
+
+    images: tuple[NamedImage, ...]
+    omitted: Mapping[str, Descriptor]
+    bases: tuple[str, ...]
+    bases_of: Mapping[str, tuple[str, ...]]
+    format: str | None
+
+    @property
+    def single(self) -> NamedImage:
+        """The only image.
+
+        Raises:
+            UsageError: there are several.
+        """
+        if len(self.images) > 1:
+            names = ", ".join(named.name or named.image.root.digest for named in self.images)
+            raise UsageError(
+                f"the archive holds {len(self.images)} images: {names}", "push takes an archive of one image"
+            )
+        return self.images[0]
+
+
+def index_annotations(bases: Sequence[str], bases_of: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the annotations of an archive's index.
+
+    Args:
+        bases: digests of the bases, sorted.
+        bases_of: for every layer that is left out, digests of the bases that have it.
+    """
+    return {
+        f"{PREFIX}format": FORMAT,
+        f"{PREFIX}requires": "",
+        f"{PREFIX}bases": ",".join(bases),
+        f"{PREFIX}omitted": encode({digest: sorted(having) for digest, having in bases_of.items()}).decode(),
+    }
+
+
+def read_contents(archive: Archive) -> ArchiveContents:
+    """Read and check an archive's documents; layers are not looked at.
+
+    Args:
+        archive: an open archive, ours or another tool's.
+
+    Raises:
+        ContentError: a document breaks its schema or contradicts another; something is absent that is not
+            declared to be left out; or a newer version made the archive.
+    """
+    layout = parse_document(archive.layout_file, f"oci-layout of {archive.name}")
+    check_schema(layout, "oci-layout", f"oci-layout of {archive.name}")
+    root = parse_manifest(archive.index)
+    index = root.parsed
+    if not isinstance(index, Index) or index.media_type != OCI_INDEX:
+        raise ContentError(f"index.json of {archive.name} is {root.media_type}, not an index")
+    bases, declared = _read_annotations(index, archive.name)
+    images: dict[str, NamedImage] = {}
+    for child in index.manifests:
+        if child.digest not in images:
+            node = parse_manifest(archive.read_blob(child.digest), descriptor=child)
+            image = gather(node, lambda children: [archive.read_blob(each.digest) for each in children])
+            images[child.digest] = NamedImage(child.annotations.get(REF_NAME), image)
+    if not images:
+        raise ContentError(f"{archive.name} holds no image: its index is empty")
+    omitted = {
+        digest: layer for named in images.values() for digest, layer in _omitted(named.image, archive).items()
+    }
+    if declared is not None and (undeclared := omitted.keys() - declared.keys()):
+        raise ContentError(
+            f"{archive.name} lacks layer {min(undeclared)}, and does not say that it leaves it out",
+            "the archive is damaged: pull it again",
+        )
+    return ArchiveContents(
+        images=tuple(images.values()),
+        omitted=omitted,
+        bases=bases,
+        bases_of=declared or {},
+        format=index.annotations.get(f"{PREFIX}format"),
+    )
+
+
+def describe(
+    images: Sequence[NamedImage],
+    reference: str | None,
+    omitted: Mapping[str, Descriptor],
+    bases: tuple[str, ...],
+    bases_of: Mapping[str, Sequence[str]],
+    read_config: Callable[[str], bytes | None],
+) -> Contents:
+    """Describe for a result what an archive holds or would hold.
+
+    Args:
+        images: the images.
+        reference: where they were pulled from or are pushed to; None where only the archive is read.
+        omitted: the layers that are left out.
+        bases: digests of the bases, sorted.
+        bases_of: for omitted layers, digests of the bases that have it.
+        read_config: returns the bytes of a config, or None where it is not at hand.
+    """
+    layers = _describe_layers([named.image for named in images], omitted, bases_of)
+    sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
+    return Contents(
+        digest=images[0].image.root.digest,
+        images=tuple(_describe_image(named, reference, read_config) for named in images),
+        bases=bases,
+        bytes_new=sum(sizes["inside"]),
+        bytes_shared=sum(sizes["omitted"]),
+        layers_new=len(sizes["inside"]),
+        layers_shared=len(sizes["omitted"]),
+        layers_foreign=len(sizes["foreign"]),
+        omitted=tuple(OmittedLayer(digest, omitted[digest].size) for digest in sorted(omitted)),
+        layers=layers,
+    )
+
+
+def _describe_image(
+    named: NamedImage, reference: str | None, read_config: Callable[[str], bytes | None]
+) -> ImageInfo:
+    root = named.image.root
+    if isinstance(root.parsed, Manifest):
+        return ImageInfo(named.name, reference, root.digest, root.media_type, _platform(root, read_config))
+    leaves = tuple(
+        LeafInfo(leaf.digest, leaf.media_type, _platform(leaf, read_config)) for leaf in named.image.leaves
+    )
+    return ImageInfo(named.name, reference, root.digest, root.media_type, None, leaves)
+
+
+def _describe_layers(
+    images: Sequence[Image], omitted: Mapping[str, Descriptor], bases_of: Mapping[str, Sequence[str]]
+) -> tuple[LayerInfo, ...]:
+    layers: dict[str, LayerInfo] = {}
+    for image in images:
+        for digest, layer in image.layers.items():
+            where = "omitted" if digest in omitted else "inside"
+            bases = tuple(bases_of.get(digest, ())) if where == "omitted" else ()
+            layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, where, bases))
+        for digest, layer in image.foreign.items():
+            layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, "foreign"))
+    return tuple(layers.values())
+
+
+def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]] | None]:
+    """Return the bases, and what is declared to be left out with its bases; None where nothing is declared."""
+    said = index.annotations
+    if f"{PREFIX}format" not in said:
+        return (), None
+    if said[f"{PREFIX}format"] != FORMAT or said.get(f"{PREFIX}requires"):
+        wanted = f"format {said[f'{PREFIX}format']} {said.get(f'{PREFIX}requires', '')}".strip()
+        raise ContentError(f"{name} was made by a newer version: {wanted}", "install the version that made it")
+    bases = tuple(base for base in said.get(f"{PREFIX}bases", "").split(",") if base)
+    if not all(is_digest(base) for base in bases):
+        raise ContentError(f"{name} has bases that are no digests")
+    text = said.get(f"{PREFIX}omitted")
+    if text is None:
+        # Without the list, bases say no more than that something may be left out.
+        return bases, None if bases else {}
+    what = f"the list of omitted layers in {name}"
+    declared = parse_document(text.encode(), what)
+    check_schema(declared, "omitted", what)
+    return bases, {digest: tuple(having) for digest, having in declared.items()}
+
+
+def _omitted(image: Image, archive: Archive) -> dict[str, Descriptor]:
+    for digest, size in image.always.items():
+        if digest not in archive:
+            raise ContentError(f"{archive.name} lacks config {digest}, which always travels", "pull it again")
+        _check_size(archive, digest, size)
+    omitted = {}
+    for digest, layer in image.layers.items():
+        if digest in archive:
+            _check_size(archive, digest, layer.size)
+        else:
+            omitted[digest] = layer
+    return omitted
+
+
+def _check_size(archive: Archive, digest: str, size: int) -> None:
+    if archive.blob_size(digest) != size:
+        raise ContentError(
+            f"{digest} is {archive.blob_size(digest)} bytes long in {archive.name}, but its manifest says {size}"
+        )
+
+
+def _platform(leaf: FetchedManifest, read_config: Callable[[str], bytes | None]) -> str | None:
+    if leaf.platform:
+        return str(leaf.platform)
+    assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
+    config = leaf.parsed.config
+    raw = read_config(config.digest) if config.size <= DOCUMENT_BYTES else None
+    if raw is None:
+        return None
+    try:
+        platform = Platform.from_config(parse_document(raw, f"config {config.digest}"))
+    except ContentError:
+        # Charts and other artifacts have configs of their own, which need not be JSON.
+        return None
+    return str(platform) if platform else None

@@ -1,0 +1,100 @@
+"""The exceptions, each with its exit code and what to do next."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .results import MissingLayer
+
+
+def one_line(text: str) -> str:
+    """Return `text` with everything that is not printable escaped.
+
+    Names and messages come from registries and archives: none of them may move a cursor or forge a line.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class IncrementalError(Exception):
+    """Anything that this package raises on purpose.
+
+    Attributes:
+        code: the exit code of the command line.
+        message: what is wrong, with which reference or digest; one line.
+        next_step: what to do about it; one line, empty where there is nothing to say.
+    """
+
+    code: ClassVar[int] = 1
+
+    def __init__(self, message: str, next_step: str = "") -> None:
+        """Keep `message` and `next_step`, each made one printable line."""
+        super().__init__(one_line(message))
+        self.message = one_line(message)
+        self.next_step = one_line(next_step)
+
+
+class UsageError(IncrementalError):
+    """What was asked for makes no sense: a malformed reference, an unknown platform, no such archive."""
+
+    code = 2
+
+
+class MissingLayersError(IncrementalError):
+    """The destination lacks layers that the archive leaves out; nothing was written.
+
+    Attributes:
+        missing: the layers, each with the bases that would bring it.
+    """
+
+    code = 3
+
+    def __init__(self, message: str, missing: tuple[MissingLayer, ...], next_step: str = "") -> None:
+        """Keep the `missing` layers beside the message."""
+        super().__init__(message, next_step)
+        self.missing = missing
+
+
+class ContentError(IncrementalError):
+    """Bytes that are not what they should be: digest, size, schema, a broken or hostile archive."""
+
+    code = 4
+
+
+class RegistryError(IncrementalError):
+    """skopeo or a registry failed: login, network, TLS, policy, an answer that says neither yes nor no."""
+
+    code = 5
+
+
+class NotFoundError(RegistryError):
+    """The registry answered, and has no such image or repository."""
+
+
+class HostError(IncrementalError):
+    """The machine that we run on: skopeo missing or too old, disk full, a folder that can't be written."""
+
+    code = 6
+
+
+@contextmanager
+def host_errors(doing: str) -> Iterator[None]:
+    """Turn an `OSError` inside the block into a `HostError` that says what we were doing.
+
+    Args:
+        doing: the start of the message, such as "cannot write /media/disk/app.tar".
+    """
+    try:
+        yield
+    except OSError as error:
+        steps = {
+            errno.ENOSPC: "free some space, or choose another folder with --tmpdir or --output",
+            errno.EDQUOT: "the disk quota is used up: choose another folder with --tmpdir or --output",
+            errno.EPIPE: "whatever read the output has gone away",
+        }
+        step = steps.get(error.errno or 0, "check that the folder exists and may be written")
+        raise HostError(f"{doing}: {error.strerror or error}", step) from error

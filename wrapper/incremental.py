@@ -1,0 +1,310 @@
+"""The order of the steps of pull, vet and push."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from .access import Access, Authentications
+from .archive import Archive
+from .contents import describe, read_contents
+from .errors import UsageError, one_line
+from .fetch import Source, registry_reference
+from .output import RemoveOnClose, open_target
+from .platforms import Platform, wanted_platform
+from .pulling import fetch, make_plan, write_archive
+from .pushing import (
+    Sender,
+    find_missing,
+    missing_error,
+    read_tags,
+    refuse_overwriting,
+    require_digest,
+    verify,
+)
+from .reference import Reference, is_tag
+from .results import InspectResult, MissingLayer, PullResult, PushResult, VetResult
+from .skopeo import Skopeo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import TextIO
+
+    from .contents import ArchiveContents
+    from .layout import Layout
+    from .pulling import Plan
+    from .results import Contents
+
+    Bases = str | Reference | Sequence[str | Reference] | None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What was fetched, and what it is for.
+
+    Attributes:
+        skopeo: whose private folder the layout is in.
+        layout: holds every blob that travels, and no placeholder.
+        plan: what travels and what does not.
+    """
+
+    skopeo: Skopeo
+    layout: Layout
+    plan: Plan
+
+
+class Incremental:
+    """Moves images as the difference to what the other side has (Go: `incremental.Incremental`)."""
+
+    def __init__(
+        self,
+        *,
+        authentications: Authentications | None = None,
+        base_auth: Access | None = None,
+        final_auth: Access | None = None,
+        push_auth: Access | None = None,
+        all_architectures: bool = False,
+        platform: Platform | None = None,
+        report_writer: TextIO | None = None,
+        temp_dir: str | Path | None = None,
+        skopeo: str = "skopeo",
+        preserve_digests: bool = True,
+        progress: TextIO | None = None,
+        trace: Callable[[str], None] | None = None,
+    ) -> None:
+        """Prepare; nothing is read or run yet.
+
+        Args:
+            authentications: how the three sides are reached, in one argument.
+            base_auth: how bases are reached; counts before `authentications`, as do the next two.
+            final_auth: how the final image is reached.
+            push_auth: how the destination is reached.
+            all_architectures: take a list whole; else it is narrowed to one platform.
+            platform: which one; this machine's by default.
+            report_writer: receives a line for each step; nothing is ever printed.
+            temp_dir: the folder for temporary files; by default the output's own for `pull`, else TMPDIR,
+                else /var/tmp.
+            skopeo: skopeo's path, or its name on PATH.
+            preserve_digests: demand that images arrive as they were; else skopeo may convert them.
+            progress: a terminal for skopeo's progress bars.
+            trace: receives a line for each call of skopeo, and what it said.
+        """
+        given = authentications or Authentications()
+        self._base = base_auth or given.base
+        self._final = final_auth or given.final
+        self._push = push_auth or given.push
+        self._all = all_architectures
+        self._platform = platform
+        self._report_writer = report_writer
+        self._temp_dir = Path(temp_dir) if temp_dir else None
+        self._skopeo_path = skopeo
+        self._preserve = ["--preserve-digests"] if preserve_digests else []
+        self._progress = progress
+        self._trace = trace
+
+    def plan(self, base: Bases, final: str | Reference) -> PullResult:
+        """Say what `pull` would do; no layer and no config is fetched.
+
+        Args:
+            base: as for `pull`.
+            final: as for `pull`.
+
+        Raises:
+            IncrementalError: as for `pull`.
+        """
+        final_source, bases = self._sources(base, final)
+        with self._skopeo() as skopeo:
+            plan = self._plan(skopeo, final_source, bases)
+        contents = plan.describe(lambda _: None)
+        return PullResult(**contents.shared_fields(), changed=False, archive=None, warnings=plan.warnings())
+
+    def pull(
+        self, base: Bases, final: str | Reference, *, output: str | Path | BinaryIO | None = None
+    ) -> RemoveOnClose:
+        """Pull the difference between bases and a final image (Go: `Incremental.Pull`).
+
+        Args:
+            base: one reference, several, or None for the whole image.
+            final: the image to pull.
+            output: a path, where the archive appears complete or not at all; or a binary file, to which it is
+                streamed once it is known to be good; or None for a temporary file.
+
+        Returns:
+            The archive, open for reading; `.result` says what was pulled. A binary file given as `output` is
+            not read back: what is returned then reads as empty.
+
+        Raises:
+            UsageError: a reference is malformed, the platform is unknown, or the output is a folder.
+            ContentError: something is not what its digest, size or schema says.
+            RegistryError: skopeo or a registry failed.
+            HostError: skopeo is missing or too old, or a folder can't be written.
+        """
+        with open_target(output, self._temp_dir) as target:
+            folder = target.path.parent if target.path else None
+            with self.fetched(base, final, folder) as fetched:
+                result = write_archive(fetched.layout, fetched.plan, target, self.report)
+        return RemoveOnClose(target, result)
+
+    @contextmanager
+    def fetched(self, base: Bases, final: str | Reference, temp_dir: Path | None = None) -> Iterator[Fetched]:
+        """Fetch what no base has into a layout that lasts as long as the block.
+
+        Args:
+            base: as for `pull`.
+            final: as for `pull`.
+            temp_dir: the folder for temporary files, where none was given to this object.
+
+        Raises:
+            IncrementalError: as for `pull`.
+        """
+        final_source, bases = self._sources(base, final)
+        with self._skopeo(temp_dir) as skopeo:
+            plan = self._plan(skopeo, final_source, bases)
+            layout, plan = fetch(skopeo, plan, self._preserve, self.report)
+            yield Fetched(skopeo, layout, plan)
+
+    def inspect(self, src: str | Path | BinaryIO) -> InspectResult:
+        """Say what an archive holds, without any network; its layers are not verified.
+
+        Args:
+            src: a path or a seekable binary file.
+
+        Raises:
+            UsageError: there is no such archive.
+            ContentError: it is broken, hostile, or made by a newer version.
+        """
+        with Archive.open(src) as archive:
+            found = read_contents(archive)
+            contents = _describe(found, archive)
+            return InspectResult(
+                **contents.shared_fields(), changed=False, format=found.format, archive_size=archive.size
+            )
+
+    def push_vet(self, src: str | Path | BinaryIO, dst: str | Reference | None = None) -> VetResult:
+        """Check an archive, and whether a destination has what it leaves out (Go: `Incremental.PushVet`).
+
+        Args:
+            src: a path or a seekable binary file.
+            dst: the destination's reference; without it the archive alone is checked.
+
+        Returns:
+            What was found; `missing` names the layers that neither has. Nothing is written anywhere.
+
+        Raises:
+            UsageError: there is no such archive, or a reference is malformed.
+            ContentError: the archive is broken, hostile, or made by a newer version.
+            RegistryError: the destination gave no clear answer.
+            HostError: skopeo is missing or too old.
+        """
+        destination = registry_reference(dst, "the destination") if dst is not None else None
+        with Archive.open(src) as archive:
+            found = read_contents(archive)
+            if destination:
+                require_digest(destination, found.single.image)
+            verify(archive, self.report)
+            missing: tuple[MissingLayer, ...] = ()
+            if destination:
+                with self._skopeo() as skopeo:
+                    missing = find_missing(skopeo, found, destination, self._push, self.report)
+            where = str(destination) if destination else None
+            contents = _describe(found, archive, where)
+            return VetResult(**contents.shared_fields(), changed=False, destination=where, missing=missing)
+
+    def push(
+        self,
+        src: str | Path | BinaryIO,
+        dst: str | Reference,
+        *,
+        additional_tags: Sequence[str] = (),
+        overwrite_tag: bool = True,
+        dry_run: bool = False,
+    ) -> PushResult:
+        """Push an archive to a destination that holds its bases (Go: `Incremental.Push`).
+
+        The archive is verified and the destination vetted before anything is written; tags come last.
+
+        Args:
+            src: a path or a seekable binary file.
+            dst: the destination's reference; one with a digest must name the archive's image.
+            additional_tags: further tags in the same repository.
+            overwrite_tag: whether a tag that points elsewhere may be moved.
+            dry_run: do all but the writing.
+
+        Returns:
+            What was done. `changed` is False where every tag already pointed to the image.
+
+        Raises:
+            UsageError: there is no such archive, or a reference or tag is malformed.
+            MissingLayersError: the destination lacks layers that the archive leaves out.
+            ContentError: the archive is broken, hostile, or made by a newer version.
+            RegistryError: skopeo or the registry failed, or a tag would be overwritten.
+            HostError: skopeo is missing or too old, or a folder can't be written.
+        """
+        destination = registry_reference(dst, "the destination")
+        for tag in additional_tags:
+            if not is_tag(tag):
+                raise UsageError(f"'{tag}' is no tag")
+        wanted = [destination, *(destination.tagged(tag) for tag in additional_tags)]
+        with Archive.open(src) as archive:
+            found = read_contents(archive)
+            image = found.single.image
+            require_digest(destination, image)
+            verify(archive, self.report)
+            with self._skopeo() as skopeo:
+                if missing := find_missing(skopeo, found, destination, self._push, self.report):
+                    raise missing_error(str(destination), missing)
+                tags = read_tags(skopeo, wanted, self._push)
+                if not overwrite_tag:
+                    refuse_overwriting(tags, image.root.digest)
+                digest = image.root.digest
+                behind = [
+                    reference for reference, tag in zip(wanted, tags, strict=True) if tag.previous_digest != digest
+                ]
+                if not behind:
+                    self.report(f"{destination} is {digest} already: nothing to send")
+                elif not dry_run:
+                    sender = Sender(skopeo, archive, image, self._push, self._preserve, self.report)
+                    digest = sender.send(behind)
+            contents = _describe(found, archive, str(destination))
+            return PushResult(
+                **contents.shared_fields() | {"digest": digest},
+                changed=bool(behind),
+                destination=str(destination),
+                previous_digest=tags[0].previous_digest,
+                tags=tags,
+            )
+
+    def _sources(self, base: Bases, final: str | Reference) -> tuple[Source, list[Source]]:
+        bases = [base] if isinstance(base, (str, Reference)) else base or ()
+        return (
+            Source(registry_reference(final, "the final image"), self._final, "--final"),
+            [Source(registry_reference(each, "the base"), self._base, "--base") for each in bases],
+        )
+
+    def _plan(self, skopeo: Skopeo, final: Source, bases: Sequence[Source]) -> Plan:
+        platform = None if self._all else self._platform or wanted_platform()
+        plan = make_plan(skopeo, final, bases, platform, self.report)
+        for warning in plan.warnings():
+            self.report(f"warning: {warning}")
+        return plan
+
+    def _skopeo(self, temp_dir: Path | None = None) -> Skopeo:
+        return Skopeo(self._skopeo_path, self._temp_dir or temp_dir, trace=self._trace, progress=self._progress)
+
+    def report(self, line: str) -> None:
+        """Hand a line to the report writer, if there is one."""
+        if self._report_writer:
+            self._report_writer.write(f"{one_line(line)}\n")
+
+
+def _describe(found: ArchiveContents, archive: Archive, reference: str | None = None) -> Contents:
+    return describe(
+        found.images,
+        reference,
+        found.omitted,
+        found.bases,
+        found.bases_of,
+        lambda digest: archive.read_blob(digest),
+    )

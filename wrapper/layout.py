@@ -1,0 +1,226 @@
+"""An OCI image layout on disk: index, blobs, and the placeholders that keep skopeo from fetching.
+
+Follows the OCI image specification, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .documents import check_schema, parse_document
+from .errors import ContentError, host_errors
+from .manifest import OCI_INDEX, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from .manifest import Descriptor
+
+LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
+REF_NAME = "org.opencontainers.image.ref.name"
+
+
+def encode(document: object) -> bytes:
+    """Spell a JSON document in one way only: the same content gives the same bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def entry(media_type: str, digest: str, size: int, name: str | None = None) -> dict[str, Any]:
+    """Return an index's descriptor of an image.
+
+    Args:
+        media_type: of its manifest or list.
+        digest: of its manifest or list.
+        size: of its manifest or list, in bytes.
+        name: the tag, where there is one.
+    """
+    descriptor: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
+    if name:
+        descriptor["annotations"] = {REF_NAME: name}
+    return descriptor
+
+
+def index_document(entries: list[dict[str, Any]], annotations: Mapping[str, str] | None = None) -> bytes:
+    """Return the bytes of an `index.json`.
+
+    Args:
+        entries: the images, each as `entry` gives it.
+        annotations: of the index itself.
+    """
+    index: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    if annotations is not None:
+        index["annotations"] = dict(annotations)
+    return encode(index)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout in a folder of our own, which nobody else writes to.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path, index: bytes | None = None) -> Layout:
+        """Make a layout in a new folder.
+
+        Args:
+            folder: where; it must not exist yet.
+            index: the bytes of its `index.json`; one without images by default.
+
+        Raises:
+            HostError: the folder cannot be made.
+        """
+        layout = cls(folder)
+        with host_errors(f"cannot write the layout {folder}"):
+            (folder / "blobs" / "sha256").mkdir(parents=True)
+            (folder / "oci-layout").write_bytes(LAYOUT_FILE)
+            (folder / "index.json").write_bytes(index or index_document([]))
+        return layout
+
+    @property
+    def blobs(self) -> Path:
+        """The folder that holds one folder per digest algorithm: what skopeo calls a shared blob folder."""
+        return self.folder / "blobs"
+
+    def blob(self, digest: str) -> Path:
+        """Return where the blob of a sha256 digest stands, or would."""
+        return self.blobs / "sha256" / digest.removeprefix("sha256:")
+
+    def read(self, digest: str) -> bytes:
+        """Return a small blob, a manifest or config.
+
+        Raises:
+            HostError: it can't be read.
+        """
+        with host_errors(f"cannot read the layout {self.folder}"):
+            return self.blob(digest).read_bytes()
+
+    def put(self, data: bytes) -> str:
+        """Store a blob and return its digest. That it was there already is no error."""
+        digest = digest_of(data)
+        with host_errors(f"cannot write the layout {self.folder}"):
+            self.blob(digest).write_bytes(data)
+        return digest
+
+    @contextmanager
+    def placeholders(self, omitted: Mapping[str, Descriptor]) -> Iterator[None]:
+        """Let skopeo take the `omitted` layers as present while the block runs.
+
+        Each gets a sparse file of its exact size, which skopeo only stats. They are gone when the block
+        ends, however it ends.
+
+        Raises:
+            ContentError: a size is beyond what any file system holds.
+            HostError: the folder cannot be written.
+        """
+        try:
+            for digest, layer in omitted.items():
+                self._place(digest, layer.size)
+            yield
+        finally:
+            for digest in omitted:
+                self.blob(digest).unlink(missing_ok=True)
+
+    def _place(self, digest: str, size: int) -> None:
+        with host_errors(f"cannot write the layout {self.folder}"), self.blob(digest).open("xb") as file:
+            try:
+                os.truncate(file.fileno(), size)
+            except OSError as error:
+                if error.errno not in (errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
+                    raise
+                raise ContentError(f"layer {digest} claims {size} bytes, which no file can have") from error
+
+    def check(self, blobs: Mapping[str, int]) -> None:
+        """Check that every blob stands here with its size; the digests are skopeo's to verify.
+
+        Args:
+            blobs: digest and size in bytes.
+
+        Raises:
+            ContentError: one is absent, or its manifest lies about its size.
+        """
+        for digest, size in blobs.items():
+            try:
+                found = self.blob(digest).stat().st_size
+            except FileNotFoundError:
+                raise ContentError(f"skopeo did not fetch {digest}, which the image needs") from None
+            if found != size:
+                raise ContentError(
+                    f"{digest} is {found} bytes long, but its manifest says {size}",
+                    "the manifest lies; ask who made the image",
+                )
+
+    def write_index(self, index: bytes) -> None:
+        """Replace `index.json`, all at once.
+
+        Raises:
+            HostError: the folder cannot be written.
+        """
+        with host_errors(f"cannot write the layout {self.folder}"):
+            _replace(self.folder / "index.json", index)
+
+    def merge_into(self, folder: Path, blobs: Iterable[str], image: dict[str, Any]) -> bool:
+        """Add an image to a layout of the user's, which keeps its other images.
+
+        Args:
+            folder: that layout; it is made where there is none.
+            blobs: digests of the blobs that the image needs and that stand here.
+            image: its entry in the index; one with the same name is replaced.
+
+        Returns:
+            Whether the layout changed.
+
+        Raises:
+            ContentError: what is there is no layout.
+            HostError: the folder cannot be written.
+        """
+        target = Layout(folder)
+        changed = not (folder / "index.json").exists()
+        if changed:
+            Layout.create(folder)
+        index = parse_document(target.index(), f"index.json of {folder}")
+        check_schema(index, "oci-index", f"index.json of {folder}")
+        with host_errors(f"cannot write the layout {folder}"):
+            for digest in blobs:
+                if not target.blob(digest).exists():
+                    temporary = target.blob(digest).with_suffix(f".{secrets.token_hex(8)}.part")
+                    shutil.copyfile(self.blob(digest), temporary)
+                    temporary.replace(target.blob(digest))
+                    changed = True
+        name = image.get("annotations", {}).get(REF_NAME)
+        others = [
+            each
+            for each in index["manifests"]
+            if each.get("annotations", {}).get(REF_NAME) != name or (not name and each["digest"] != image["digest"])
+        ]
+        if image not in index["manifests"] or len(others) + 1 != len(index["manifests"]):
+            target.write_index(encode(index | {"manifests": [*others, image]}))
+            changed = True
+        return changed
+
+    def index(self) -> bytes:
+        """Return the bytes of `index.json`.
+
+        Raises:
+            HostError: it cannot be read.
+        """
+        with host_errors(f"cannot read the layout {self.folder}"):
+            return (self.folder / "index.json").read_bytes()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(f".{secrets.token_hex(8)}.part")
+    temporary.write_bytes(data)
+    temporary.replace(path)

@@ -1,0 +1,137 @@
+"""Where an archive goes: a file that appears complete or not at all, a stream, or a file that goes away."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from .errors import UsageError, host_errors
+from .skopeo import default_temp_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .results import PullResult
+
+
+class RemoveOnClose(io.BufferedReader):
+    """A binary file that reads as an oci-archive tarball (Go: `incremental.RemoveOnClose`).
+
+    Where it is a temporary file, it is removed when it is closed. Where the archive was written to an output
+    of the caller's, that stays; an output that can't be read back reads as empty.
+
+    Attributes:
+        result: what was pulled.
+    """
+
+    def __init__(self, target: Target, result: PullResult) -> None:
+        """Open what was written to `target`."""
+        self._path = target.path if target.temporary else None
+        self.result = result
+        super().__init__(io.FileIO(target.path or os.devnull))
+
+    def close(self) -> None:
+        """Close the file, and remove it if it is temporary. A second call does nothing."""
+        super().close()
+        if self._path:
+            self._path.unlink(missing_ok=True)
+            self._path = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """An output that is open for writing.
+
+    Attributes:
+        file: where to write.
+        path: where the archive lies in the end; None where it can't be read back.
+        temporary: whether it goes away when its reader is closed.
+    """
+
+    file: BinaryIO
+    path: Path | None
+    temporary: bool = False
+
+
+@contextmanager
+def open_target(output: str | Path | BinaryIO | None, temp_dir: Path | None) -> Iterator[Target]:
+    """Open an output.
+
+    Args:
+        output: a path, whose file appears complete or not at all; a named pipe or device; a binary file, which
+            stays open; or None for a temporary file.
+        temp_dir: the folder of the temporary file.
+
+    Raises:
+        UsageError: the output is a folder.
+        HostError: it can't be written.
+    """
+    if output is None:
+        path = (temp_dir or default_temp_dir()) / f"skopeo-incremental-{secrets.token_hex(8)}.tar"
+        with complete_file(path) as file:
+            yield Target(file, path, temporary=True)
+    elif not isinstance(output, (str, Path)):
+        yield Target(output, None)
+    elif is_stream(Path(output)):
+        with host_errors(f"cannot write {output}"), Path(output).open("wb") as stream:
+            yield Target(stream, None)
+    else:
+        with complete_file(Path(output)) as file:
+            yield Target(file, Path(output))
+
+
+def is_stream(path: Path) -> bool:
+    """Say whether `path` is there and no plain file, such as a named pipe or `/dev/stdout`.
+
+    Raises:
+        UsageError: it is a folder.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"the output {path} is a folder", f"name a file in it, such as {path / 'update.tar'}")
+    return not stat.S_ISREG(mode)
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name when the block ends well, and not at all otherwise.
+
+    It is written under a temporary name in the same folder, and reaches the disk before it gets its own.
+    An existing file stays as it is until then.
+
+    Args:
+        path: its name.
+
+    Raises:
+        HostError: the folder or the disk refuses.
+    """
+    temporary = path.parent / f".skopeo-incremental-{secrets.token_hex(8)}.part"
+    with host_errors(f"cannot write {path}"):
+        file = temporary.open("xb")
+        try:
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,107 @@
+"""Platforms: what an image runs on, and which child of a list fits."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Go's names for what uname calls the machine, with the variant where that says more.
+_MACHINES = {
+    "aarch64": ("arm64", None),
+    "amd64": ("amd64", None),
+    "arm64": ("arm64", None),
+    "armv5l": ("arm", "v5"),
+    "armv6l": ("arm", "v6"),
+    "armv7l": ("arm", "v7"),
+    "armv8l": ("arm", "v8"),
+    "i386": ("386", None),
+    "i686": ("386", None),
+    "loongarch64": ("loong64", None),
+    "x86_64": ("amd64", None),
+}
+
+# From most to least demanding, as skopeo walks them down (containers/image, internal/pkg/platform).
+_VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What an image runs on (OCI image specification, the `platform` of an index's descriptors).
+
+    Attributes:
+        os: the operating system, by Go's name.
+        architecture: the processor, by Go's name.
+        variant: its variant, such as `v7`.
+        os_version: the operating system's version, which Windows images have.
+    """
+
+    os: str
+    architecture: str
+    variant: str | None = None
+    os_version: str | None = None
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Platform:
+        """Read a descriptor's `platform`, which has passed its schema."""
+        return cls(
+            value["os"], value["architecture"], value.get("variant") or None, value.get("os.version") or None
+        )
+
+    @classmethod
+    def from_config(cls, value: dict[str, Any]) -> Platform | None:
+        """Read an image's config, which nothing has checked; None where it names no platform."""
+        named = {name: value.get(name) for name in ("os", "architecture", "variant", "os.version")}
+        if not named["os"] or not named["architecture"]:
+            return None
+        return cls.from_json(named) if all(isinstance(text or "", str) for text in named.values()) else None
+
+    def __str__(self) -> str:
+        """Spell it as `os/architecture[/variant]`."""
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def wanted_platform(os: str | None = None, architecture: str | None = None, variant: str | None = None) -> Platform:
+    """Return the platform to choose from a list.
+
+    Args:
+        os: overrides this machine's operating system.
+        architecture: overrides this machine's processor; its variant then is any.
+        variant: overrides this machine's variant.
+    """
+    machine, machine_variant = _MACHINES.get(platform.machine().lower(), (platform.machine().lower(), None))
+    if architecture is None:
+        variant = variant or machine_variant
+    return Platform(os or sys.platform, architecture or machine, variant)
+
+
+def choose(wanted: Platform, offered: Sequence[Platform | None]) -> int | None:
+    """Choose as skopeo does: the best variant that this platform can run, the first one among equals.
+
+    Args:
+        wanted: what the image is to run on.
+        offered: the platforms of a list's children; None where the list names none.
+
+    Returns:
+        The position in `offered`, or None where nothing fits.
+    """
+    known = _VARIANTS.get(wanted.architecture, ())
+    if wanted.variant is None:
+        ranking: tuple[str | None, ...] = (None, *known)
+    elif wanted.variant in known:
+        ranking = (*known[known.index(wanted.variant) :], None)
+    else:
+        ranking = (wanted.variant, None)
+    for variant in ranking:
+        for position, platform_ in enumerate(offered):
+            if platform_ and (platform_.os, platform_.architecture, platform_.variant) == (
+                wanted.os,
+                wanted.architecture,
+                variant,
+            ):
+                return position
+    return None

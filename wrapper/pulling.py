@@ -1,0 +1,216 @@
+"""The steps of a pull: compare, fetch, pack."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .archive import CHUNK, pack
+from .contents import NamedImage, describe, index_annotations
+from .errors import host_errors
+from .fetch import read_image, read_platform, read_roots
+from .image import Image, gather
+from .layout import Layout, entry, index_document
+from .manifest import Index, build_layers_dictionary, parse_manifest
+from .results import ArchiveInfo, PullResult
+from .text import human_bytes, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from .fetch import Source
+    from .manifest import Descriptor
+    from .output import Target
+    from .platforms import Platform
+    from .results import Contents
+    from .skopeo import Skopeo
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a pull is to do.
+
+    Attributes:
+        source: where the final image is.
+        image: the final image, narrowed to one platform unless it is to travel whole.
+        bases: for every base's digest, the layers that it has.
+        name: what the image is called in the archive; None where it has no name.
+    """
+
+    source: Source
+    image: Image
+    bases: Mapping[str, Mapping[str, Descriptor]]
+    name: str | None
+
+    @property
+    def omitted(self) -> dict[str, Descriptor]:
+        """The layers that need not travel."""
+        omitted: dict[str, Descriptor] = {}
+        for layers in self.bases.values():
+            omitted |= self.image.shared_with(layers)
+        return omitted
+
+    @property
+    def bases_of(self) -> dict[str, tuple[str, ...]]:
+        """For every layer that need not travel, digests of the bases that have it, sorted."""
+        return {
+            digest: tuple(sorted(base for base, layers in self.bases.items() if digest in layers))
+            for digest in self.omitted
+        }
+
+    def describe(self, read_config: Callable[[str], bytes | None]) -> Contents:
+        """Describe what travels and what does not, as `contents.describe`."""
+        return describe(
+            [NamedImage(self.name, self.image)],
+            str(self.source.reference),
+            self.omitted,
+            tuple(sorted(self.bases)),
+            self.bases_of,
+            read_config,
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """Say what the user should know before the archive is sent, one line each."""
+        lines = []
+        final = self.source.reference
+        if self.image.root.digest in self.bases:
+            lines.append(f"{final} is the base already: the archive holds no layer")
+        elif self.bases and not self.omitted:
+            lines.append(f"no base has a layer of {final}: the archive holds the whole image")
+        lines += [
+            f"foreign layer {layer.digest} ({human_bytes(layer.size)}) does not travel: get it from {layer.urls[0]}"
+            for layer in self.image.foreign.values()
+        ]
+        return tuple(lines)
+
+
+def make_plan(
+    skopeo: Skopeo,
+    final: Source,
+    bases: Sequence[Source],
+    platform: Platform | None,
+    report: Callable[[str], None],
+) -> Plan:
+    """Read the final image and its bases, and compare them.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        final: the image to pull.
+        bases: what the other side has; of a list every child counts.
+        platform: what to narrow a list to; None takes it whole.
+        report: receives a line for each step.
+
+    Raises:
+        IncrementalError: one can't be read, or is not what its digest or schema says.
+    """
+    report(f"reading {final.reference}" + "".join(f", base {base.reference}" for base in bases))
+    root, *base_roots = read_roots(skopeo, [final, *bases])
+    image = read_platform(skopeo, final, root, platform) if platform else read_image(skopeo, final, root)
+    layers = {
+        base_root.digest: build_layers_dictionary(*read_image(skopeo, base, base_root, report).nodes)
+        for base, base_root in zip(bases, base_roots, strict=True)
+    }
+    plan = Plan(final, image, layers, final.reference.tag)
+    contents = plan.describe(lambda _: None)
+    report(
+        f"{image.root.digest}: {plural(contents.layers_new, 'layer')} new ({human_bytes(contents.bytes_new)}), "
+        f"{plural(contents.layers_shared, 'layer')} shared ({human_bytes(contents.bytes_shared)})"
+    )
+    return plan
+
+
+def fetch(
+    skopeo: Skopeo, plan: Plan, preserve: Sequence[str], report: Callable[[str], None]
+) -> tuple[Layout, Plan]:
+    """Fetch what no base has into a layout of our own.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        plan: what to fetch.
+        preserve: skopeo's flags to preserve digests; without any it may convert the image.
+        report: receives a line for each step.
+
+    Returns:
+        The layout, which holds every blob of the archive with its exact size and no placeholder; and the
+        plan, which is another one where skopeo converted the image.
+
+    Raises:
+        IncrementalError: something can't be fetched, or is not what its digest or size says.
+    """
+    layout = Layout.create(skopeo.new_folder("layout"))
+    access, reference = plan.source.access, plan.source.reference
+    flags = [*preserve, *access.flags(reference, skopeo.folder, "src-")]
+    # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
+    nodes = plan.image.leaves if preserve else [plan.image.root]
+    if not preserve and isinstance(plan.image.root.parsed, Index):
+        flags.append("--all")
+    digest = plan.image.root.digest
+    with layout.placeholders(plan.omitted):
+        for node in nodes:
+            pinned = reference.pinned(node.digest)
+            report(f"fetching {pinned}" + (f" ({node.platform})" if node.platform else ""))
+            digest = skopeo.copy(
+                str(pinned),
+                f"oci:{layout.folder.name}",
+                flags=flags,
+                policy=access.policy_flags(),
+                doing=f"cannot fetch {pinned}",
+                flag=plan.source.flag,
+            )
+    if preserve:
+        for node in plan.image.lists:
+            layout.put(node.raw)
+    else:
+        converted = parse_manifest(layout.read(digest))
+        image = gather(converted, lambda children: [layout.read(child.digest) for child in children])
+        plan = replace(plan, image=image)
+    layout.check(plan.image.travelling(plan.omitted))
+    return layout, plan
+
+
+def write_archive(layout: Layout, plan: Plan, target: Target, report: Callable[[str], None]) -> PullResult:
+    """Pack what was fetched.
+
+    Args:
+        layout: what `fetch` returned.
+        plan: likewise.
+        target: where to write.
+        report: receives a line for each step.
+
+    Raises:
+        HostError: the target can't be written.
+    """
+    omitted = plan.omitted
+    root = plan.image.root
+    index = index_document(
+        [entry(root.media_type, root.digest, root.size, plan.name)],
+        index_annotations(sorted(plan.bases), plan.bases_of),
+    )
+    path = None if target.temporary else target.path
+    where = str(path or "the output")
+    report(f"packing {where}")
+    blobs = {digest: layout.blob(digest) for digest in plan.image.travelling(omitted)}
+    with host_errors(f"cannot write {where}"):
+        written = pack(target.file, index, blobs, omitted)
+    return PullResult(
+        **plan.describe(layout.read).shared_fields(),
+        changed=not (path and _holds(path, written.size, written.digest)),
+        archive=ArchiveInfo(str(path) if path else None, written.digest, written.size),
+        warnings=plan.warnings(),
+    )
+
+
+def _holds(path: Path, size: int, sha256: str) -> bool:
+    """Say whether the file at `path` has these bytes already."""
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size != size:
+                return False
+            found = hashlib.sha256()
+            while chunk := file.read(CHUNK):
+                found.update(chunk)
+            return found.hexdigest() == sha256
+    except OSError:
+        return False

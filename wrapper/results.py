@@ -1,0 +1,215 @@
+"""What the operations return: frozen data, which the command line shows as text or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+WHERE = ("inside", "omitted", "foreign")
+"""Where a layer of an archive's images is."""
+
+
+@dataclass(frozen=True)
+class OmittedLayer:
+    """A layer that an archive leaves out.
+
+    Attributes:
+        digest: its digest.
+        size: its size in bytes.
+    """
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class MissingLayer:
+    """A layer that neither the archive nor the destination has.
+
+    Attributes:
+        digest: its digest.
+        size: its size in bytes.
+        bases: digests of the bases that would bring it; empty where the archive does not say.
+    """
+
+    digest: str
+    size: int
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeafInfo:
+    """One manifest below an image's list.
+
+    Attributes:
+        digest: its digest.
+        media_type: its media type.
+        platform: what it runs on, as `os/architecture[/variant]`; None where that is not known.
+    """
+
+    digest: str
+    media_type: str
+    platform: str | None
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """One image of an archive.
+
+    Attributes:
+        name: its tag; None where it has none.
+        reference: where it was pulled from or pushed to; None where only the archive was read.
+        digest: the digest of its manifest or list.
+        media_type: the media type of its manifest or list.
+        platform: what it runs on; None for a list, or where that is not known.
+        manifests: for a list, the manifests below it.
+    """
+
+    name: str | None
+    reference: str | None
+    digest: str
+    media_type: str
+    platform: str | None
+    manifests: tuple[LeafInfo, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One layer of an archive's images.
+
+    Attributes:
+        digest: its digest.
+        size: its size in bytes.
+        media_type: its media type.
+        where: one of `WHERE`.
+        bases: for an omitted layer, digests of the bases that have it.
+    """
+
+    digest: str
+    size: int
+    media_type: str
+    where: str
+    bases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ArchiveInfo:
+    """An archive as a whole.
+
+    Attributes:
+        path: where it lies; None for a stream or a temporary file.
+        sha256: the sha256 of its bytes, as hexadecimal digits.
+        size: its length in bytes.
+    """
+
+    path: str | None
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What an archive holds, or would hold: the part that all results share.
+
+    Attributes:
+        digest: the digest of the image's manifest or list.
+        images: the images.
+        bases: digests of the images that it was compared with, sorted.
+        bytes_new: size in bytes of the layers that travel.
+        bytes_shared: size in bytes of the layers that are left out.
+        layers_new: how many layers travel, each counted once.
+        layers_shared: how many layers are left out.
+        layers_foreign: how many layers are foreign and never travel.
+        omitted: the layers that are left out.
+        layers: every layer.
+    """
+
+    digest: str
+    images: tuple[ImageInfo, ...]
+    bases: tuple[str, ...]
+    bytes_new: int
+    bytes_shared: int
+    layers_new: int
+    layers_shared: int
+    layers_foreign: int
+    omitted: tuple[OmittedLayer, ...]
+    layers: tuple[LayerInfo, ...]
+
+    def shared_fields(self) -> dict[str, Any]:
+        """Return the fields that a result takes over from here."""
+        return {field.name: getattr(self, field.name) for field in fields(Contents)}
+
+
+@dataclass(frozen=True)
+class PullResult(Contents):
+    """What `pull` did, or would do.
+
+    Attributes:
+        changed: whether the output is another file than before; False for a dry run.
+        archive: the archive; None for a dry run.
+        warnings: what the user should know, one line each.
+    """
+
+    changed: bool
+    archive: ArchiveInfo | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VetResult(Contents):
+    """What `push_vet` found.
+
+    Attributes:
+        changed: always False.
+        destination: which destination was asked; None where only the archive was checked.
+        missing: the layers that neither the archive nor the destination has.
+    """
+
+    changed: bool
+    destination: str | None
+    missing: tuple[MissingLayer, ...]
+
+
+@dataclass(frozen=True)
+class TagChange:
+    """A reference that a push wrote, or would write.
+
+    Attributes:
+        reference: the destination's reference.
+        previous_digest: the digest that it pointed to before; None where it did not exist.
+    """
+
+    reference: str
+    previous_digest: str | None
+
+
+@dataclass(frozen=True)
+class PushResult(Contents):
+    """What `push` did, or would do.
+
+    Attributes:
+        changed: whether anything was, or in a dry run would be, sent.
+        destination: where the image is now.
+        previous_digest: the digest that the destination's tag pointed to before; None where there was none.
+        tags: the destination and every additional tag, with what each pointed to before.
+    """
+
+    changed: bool
+    destination: str
+    previous_digest: str | None
+    tags: tuple[TagChange, ...] = ()
+
+
+@dataclass(frozen=True)
+class InspectResult(Contents):
+    """What `inspect` found.
+
+    Attributes:
+        changed: always False.
+        format: the archive format's version; None for other tools' archives.
+        archive_size: the archive's length in bytes.
+    """
+
+    changed: bool
+    format: str | None
+    archive_size: int

@@ -1,0 +1,150 @@
+"""Results and errors as lines for people, or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .errors import MissingLayersError, one_line
+from .text import human_bytes, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TextIO
+
+    from .errors import IncrementalError
+    from .results import Contents, ImageInfo, InspectResult, MissingLayer, PullResult, PushResult, VetResult
+
+
+def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
+    """Show what a pull did, or would do."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    _show_image(result.images[0], out)
+    _show_amounts(result, out)
+    if result.archive:
+        _line(out, "archive", f"{result.archive.path or '-'} ({human_bytes(result.archive.size)})")
+        _line(out, "size", f"{result.archive.size} bytes")
+        _line(out, "sha256", result.archive.sha256)
+
+
+def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
+    """Show whether a destination has what an archive leaves out."""
+    if as_json:
+        shown = asdict(result)
+        if result.missing:
+            from .pushing import missing_error
+
+            shown["error"] = _error(missing_error(str(result.destination), result.missing))
+        _show_json(shown, out)
+        return
+    for image in result.images:
+        _show_image(image, out)
+    _show_amounts(result, out)
+    if result.missing:
+        _show_missing(result.missing, out)
+        _line(out, "result", f"{result.destination} lacks {plural(len(result.missing), 'layer')}")
+    elif result.destination is None:
+        _line(out, "result", "the archive is sound" + _whether_needed(result))
+    elif result.omitted:
+        _line(out, "result", f"{result.destination} has every layer that the archive leaves out")
+    else:
+        _line(out, "result", "the archive leaves nothing out: any destination will do")
+
+
+def show_push(result: PushResult, out: TextIO, *, as_json: bool, dry_run: bool) -> None:
+    """Show what a push did, or would do."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    done = ("would be pushed" if dry_run else "pushed") if result.changed else "there already, nothing sent"
+    for tag in result.tags:
+        before = "" if tag.previous_digest in (None, result.digest) else f" (was {tag.previous_digest})"
+        _line(out, "tag" if len(result.tags) > 1 else "destination", f"{tag.reference}{before}")
+    _line(out, "digest", result.digest)
+    _line(out, "result", done)
+
+
+def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
+    """Show what an archive holds and what it leaves out."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    made = f"format {result.format}" if result.format else "made by another tool"
+    _line(out, "archive", f"{human_bytes(result.archive_size)}, {made}")
+    for image in result.images:
+        _show_image(image, out)
+    for base in result.bases:
+        _line(out, "base", base)
+    for where, title in (
+        ("inside", "layer inside"),
+        ("omitted", "layer left out"),
+        ("foreign", "foreign layer"),
+    ):
+        for layer in result.layers:
+            if layer.where == where:
+                _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}")
+    _show_amounts(result, out)
+
+
+def show_error(error: IncrementalError, json_out: TextIO | None) -> None:
+    """Say what went wrong.
+
+    Args:
+        error: what went wrong.
+        json_out: where a JSON object is wanted; None for one line on stderr, and one with the next step.
+    """
+    missing = error.missing if isinstance(error, MissingLayersError) else ()
+    if json_out:
+        shown: dict[str, Any] = {"changed": False, "error": _error(error)}
+        if missing:
+            shown["missing"] = [asdict(layer) for layer in missing]
+        _show_json(shown, json_out)
+        return
+    _show_missing(missing, sys.stderr)
+    sys.stderr.write(f"error: {error.message}\n")
+    if error.next_step:
+        sys.stderr.write(f"next: {error.next_step}\n")
+
+
+def _error(error: IncrementalError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "next": error.next_step}
+
+
+def _show_json(shown: dict[str, Any], out: TextIO) -> None:
+    out.write(json.dumps(shown) + "\n")
+    out.flush()
+
+
+def _show_image(image: ImageInfo, out: TextIO) -> None:
+    name = f"{image.reference or image.name or 'without a name'}"
+    _line(out, "image", f"{name} {image.platform or ''}".rstrip())
+    _line(out, "digest", f"{image.digest}  {image.media_type}")
+    for leaf in image.manifests:
+        _line(out, "platform", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
+
+
+def _show_amounts(contents: Contents, out: TextIO) -> None:
+    _line(out, "new", f"{plural(contents.layers_new, 'layer')}, {human_bytes(contents.bytes_new)}")
+    _line(out, "shared", f"{plural(contents.layers_shared, 'layer')}, {human_bytes(contents.bytes_shared)}")
+    if contents.layers_foreign:
+        _line(out, "foreign", f"{plural(contents.layers_foreign, 'layer')}, which do not travel")
+
+
+def _show_missing(missing: Iterable[MissingLayer], out: TextIO) -> None:
+    for layer in missing:
+        bases = f", in base {' '.join(layer.bases)}" if layer.bases else ""
+        _line(out, "missing", f"{layer.digest}  {human_bytes(layer.size)}{bases}")
+
+
+def _whether_needed(contents: Contents) -> str:
+    if not contents.omitted:
+        return ", and leaves nothing out"
+    return f"; its destination needs {plural(len(contents.omitted), 'layer')} that it leaves out"
+
+
+def _line(out: TextIO, title: str, text: str) -> None:
+    out.write(f"{title + ':':<16}{one_line(text)}\n")

@@ -1,0 +1,319 @@
+"""The only room that runs a process: skopeo, through sh.
+
+skopeo runs in our private folder and is given relative names: a colon anywhere in a layout's path would make
+it write elsewhere, in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import sh
+
+from .errors import HostError, IncrementalError, one_line
+from .messages import explain, fatal_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .access import Access
+    from .reference import Reference
+
+OLDEST = (1, 9)
+"""The oldest skopeo whose behaviour this package was built on."""
+
+SIDE_BY_SIDE = 6
+"""How many short skopeo runs go on at a time."""
+
+OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
+"""What the names of our own environment variables begin with; they don't reach skopeo."""
+
+_GRACE = 5.0
+
+
+class Run:
+    """A skopeo that is running, or has ended."""
+
+    def __init__(self, command: Any, arguments: Sequence[str], files: Path, terminal: TextIO | None) -> None:
+        """Start it.
+
+        Args:
+            command: the `sh` command, its folder and environment baked in.
+            arguments: skopeo's.
+            files: where its output goes, with suffixes: what it may print has no useful bound in memory.
+            terminal: what it draws its progress bars on, in place of its standard output.
+        """
+        self._stdout = files.with_suffix(".out")
+        self._stderr = files.with_suffix(".err")
+        with (
+            Path(os.devnull).open("rb") as nothing,
+            self._stdout.open("wb") as stdout,
+            self._stderr.open("wb") as stderr,
+        ):
+            self._process = command(
+                *arguments,
+                _in=nothing,
+                _out=terminal or stdout,
+                _err=stderr,
+                _tty_out=False,
+                _bg=True,
+                _bg_exc=False,
+                # A group of its own: a Ctrl-C is ours to handle, and it can be ended without its callers.
+                _new_group=True,
+            )
+
+    def wait(self) -> int:
+        """Wait for its end and return its exit code, a signal as a negative number."""
+        with suppress(sh.ErrorReturnCode):
+            self._process.wait()
+        return int(self._process.exit_code)
+
+    def kill(self) -> None:
+        """End it, gently first; nothing happens if it has ended."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                self._process.signal_group(number)
+                self._process.wait(timeout=_GRACE)
+            except (ProcessLookupError, sh.ErrorReturnCode):
+                return
+            except sh.TimeoutException:
+                continue
+            return
+
+    @property
+    def stdout(self) -> bytes:
+        """What it printed."""
+        return self._stdout.read_bytes()
+
+    @property
+    def stderr(self) -> str:
+        """What it said about it."""
+        return self._stderr.read_text(errors="replace")
+
+
+class Skopeo:
+    """skopeo, with a private folder that lasts as long as this object is entered.
+
+    Attributes:
+        folder: the private folder: temporary files, and where skopeo runs.
+    """
+
+    folder: Path
+
+    def __init__(
+        self,
+        path: str = "skopeo",
+        temp_dir: Path | None = None,
+        *,
+        trace: Callable[[str], None] | None = None,
+        progress: TextIO | None = None,
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            path: skopeo's path, or its name on PATH.
+            temp_dir: where the private folder is made; by default TMPDIR, else /var/tmp, since /tmp is often
+                memory and layers are large.
+            trace: receives a line for each call and what it said, for `--debug`.
+            progress: a terminal that skopeo draws its progress bars on.
+        """
+        self._path = os.path.abspath(path) if "/" in path else path  # noqa: PTH100 - keeps symbolic links
+        self._temp_dir = temp_dir or default_temp_dir()
+        self._trace = trace
+        self._progress = progress
+        self._running: list[Run] = []
+        self._runs = 0
+        self._folders = 0
+        self._version: Run | None = None
+
+    def __enter__(self) -> Skopeo:
+        """Make the private folder and look at skopeo's version, which goes on in the background.
+
+        Raises:
+            HostError: there is no skopeo, or no folder can be made.
+        """
+        try:
+            self._command = sh.Command(self._path)
+        except sh.CommandNotFound:
+            raise HostError(
+                f"there is no skopeo at '{self._path}'" if "/" in self._path else "skopeo is not installed",
+                "install skopeo 1.9 or newer (Debian: apt install skopeo), or give its place with --skopeo",
+            ) from None
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix="skopeo-incremental-", dir=self._temp_dir)).absolute()
+        except OSError as error:
+            raise HostError(
+                f"cannot write to the temporary folder {self._temp_dir}: {error.strerror}",
+                "choose another with --tmpdir",
+            ) from None
+        self._environment = _environment(self.folder)
+        self._version = self._start(["--version"])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what still runs and remove the private folder."""
+        for run in list(self._running):
+            run.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def new_folder(self, kind: str) -> Path:
+        """Return the path of a folder that is not there yet, inside the private folder."""
+        self._folders += 1
+        return self.folder / f"{kind}-{self._folders}"
+
+    def inspect_raw(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
+        """Read manifests or lists, several at a time.
+
+        Args:
+            wanted: reference, access, and the start of the side's flags such as `--base`, for each.
+
+        Returns:
+            For each its bytes, **not verified** (skopeo does not, not even for a digest), or what was wrong.
+
+        Raises:
+            HostError: skopeo is too old.
+        """
+        calls = [
+            ["inspect", "--raw", *access.flags(reference, self.folder), str(reference)]
+            for reference, access, _ in wanted
+        ]
+        results: list[bytes | IncrementalError] = []
+        for (reference, _, flag), run in zip(wanted, self._side_by_side(calls), strict=True):
+            code, stdout, stderr = run
+            results.append(stdout if code == 0 else explain(stderr, f"cannot read {reference}", flag))
+        return results
+
+    def copy(
+        self,
+        source: str,
+        destination: str,
+        *,
+        flags: Sequence[str] = (),
+        policy: Sequence[str] = (),
+        doing: str,
+        flag: str,
+    ) -> str:
+        """Copy an image.
+
+        Args:
+            source: as skopeo takes it, local paths relative to the private folder.
+            destination: likewise.
+            flags: of `copy`.
+            policy: the global flags for the signature policy.
+            doing: what to call it in an error, such as "cannot fetch docker://host/app:2".
+            flag: the start of this side's flags, such as `--final`, for an error's next step.
+
+        Returns:
+            The digest of what was written, which may be another where digests are not preserved.
+
+        Raises:
+            IncrementalError: as `messages.explain` reads skopeo's message.
+        """
+        self.check_version()
+        digest_file = f"digest-{self._runs}"
+        # Progress bars appear where skopeo's standard output is a terminal.
+        arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
+        run = self._start(arguments, terminal=self._progress)
+        code = self._finish(run)
+        if code != 0:
+            raise explain(run.stderr, doing, flag)
+        return (self.folder / digest_file).read_text().strip()
+
+    def probes(self, calls: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
+        """Run copies that are to fail, several at a time, with a blob cache in memory only.
+
+        Without the user's cache skopeo cannot mount a blob from another repository: it asks, and no more.
+
+        Args:
+            calls: skopeo's arguments for each.
+
+        Returns:
+            Exit code and stderr of each.
+
+        Raises:
+            HostError: skopeo is too old.
+        """
+        # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
+        # and short names are.
+        memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
+        return [(code, stderr) for code, _, stderr in self._side_by_side(calls, memory_only)]
+
+    def check_version(self) -> None:
+        """Wait for the version that `__enter__` asked for.
+
+        Raises:
+            HostError: it is not skopeo, or too old.
+        """
+        if self._version is None:
+            return
+        run, self._version = self._version, None
+        code = self._finish(run)
+        said = run.stdout.decode(errors="replace").strip()
+        found = re.match(r"skopeo version (\d+)\.(\d+)", said)
+        if code != 0 or not found:
+            raise HostError(f"'{self._path}' does not answer as skopeo does: {said or fatal_message(run.stderr)}")
+        if (int(found[1]), int(found[2])) < OLDEST:
+            raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its place with --skopeo")
+
+    def _side_by_side(
+        self, calls: Sequence[Sequence[str]], environment: Mapping[str, str] | None = None
+    ) -> list[tuple[int, bytes, str]]:
+        results = []
+        runs: list[Run] = []
+        for position in range(len(calls)):
+            while len(runs) < min(len(calls), position + SIDE_BY_SIDE):
+                runs.append(self._start(calls[len(runs)], environment))
+            run = runs[position]
+            code = self._finish(run)
+            results.append((code, run.stdout, run.stderr))
+        self.check_version()
+        return results
+
+    def _start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        terminal: TextIO | None = None,
+    ) -> Run:
+        self._runs += 1
+        if self._trace:
+            self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
+        command = self._command.bake(_cwd=str(self.folder), _env={**self._environment, **(environment or {})})
+        run = Run(command, arguments, self.folder / f"run-{self._runs}", terminal)
+        self._running.append(run)
+        return run
+
+    def _finish(self, run: Run) -> int:
+        code = run.wait()
+        self._running.remove(run)
+        if self._trace:
+            for line in run.stderr.splitlines():
+                self._trace(f"  {one_line(line)}")
+            self._trace(f"  exit {code}")
+        return code
+
+
+def default_temp_dir() -> Path:
+    """Return the folder for temporary files: TMPDIR, else /var/tmp."""
+    return Path(os.environ.get("TMPDIR") or "/var/tmp")  # noqa: S108 - a private folder is made in it
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+    if "XDG_RUNTIME_DIR" not in environment:
+        # skopeo then looks into /run/containers/UID, and gives up where it may not (as after su).
+        try:
+            Path(f"/run/containers/{os.getuid()}/auth.json").stat()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            environment["XDG_RUNTIME_DIR"] = str(folder)
+    return environment
