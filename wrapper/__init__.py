@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .access import Access as Access
     from .access import Authentications as Authentications
+    from .contents import InspectResult as InspectResult
     from .errors import ContentError as ContentError
     from .errors import HostError as HostError
     from .errors import IncrementalError as IncrementalError
@@ -28,11 +29,10 @@ if TYPE_CHECKING:
     from .manifest import build_layers_dictionary as build_layers_dictionary
     from .output import RemoveOnClose as RemoveOnClose
     from .platforms import Platform as Platform
+    from .pulling import PullResult as PullResult
+    from .pushing import PushResult as PushResult
+    from .pushing import VetResult as VetResult
     from .reference import Reference as Reference
-    from .results import InspectResult as InspectResult
-    from .results import PullResult as PullResult
-    from .results import PushResult as PushResult
-    from .results import VetResult as VetResult
     from .writer import Writer as Writer
 
 __version__ = "0.1.0"
@@ -52,9 +52,11 @@ _HOMES = {
     "incremental": ["Incremental"],
     "manifest": ["Descriptor", "FetchedManifest", "Index", "Manifest", "build_layers_dictionary"],
     "output": ["RemoveOnClose"],
+    "contents": ["InspectResult"],
+    "pulling": ["PullResult"],
+    "pushing": ["PushResult", "VetResult"],
     "platforms": ["Platform"],
     "reference": ["Reference"],
-    "results": ["InspectResult", "PullResult", "PushResult", "VetResult"],
     "writer": ["Writer"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -6,9 +6,8 @@ import hashlib
 import io
 import os
 import tarfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from .documents import DOCUMENT_BYTES
 from .errors import ContentError, UsageError, host_errors
@@ -122,8 +121,7 @@ def _add(tar: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
     tar.addfile(member, file)
 
 
-@dataclass(frozen=True)
-class _Extent:
+class _Extent(NamedTuple):
     offset: int
     size: int
 

@@ -7,7 +7,7 @@ bases, and which base has each layer that is left out. They are part of no diges
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .documents import DOCUMENT_BYTES, check_schema, parse_document
 from .errors import ContentError, UsageError
@@ -29,7 +29,21 @@ PREFIX = "io.skopeo-incremental."
 
 
 @dataclass(frozen=True)
-class NamedImage:
+class InspectResult(Contents):
+    """What `inspect` found.
+
+    Attributes:
+        changed: always False.
+        format: the archive format's version; None for other tools' archives.
+        archive_size: the archive's length in bytes.
+    """
+
+    changed: bool
+    format: str | None
+    archive_size: int
+
+
+class NamedImage(NamedTuple):
     """An image of an archive.
 
     Attributes:
@@ -41,8 +55,7 @@ class NamedImage:
     image: Image
 
 
-@dataclass(frozen=True)
-class ArchiveContents:
+class ArchiveContents(NamedTuple):
     """What an archive holds and leaves out.
 
     Attributes:

@@ -69,7 +69,7 @@ def check_schema(document: dict[str, Any], schema: str, what: str) -> None:
 
 @cache
 def _validator(schema: str) -> Validator:
-    # Late: this import takes longer than all the others together, and skopeo may be running meanwhile.
+    # Late: it takes long to import, and skopeo may be running meanwhile.
     from jsonschema.validators import Draft202012Validator
 
     return Draft202012Validator(json.loads(files("wrapper.schemas").joinpath(f"{schema}.json").read_bytes()))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .results import MissingLayer
+    from .pushing import MissingLayer
 
 
 def one_line(text: str) -> str:

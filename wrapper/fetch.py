@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .access import Access
 from .errors import ContentError, IncrementalError, NotFoundError, UsageError
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from .platforms import Platform
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """An image to read, and how.
 
     Attributes:
@@ -210,22 +208,6 @@ def process_list(
         raise ContentError(f"{root.digest} is {root.media_type}, not a list of type {media_type}")
     with Skopeo() as skopeo:
         return list(read_image(skopeo, source, root).nodes[1:])
-
-
-def registry_reference(text: Reference | str, what: str) -> Reference:
-    """Read a reference that must be a registry's.
-
-    Args:
-        text: the reference.
-        what: what it is for, such as "the base".
-
-    Raises:
-        UsageError: it is malformed, or of another transport.
-    """
-    reference = _parsed(text)
-    if reference.transport != "docker":
-        raise UsageError(f"{what} {reference} is not in a registry", "give docker://HOST/NAME:TAG")
-    return reference
 
 
 def _parsed(reference: Reference | str) -> Reference:

@@ -3,45 +3,37 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from .access import Access, Authentications
-from .archive import Archive
-from .contents import describe, read_contents
 from .errors import UsageError, one_line
-from .fetch import Source, registry_reference
-from .output import RemoveOnClose, open_target
 from .platforms import Platform, wanted_platform
-from .pulling import fetch, make_plan, write_archive
-from .pushing import (
-    Sender,
-    find_missing,
-    missing_error,
-    read_tags,
-    refuse_overwriting,
-    require_digest,
-    verify,
-)
-from .reference import Reference, is_tag
-from .results import InspectResult, MissingLayer, PullResult, PushResult, VetResult
-from .skopeo import Skopeo
+from .reference import Reference, is_tag, registry_reference
 
+# What runs skopeo, and what reads archives, takes long to import: each method imports what it needs.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import TextIO
 
-    from .contents import ArchiveContents
+    from . import skopeo as runner
+    from .archive import Archive
+    from .contents import ArchiveContents, InspectResult
+    from .fetch import Source
     from .layout import Layout
-    from .pulling import Plan
+    from .output import RemoveOnClose
+    from .pulling import Plan, PullResult
+    from .pushing import MissingLayer, PushResult, VetResult
     from .results import Contents
 
     Bases = str | Reference | Sequence[str | Reference] | None
 
 
-@dataclass(frozen=True)
-class Fetched:
+# What a pull needs only after skopeo has begun to run.
+_LATE = ("jsonschema.validators", f"{__package__}.archive", f"{__package__}.show")
+
+
+class Fetched(NamedTuple):
     """What was fetched, and what it is for.
 
     Attributes:
@@ -50,7 +42,7 @@ class Fetched:
         plan: what travels and what does not.
     """
 
-    skopeo: Skopeo
+    skopeo: runner.Skopeo
     layout: Layout
     plan: Plan
 
@@ -114,6 +106,8 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull`.
         """
+        from .pulling import PullResult
+
         final_source, bases = self._sources(base, final)
         with self._skopeo() as skopeo:
             plan = self._plan(skopeo, final_source, bases)
@@ -141,9 +135,13 @@ class Incremental:
             RegistryError: skopeo or a registry failed.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
+        from .output import RemoveOnClose, open_target
+
         with open_target(output, self._temp_dir) as target:
             folder = target.path.parent if target.path else None
             with self.fetched(base, final, folder) as fetched:
+                from .pulling import write_archive
+
                 result = write_archive(fetched.layout, fetched.plan, target, self.report)
         return RemoveOnClose(target, result)
 
@@ -162,6 +160,8 @@ class Incremental:
         final_source, bases = self._sources(base, final)
         with self._skopeo(temp_dir) as skopeo:
             plan = self._plan(skopeo, final_source, bases)
+            from .pulling import fetch
+
             layout, plan = fetch(skopeo, plan, self._preserve, self.report)
             yield Fetched(skopeo, layout, plan)
 
@@ -175,6 +175,9 @@ class Incremental:
             UsageError: there is no such archive.
             ContentError: it is broken, hostile, or made by a newer version.
         """
+        from .archive import Archive
+        from .contents import InspectResult, read_contents
+
         with Archive.open(src) as archive:
             found = read_contents(archive)
             contents = _describe(found, archive)
@@ -198,6 +201,10 @@ class Incremental:
             RegistryError: the destination gave no clear answer.
             HostError: skopeo is missing or too old.
         """
+        from .archive import Archive
+        from .contents import read_contents
+        from .pushing import VetResult, find_missing, require_digest, verify
+
         destination = registry_reference(dst, "the destination") if dst is not None else None
         with Archive.open(src) as archive:
             found = read_contents(archive)
@@ -242,6 +249,19 @@ class Incremental:
             RegistryError: skopeo or the registry failed, or a tag would be overwritten.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
+        from .archive import Archive
+        from .contents import read_contents
+        from .pushing import (
+            PushResult,
+            Sender,
+            find_missing,
+            missing_error,
+            read_tags,
+            refuse_overwriting,
+            require_digest,
+            verify,
+        )
+
         destination = registry_reference(dst, "the destination")
         for tag in additional_tags:
             if not is_tag(tag):
@@ -277,21 +297,33 @@ class Incremental:
             )
 
     def _sources(self, base: Bases, final: str | Reference) -> tuple[Source, list[Source]]:
+        from .fetch import Source
+
         bases = [base] if isinstance(base, (str, Reference)) else base or ()
         return (
             Source(registry_reference(final, "the final image"), self._final, "--final"),
             [Source(registry_reference(each, "the base"), self._base, "--base") for each in bases],
         )
 
-    def _plan(self, skopeo: Skopeo, final: Source, bases: Sequence[Source]) -> Plan:
+    def _plan(self, skopeo: runner.Skopeo, final: Source, bases: Sequence[Source]) -> Plan:
+        from .pulling import make_plan
+
         platform = None if self._all else self._platform or wanted_platform()
         plan = make_plan(skopeo, final, bases, platform, self.report)
         for warning in plan.warnings():
             self.report(f"warning: {warning}")
         return plan
 
-    def _skopeo(self, temp_dir: Path | None = None) -> Skopeo:
-        return Skopeo(self._skopeo_path, self._temp_dir or temp_dir, trace=self._trace, progress=self._progress)
+    def _skopeo(self, temp_dir: Path | None = None) -> runner.Skopeo:
+        from .skopeo import Skopeo
+
+        return Skopeo(
+            self._skopeo_path,
+            self._temp_dir or temp_dir,
+            trace=self._trace,
+            progress=self._progress,
+            imports=_LATE,
+        )
 
     def report(self, line: str) -> None:
         """Hand a line to the report writer, if there is one."""
@@ -300,6 +332,8 @@ class Incremental:
 
 
 def _describe(found: ArchiveContents, archive: Archive, reference: str | None = None) -> Contents:
+    from .contents import describe
+
     return describe(
         found.images,
         reference,

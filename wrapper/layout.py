@@ -11,8 +11,7 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .documents import check_schema, parse_document
 from .errors import ContentError, host_errors
@@ -61,8 +60,7 @@ def index_document(entries: list[dict[str, Any]], annotations: Mapping[str, str]
     return encode(index)
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """A layout in a folder of our own, which nobody else writes to.
 
     Attributes:
@@ -190,7 +188,7 @@ class Layout:
         changed = not (folder / "index.json").exists()
         if changed:
             Layout.create(folder)
-        index = parse_document(target.index(), f"index.json of {folder}")
+        index = parse_document(target.read_index(), f"index.json of {folder}")
         check_schema(index, "oci-index", f"index.json of {folder}")
         with host_errors(f"cannot write the layout {folder}"):
             for digest in blobs:
@@ -210,7 +208,7 @@ class Layout:
             changed = True
         return changed
 
-    def index(self) -> bytes:
+    def read_index(self) -> bytes:
         """Return the bytes of `index.json`.
 
         Raises:

@@ -7,9 +7,8 @@ import os
 import secrets
 import stat
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from .errors import UsageError, host_errors
 from .skopeo import default_temp_dir
@@ -17,7 +16,7 @@ from .skopeo import default_temp_dir
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .results import PullResult
+    from .pulling import PullResult
 
 
 class RemoveOnClose(io.BufferedReader):
@@ -44,8 +43,7 @@ class RemoveOnClose(io.BufferedReader):
             self._path = None
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """An output that is open for writing.
 
     Attributes:

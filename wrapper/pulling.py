@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
-from .archive import CHUNK, pack
 from .contents import NamedImage, describe, index_annotations
 from .errors import host_errors
 from .fetch import read_image, read_platform, read_roots
 from .image import Image, gather
 from .layout import Layout, entry, index_document
 from .manifest import Index, build_layers_dictionary, parse_manifest
-from .results import ArchiveInfo, PullResult
+from .results import Contents
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
@@ -24,12 +23,40 @@ if TYPE_CHECKING:
     from .manifest import Descriptor
     from .output import Target
     from .platforms import Platform
-    from .results import Contents
     from .skopeo import Skopeo
 
 
 @dataclass(frozen=True)
-class Plan:
+class ArchiveInfo:
+    """An archive as a whole.
+
+    Attributes:
+        path: where it lies; None for a stream or a temporary file.
+        sha256: the sha256 of its bytes, as hexadecimal digits.
+        size: its length in bytes.
+    """
+
+    path: str | None
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class PullResult(Contents):
+    """What `pull` did, or would do.
+
+    Attributes:
+        changed: whether the output is another file than before; False for a dry run.
+        archive: the archive; None for a dry run.
+        warnings: what the user should know, one line each.
+    """
+
+    changed: bool
+    archive: ArchiveInfo | None
+    warnings: tuple[str, ...] = ()
+
+
+class Plan(NamedTuple):
     """What a pull is to do.
 
     Attributes:
@@ -165,7 +192,7 @@ def fetch(
     else:
         converted = parse_manifest(layout.read(digest))
         image = gather(converted, lambda children: [layout.read(child.digest) for child in children])
-        plan = replace(plan, image=image)
+        plan = plan._replace(image=image)
     layout.check(plan.image.travelling(plan.omitted))
     return layout, plan
 
@@ -182,6 +209,8 @@ def write_archive(layout: Layout, plan: Plan, target: Target, report: Callable[[
     Raises:
         HostError: the target can't be written.
     """
+    from .archive import pack
+
     omitted = plan.omitted
     root = plan.image.root
     index = index_document(
@@ -209,7 +238,7 @@ def _holds(path: Path, size: int, sha256: str) -> bool:
             if path.stat().st_size != size:
                 return False
             found = hashlib.sha256()
-            while chunk := file.read(CHUNK):
+            while chunk := file.read(2**20):
                 found.update(chunk)
             return found.hexdigest() == sha256
     except OSError:

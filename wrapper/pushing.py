@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import IncrementalError, MissingLayersError, NotFoundError, RegistryError, UsageError
 from .layout import Layout, entry, index_document
 from .manifest import LISTS, digest_of
 from .probe import present_layers, private_policy
-from .results import MissingLayer, TagChange
+from .results import Contents
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
@@ -23,6 +24,66 @@ if TYPE_CHECKING:
     from .skopeo import Skopeo
 
 FLAG = "--dest"
+
+
+@dataclass(frozen=True)
+class MissingLayer:
+    """A layer that neither the archive nor the destination has.
+
+    Attributes:
+        digest: its digest.
+        size: its size in bytes.
+        bases: digests of the bases that would bring it; empty where the archive does not say.
+    """
+
+    digest: str
+    size: int
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VetResult(Contents):
+    """What `push_vet` found.
+
+    Attributes:
+        changed: always False.
+        destination: which destination was asked; None where only the archive was checked.
+        missing: the layers that neither the archive nor the destination has.
+    """
+
+    changed: bool
+    destination: str | None
+    missing: tuple[MissingLayer, ...]
+
+
+@dataclass(frozen=True)
+class TagChange:
+    """A reference that a push wrote, or would write.
+
+    Attributes:
+        reference: the destination's reference.
+        previous_digest: the digest that it pointed to before; None where it did not exist.
+    """
+
+    reference: str
+    previous_digest: str | None
+
+
+@dataclass(frozen=True)
+class PushResult(Contents):
+    """What `push` did, or would do.
+
+    Attributes:
+        changed: whether anything was, or in a dry run would be, sent.
+        destination: where the image is now.
+        previous_digest: the digest that the destination's tag pointed to before; None where there was none.
+        tags: the destination and every additional tag, with what each pointed to before.
+    """
+
+    changed: bool
+    destination: str
+    previous_digest: str | None
+    tags: tuple[TagChange, ...] = ()
 
 
 def verify(archive: Archive, report: Callable[[str], None]) -> None:

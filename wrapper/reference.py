@@ -126,3 +126,20 @@ class Reference:
         if self.digest:
             return f"docker://{self.name}@{self.digest}"
         return f"docker://{self.name}" + (f":{self.tag}" if self.tag else "")
+
+
+def registry_reference(reference: Reference | str, what: str) -> Reference:
+    """Read a reference that must be a registry's.
+
+    Args:
+        reference: the reference.
+        what: what it is for, such as "the base".
+
+    Raises:
+        UsageError: it is malformed, or of another transport.
+    """
+    if isinstance(reference, str):
+        reference = Reference.parse(reference)
+    if reference.transport != "docker":
+        raise UsageError(f"{what} {reference} is not in a registry", "give docker://HOST/NAME:TAG")
+    return reference

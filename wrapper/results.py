@@ -1,4 +1,4 @@
-"""What the operations return: frozen data, which the command line shows as text or JSON."""
+"""What all operations return: frozen data, which the command line shows as text or JSON."""
 
 from __future__ import annotations
 
@@ -20,21 +20,6 @@ class OmittedLayer:
 
     digest: str
     size: int
-
-
-@dataclass(frozen=True)
-class MissingLayer:
-    """A layer that neither the archive nor the destination has.
-
-    Attributes:
-        digest: its digest.
-        size: its size in bytes.
-        bases: digests of the bases that would bring it; empty where the archive does not say.
-    """
-
-    digest: str
-    size: int
-    bases: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -93,21 +78,6 @@ class LayerInfo:
 
 
 @dataclass(frozen=True)
-class ArchiveInfo:
-    """An archive as a whole.
-
-    Attributes:
-        path: where it lies; None for a stream or a temporary file.
-        sha256: the sha256 of its bytes, as hexadecimal digits.
-        size: its length in bytes.
-    """
-
-    path: str | None
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True)
 class Contents:
     """What an archive holds, or would hold: the part that all results share.
 
@@ -138,78 +108,3 @@ class Contents:
     def shared_fields(self) -> dict[str, Any]:
         """Return the fields that a result takes over from here."""
         return {field.name: getattr(self, field.name) for field in fields(Contents)}
-
-
-@dataclass(frozen=True)
-class PullResult(Contents):
-    """What `pull` did, or would do.
-
-    Attributes:
-        changed: whether the output is another file than before; False for a dry run.
-        archive: the archive; None for a dry run.
-        warnings: what the user should know, one line each.
-    """
-
-    changed: bool
-    archive: ArchiveInfo | None
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class VetResult(Contents):
-    """What `push_vet` found.
-
-    Attributes:
-        changed: always False.
-        destination: which destination was asked; None where only the archive was checked.
-        missing: the layers that neither the archive nor the destination has.
-    """
-
-    changed: bool
-    destination: str | None
-    missing: tuple[MissingLayer, ...]
-
-
-@dataclass(frozen=True)
-class TagChange:
-    """A reference that a push wrote, or would write.
-
-    Attributes:
-        reference: the destination's reference.
-        previous_digest: the digest that it pointed to before; None where it did not exist.
-    """
-
-    reference: str
-    previous_digest: str | None
-
-
-@dataclass(frozen=True)
-class PushResult(Contents):
-    """What `push` did, or would do.
-
-    Attributes:
-        changed: whether anything was, or in a dry run would be, sent.
-        destination: where the image is now.
-        previous_digest: the digest that the destination's tag pointed to before; None where there was none.
-        tags: the destination and every additional tag, with what each pointed to before.
-    """
-
-    changed: bool
-    destination: str
-    previous_digest: str | None
-    tags: tuple[TagChange, ...] = ()
-
-
-@dataclass(frozen=True)
-class InspectResult(Contents):
-    """What `inspect` found.
-
-    Attributes:
-        changed: always False.
-        format: the archive format's version; None for other tools' archives.
-        archive_size: the archive's length in bytes.
-    """
-
-    changed: bool
-    format: str | None
-    archive_size: int

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TextIO
 
+    from .contents import InspectResult
     from .errors import IncrementalError
-    from .results import Contents, ImageInfo, InspectResult, MissingLayer, PullResult, PushResult, VetResult
+    from .pulling import PullResult
+    from .pushing import MissingLayer, PushResult, VetResult
+    from .results import Contents, ImageInfo
 
 
 def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:

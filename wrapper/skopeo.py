@@ -13,6 +13,7 @@ import shutil
 import signal
 import tempfile
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -68,6 +69,8 @@ class Run:
                 _bg_exc=False,
                 # A group of its own: a Ctrl-C is ours to handle, and it can be ended without its callers.
                 _new_group=True,
+                # Python's own files close by themselves (PEP 446); looking for others takes time.
+                _close_fds=False,
             )
 
     def wait(self) -> int:
@@ -115,6 +118,7 @@ class Skopeo:
         *,
         trace: Callable[[str], None] | None = None,
         progress: TextIO | None = None,
+        imports: Sequence[str] = (),
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -124,11 +128,13 @@ class Skopeo:
                 memory and layers are large.
             trace: receives a line for each call and what it said, for `--debug`.
             progress: a terminal that skopeo draws its progress bars on.
+            imports: modules that will be needed, to be imported while skopeo runs.
         """
         self._path = os.path.abspath(path) if "/" in path else path  # noqa: PTH100 - keeps symbolic links
         self._temp_dir = temp_dir or default_temp_dir()
         self._trace = trace
         self._progress = progress
+        self._imports = list(imports)
         self._running: list[Run] = []
         self._runs = 0
         self._folders = 0
@@ -292,6 +298,8 @@ class Skopeo:
         return run
 
     def _finish(self, run: Run) -> int:
+        if self._imports:
+            import_module(self._imports.pop(0))
         code = run.wait()
         self._running.remove(run)
         if self._trace:

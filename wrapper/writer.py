@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +12,8 @@ from .manifest import LISTS
 from .output import open_target
 from .probe import private_policy
 from .pulling import write_archive
-from .pushing import missing_error
+from .pushing import MissingLayer, PushResult, missing_error
 from .reference import Reference
-from .results import MissingLayer, PushResult
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -104,7 +102,7 @@ class Writer:
                 open_target(path, None) as target,
                 incremental.fetched(self._from, final, path.parent) as fetched,
             ):
-                plan = replace(fetched.plan, name=tag or fetched.plan.name)
+                plan = fetched.plan._replace(name=tag or fetched.plan.name)
                 result = write_archive(fetched.layout, plan, target, incremental.report)
             return self._result(result, changed=result.changed)
         with incremental.fetched(self._from, final) as fetched:
