@@ -131,11 +131,11 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     folder = tmp_path_factory.mktemp("secure")
     subject = ["-subj", "/CN=test"]
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"]
     for command in (
         ["req", "-x509", *key, "-days", "2", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test CA"],
         ["req", *key, "-keyout", "server.key", "-out", "server.csr", *subject],
-        ["x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2"]
-        + ["-extfile", "names", "-out", "server.crt"],
+        ["x509", "-req", "-in", "server.csr", *sign, "-days", "2", "-out", "server.crt"],
     ):
         (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
         subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)

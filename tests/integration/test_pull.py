@@ -285,7 +285,9 @@ def test_a_config_that_is_a_layer_too_always_travels(tool: Tool, vendor: Registr
 
 
 ARTIFACTS = {
-    "helm chart": ("application/vnd.cncf.helm.config.v1+json", "application/vnd.cncf.helm.chart.content.v1.tar+gzip", {}),
+    "helm chart": (
+        "application/vnd.cncf.helm.config.v1+json", "application/vnd.cncf.helm.chart.content.v1.tar+gzip", {}
+    ),
     "cosign signature": (images.OCI_CONFIG, "application/vnd.dev.cosign.simplesigning.v1+json", {}),
     "zstd layer": (images.OCI_CONFIG, "application/vnd.oci.image.layer.v1.tar+zstd", {}),
     "plain layer": (images.OCI_CONFIG, "application/vnd.oci.image.layer.v1.tar", {}),
