@@ -30,6 +30,7 @@ NAME_LENGTH = 1024
 COPY_AGAIN = "copy the archive again and compare its sha256"
 
 _BLOBS = "blobs/sha256/"
+_CONVERT = "docker's old format is converted with skopeo copy docker-archive:FILE oci-archive:NEW"
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 # Not the two zero blocks that end a tar, and no header either: whoever reads on stumbles here.
 _POISON = b"\xff" * tarfile.BLOCKSIZE
@@ -321,7 +322,7 @@ class Archive:
         if name.startswith("/") or ".." in parts or not name.isprintable() or len(name) > NAME_LENGTH:
             raise ContentError(f"{self.name} holds a member with the unsafe name '{name[:NAME_LENGTH]}'")
         if not (member.isreg() or member.isdir()) or member.sparse is not None:
-            raise ContentError(f"{self.name} holds '{name}', which is neither a plain file nor a folder")
+            raise ContentError(f"{self.name} holds '{name}', which is neither a plain file nor a folder", _CONVERT)
         if member.size < 0 or member.offset_data + member.size > self.size:
             raise ContentError(f"{self.name} is truncated inside '{name}'", COPY_AGAIN)
         return "/".join(parts)
@@ -343,7 +344,7 @@ class Archive:
 
     def _not_a_layout(self, others: Mapping[str, object]) -> ContentError:
         if "manifest.json" in others:
-            step = "it is in the old format of docker save: skopeo copy docker-archive:FILE oci-archive:NEW"
+            step = _CONVERT
         else:
             step = "give a file that pull, or skopeo copy … oci-archive:, wrote"
         lacking = "index.json" if "index.json" not in others else "oci-layout"

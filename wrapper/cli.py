@@ -71,7 +71,7 @@ def side_options(side: str, what: str) -> Callable[[Callable[..., Any]], Callabl
 def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every command has."""
     for option in (
-        click.option("--debug", is_flag=True, help="Show each call of skopeo, and a traceback on failure."),
+        click.option("--debug", is_flag=True, help="Show each call of skopeo, and what it said."),
         click.option("--quiet", "-q", is_flag=True, help="Say nothing but the result."),
         click.option("--json", is_flag=True, help="Print the result as one JSON object."),
     ):
@@ -289,7 +289,7 @@ def run(arguments: list[str]) -> int:
 def _fail(arguments: list[str], problem: BaseException, error: IncrementalError) -> int:
     from .show import show_error
 
-    if "--debug" in arguments:
+    if "--debug" in arguments and type(error) is IncrementalError:
         import traceback
 
         traceback.print_exception(problem)

@@ -158,6 +158,8 @@ class Incremental:
             IncrementalError: as for `pull`.
         """
         final_source, bases = self._sources(base, final)
+        # What a missing policy would stop must stop before anything is read.
+        self._final.policy_flags()
         with self._skopeo(temp_dir) as skopeo:
             plan = self._plan(skopeo, final_source, bases)
             from .pulling import fetch
@@ -263,6 +265,7 @@ class Incremental:
         )
 
         destination = registry_reference(dst, "the destination")
+        self._push.policy_flags()
         for tag in additional_tags:
             if not is_tag(tag):
                 raise UsageError(f"'{tag}' is no tag")

@@ -15,7 +15,7 @@ import tempfile
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import sh
 
@@ -43,27 +43,23 @@ _GRACE = 5.0
 class Run:
     """A skopeo that is running, or has ended."""
 
-    def __init__(self, command: Any, arguments: Sequence[str], files: Path, terminal: TextIO | None) -> None:
+    def __init__(self, command: Any, arguments: Sequence[str], terminal: TextIO | None) -> None:
         """Start it.
 
         Args:
             command: the `sh` command, its folder and environment baked in.
             arguments: skopeo's.
-            files: where its output goes, with suffixes: what it may print has no useful bound in memory.
             terminal: what it draws its progress bars on, in place of its standard output.
         """
-        self._stdout = files.with_suffix(".out")
-        self._stderr = files.with_suffix(".err")
-        with (
-            Path(os.devnull).open("rb") as nothing,
-            self._stdout.open("wb") as stdout,
-            self._stderr.open("wb") as stderr,
-        ):
+        # Files in memory: a full disk must not swallow what it has to say about that.
+        self._stdout = os.fdopen(os.memfd_create("stdout"), "w+b")
+        self._stderr = os.fdopen(os.memfd_create("stderr"), "w+b")
+        with Path(os.devnull).open("rb") as nothing:
             self._process = command(
                 *arguments,
                 _in=nothing,
-                _out=terminal or stdout,
-                _err=stderr,
+                _out=terminal or self._stdout,
+                _err=self._stderr,
                 _tty_out=False,
                 _bg=True,
                 _bg_exc=False,
@@ -73,11 +69,17 @@ class Run:
                 _close_fds=False,
             )
 
-    def wait(self) -> int:
-        """Wait for its end and return its exit code, a signal as a negative number."""
+    def wait(self) -> tuple[int, bytes, str]:
+        """Wait for its end.
+
+        Returns:
+            Its exit code (a signal as a negative number), what it printed, and what it said on stderr.
+        """
         with suppress(sh.ErrorReturnCode):
             self._process.wait()
-        return int(self._process.exit_code)
+        with self._stdout, self._stderr:
+            stdout, stderr = _content(self._stdout), _content(self._stderr)
+        return int(self._process.exit_code), stdout, stderr.decode(errors="replace")
 
     def kill(self) -> None:
         """End it, gently first; nothing happens if it has ended."""
@@ -91,15 +93,11 @@ class Run:
                 continue
             return
 
-    @property
-    def stdout(self) -> bytes:
-        """What it printed."""
-        return self._stdout.read_bytes()
 
-    @property
-    def stderr(self) -> str:
-        """What it said about it."""
-        return self._stderr.read_text(errors="replace")
+def _content(file: BinaryIO) -> bytes:
+    # The child wrote through a descriptor of its own, which shares the position.
+    file.seek(0)
+    return file.read()
 
 
 class Skopeo:
@@ -228,9 +226,9 @@ class Skopeo:
         # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
         run = self._start(arguments, terminal=self._progress)
-        code = self._finish(run)
+        code, _, stderr = self._finish(run)
         if code != 0:
-            raise explain(run.stderr, doing, flag)
+            raise explain(stderr, doing, flag)
         return (self.folder / digest_file).read_text().strip()
 
     def probes(self, calls: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
@@ -261,11 +259,11 @@ class Skopeo:
         if self._version is None:
             return
         run, self._version = self._version, None
-        code = self._finish(run)
-        said = run.stdout.decode(errors="replace").strip()
+        code, stdout, stderr = self._finish(run)
+        said = stdout.decode(errors="replace").strip()
         found = re.match(r"skopeo version (\d+)\.(\d+)", said)
         if code != 0 or not found:
-            raise HostError(f"'{self._path}' does not answer as skopeo does: {said or fatal_message(run.stderr)}")
+            raise HostError(f"'{self._path}' does not answer as skopeo does: {said or fatal_message(stderr)}")
         if (int(found[1]), int(found[2])) < OLDEST:
             raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its place with --skopeo")
 
@@ -277,9 +275,7 @@ class Skopeo:
         for position in range(len(calls)):
             while len(runs) < min(len(calls), position + SIDE_BY_SIDE):
                 runs.append(self._start(calls[len(runs)], environment))
-            run = runs[position]
-            code = self._finish(run)
-            results.append((code, run.stdout, run.stderr))
+            results.append(self._finish(runs[position]))
         self.check_version()
         return results
 
@@ -293,20 +289,20 @@ class Skopeo:
         if self._trace:
             self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
         command = self._command.bake(_cwd=str(self.folder), _env={**self._environment, **(environment or {})})
-        run = Run(command, arguments, self.folder / f"run-{self._runs}", terminal)
+        run = Run(command, arguments, terminal)
         self._running.append(run)
         return run
 
-    def _finish(self, run: Run) -> int:
+    def _finish(self, run: Run) -> tuple[int, bytes, str]:
         if self._imports:
             import_module(self._imports.pop(0))
-        code = run.wait()
+        code, stdout, stderr = run.wait()
         self._running.remove(run)
         if self._trace:
-            for line in run.stderr.splitlines():
+            for line in stderr.splitlines():
                 self._trace(f"  {one_line(line)}")
             self._trace(f"  exit {code}")
-        return code
+        return code, stdout, stderr
 
 
 def default_temp_dir() -> Path:

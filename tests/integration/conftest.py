@@ -64,10 +64,9 @@ class Tool:
         env: dict[str, str] | None = None,
         stdin: str = "",
         cwd: Path | None = None,
-        prefix: tuple[str, ...] = (),
     ) -> Ran:
         ran = subprocess.run(
-            [*prefix, *self.command, *map(str, arguments)],
+            [*self.command, *map(str, arguments)],
             input=stdin.encode(),
             capture_output=True,
             env=self.environment | (env or {}),
@@ -121,8 +120,10 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         user, _, password = account.partition(":")
         create = [] if users.exists() else ["-c"]
         subprocess.run(["htpasswd", "-bB", *create, users, user, password], check=True, capture_output=True)
-    auth = {"auth": {"htpasswd": {"realm": "test", "path": str(users)}}}
-    yield from _running(Registry(folder, extra=auth, login=ACCOUNTS["ann"]))
+    auth = {"htpasswd": {"realm": "test", "path": str(users)}}
+    # This level's log names the users.
+    extra = {"auth": auth, "log": {"level": "info", "accesslog": {"disabled": False}}}
+    yield from _running(Registry(folder, extra=extra, login=ACCOUNTS["ann"]))
 
 
 @pytest.fixture(scope="session")
