@@ -120,9 +120,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         user, _, password = account.partition(":")
         create = [] if users.exists() else ["-c"]
         subprocess.run(["htpasswd", "-bB", *create, users, user, password], check=True, capture_output=True)
-    auth = {"htpasswd": {"realm": "test", "path": str(users)}}
-    # This level's log names the users.
-    extra = {"auth": auth, "log": {"level": "info", "accesslog": {"disabled": False}}}
+    extra = {"auth": {"htpasswd": {"realm": "test", "path": str(users)}}}
     yield from _running(Registry(folder, extra=extra, login=ACCOUNTS["ann"]))
 
 
