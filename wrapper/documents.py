@@ -88,7 +88,7 @@ def _no_constant(name: str) -> None:
 
 def _deeper_than(value: object, bound: int) -> bool:
     level = [value]
-    for _ in range(bound + 1):
+    for _ in range(bound):
         if not level:
             return False
         level = [
