@@ -124,6 +124,7 @@ def read_contents(archive: Archive) -> ArchiveContents:
         if child.digest not in images:
             node = parse_manifest(archive.read_blob(child.digest), descriptor=child)
             image = gather(node, lambda children: [archive.read_blob(each.digest) for each in children])
+            image.require_leaves()
             images[child.digest] = NamedImage(child.annotations.get(REF_NAME), image)
     if not images:
         raise ContentError(f"{archive.name} holds no image: its index is empty")

@@ -95,6 +95,9 @@ def read_platform(skopeo: Skopeo, source: Source, root: FetchedManifest, wanted:
         root: a manifest, which is taken as it is, or a list.
         wanted: the platform.
 
+    Returns:
+        The image; the lists alone where they name no manifest at all.
+
     Raises:
         UsageError: none fits; the message lists the platforms that there are.
         IncrementalError: the child can't be read, or is not what its descriptor says.
@@ -115,6 +118,8 @@ def read_platform(skopeo: Skopeo, source: Source, root: FetchedManifest, wanted:
         for child in node.parsed.manifests
         if child.media_type not in LISTS
     ]
+    if not leaves:
+        return tree
     position = choose(wanted, [leaf.platform for leaf in leaves])
     if position is None:
         offered = sorted({str(leaf.platform) for leaf in leaves if leaf.platform}) or ["none by name"]

@@ -89,6 +89,15 @@ class Image:
             sizes[leaf.parsed.config.digest] = leaf.parsed.config.size
         return sizes
 
+    def require_leaves(self) -> None:
+        """Refuse an image that is nothing but lists.
+
+        Raises:
+            ContentError: no list names a manifest.
+        """
+        if not self.leaves:
+            raise ContentError(f"index {self.root.digest} names no manifest: there is no image to move")
+
     def shared_with(self, layers: Mapping[str, Descriptor]) -> dict[str, Descriptor]:
         """Return the layers that need not travel to where `layers` are.
 

@@ -135,6 +135,7 @@ def make_plan(
     report(f"reading {final.reference}" + "".join(f", base {base.reference}" for base in bases))
     root, *base_roots = read_roots(skopeo, [final, *bases])
     image = read_platform(skopeo, final, root, platform) if platform else read_image(skopeo, final, root)
+    image.require_leaves()
     layers = {
         base_root.digest: build_layers_dictionary(*read_image(skopeo, base, base_root, report).nodes)
         for base, base_root in zip(bases, base_roots, strict=True)

@@ -68,6 +68,7 @@ def show_push(result: PushResult, out: TextIO, *, as_json: bool, dry_run: bool) 
         before = "" if tag.previous_digest in (None, result.digest) else f" (was {tag.previous_digest})"
         _line(out, "tag" if len(result.tags) > 1 else "destination", f"{tag.reference}{before}")
     _line(out, "digest", result.digest)
+    _show_amounts(result, out)
     _line(out, "result", done)
 
 

@@ -136,10 +136,10 @@ class Skopeo:
         self._running: list[Run] = []
         self._runs = 0
         self._folders = 0
-        self._version: Run | None = None
+        self._version_known = False
 
     def __enter__(self) -> Skopeo:
-        """Make the private folder and look at skopeo's version, which goes on in the background.
+        """Make the private folder; nothing runs yet.
 
         Raises:
             HostError: there is no skopeo, or no folder can be made.
@@ -159,7 +159,6 @@ class Skopeo:
                 "choose another with --tmpdir",
             ) from None
         self._environment = _environment(self.folder)
-        self._version = self._start(["--version"])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -190,8 +189,10 @@ class Skopeo:
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
-        for (reference, _, flag), run in zip(wanted, self._side_by_side(calls), strict=True):
-            code, stdout, stderr = run
+        runs = self._side_by_side(calls)
+        if any(code for code, _, _ in runs):
+            self._check_version()
+        for (reference, _, flag), (code, stdout, stderr) in zip(wanted, runs, strict=True):
             results.append(stdout if code == 0 else explain(stderr, f"cannot read {reference}", flag))
         return results
 
@@ -221,11 +222,11 @@ class Skopeo:
         Raises:
             IncrementalError: as `messages.explain` reads skopeo's message.
         """
-        self.check_version()
         digest_file = f"digest-{self._runs}"
         # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
         run = self._start(arguments, terminal=self._progress)
+        self._check_version()
         code, _, stderr = self._finish(run)
         if code != 0:
             raise explain(stderr, doing, flag)
@@ -248,18 +249,16 @@ class Skopeo:
         # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
         # and short names are.
         memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
-        return [(code, stderr) for code, _, stderr in self._side_by_side(calls, memory_only)]
+        runs = self._side_by_side(calls, memory_only)
+        self._check_version()
+        return [(code, stderr) for code, _, stderr in runs]
 
-    def check_version(self) -> None:
-        """Wait for the version that `__enter__` asked for.
-
-        Raises:
-            HostError: it is not skopeo, or too old.
-        """
-        if self._version is None:
+    def _check_version(self) -> None:
+        """Look once at skopeo's version: beside the first copy, or to explain a failure."""
+        if self._version_known:
             return
-        run, self._version = self._version, None
-        code, stdout, stderr = self._finish(run)
+        self._version_known = True
+        code, stdout, stderr = self._finish(self._start(["--version"]))
         said = stdout.decode(errors="replace").strip()
         found = re.match(r"skopeo version (\d+)\.(\d+)", said)
         if code != 0 or not found:
@@ -276,7 +275,6 @@ class Skopeo:
             while len(runs) < min(len(calls), position + SIDE_BY_SIDE):
                 runs.append(self._start(calls[len(runs)], environment))
             results.append(self._finish(runs[position]))
-        self.check_version()
         return results
 
     def _start(

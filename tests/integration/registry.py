@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import re
 import socket
 import ssl
@@ -75,9 +76,14 @@ class Registry:
         }
         # JSON is YAML.
         (self.folder / "config.yml").write_text(json.dumps(config))
+        # It would take a user's REGISTRY_AUTH_FILE for a setting of its own.
+        environment = {name: text for name, text in os.environ.items() if not name.startswith("REGISTRY_")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["docker-registry", "serve", str(self.folder / "config.yml")], stdout=log, stderr=log
+                ["docker-registry", "serve", str(self.folder / "config.yml")],
+                stdout=log,
+                stderr=log,
+                env=environment,
             )
 
     def _answers(self) -> bool:

@@ -281,6 +281,7 @@ BAD_MANIFESTS = {
     "manifest and list": _manifest(manifests=[]),
     "another media type": _manifest(mediaType="application/vnd.oci.image.index.v1+json"),
     "an unknown media type": _manifest(mediaType="application/vnd.oci.artifact.manifest.v1+json"),
+    "a list without manifests": b'{"schemaVersion": 2, "manifests": []}',
     "two layers in one name": b'{"schemaVersion": 2, "layers": [], "Layers": [], "config": {}}',
 }
 
@@ -288,7 +289,8 @@ BAD_MANIFESTS = {
 @pytest.mark.parametrize("kind", BAD_MANIFESTS)
 def test_bad_manifests(tool: Tool, kind: str) -> None:
     with Answering(BAD_MANIFESTS[kind]) as host:
-        refused(tool("pull", f"{host}/app:1", "-o", "x.tar", "--json", *PLAIN_PULL), 4)
+        for more in ((), ("--all",)):
+            refused(tool("pull", f"{host}/app:1", "-o", "x.tar", "--json", *more, *PLAIN_PULL), 4)
     assert list(tool.home.iterdir()) == []
 
 

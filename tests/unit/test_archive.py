@@ -188,6 +188,7 @@ HOSTILE: dict[str, bytes] = {
     "no layout file": tar(WHOLE[1:]),
     "an index that is too long": tar([WHOLE[0], ("index.json", b" " * (4 * 2**20 + 1)), *WHOLE[2:]]),
     "an index without images": tar(members(CONFIG, LAYER)),
+    "a list without manifests": tar(list_members(index())),
     "an index that is a manifest": tar([WHOLE[0], ("index.json", IMAGE), *WHOLE[2:]]),
     "no manifest": tar([each for each in WHOLE if each[1] != IMAGE]),
     "no config": tar([each for each in WHOLE if each[1] != CONFIG]),
