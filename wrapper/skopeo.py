@@ -58,9 +58,9 @@ class Run:
             self._process = command(
                 *arguments,
                 _in=nothing,
-                _out=terminal or self._stdout,
+                # sh would make a terminal of its own for skopeo to draw bars into.
+                **({"_out": terminal} if terminal else {"_out": self._stdout, "_tty_out": False}),
                 _err=self._stderr,
-                _tty_out=False,
                 _bg=True,
                 _bg_exc=False,
                 # A group of its own: a Ctrl-C is ours to handle, and it can be ended without its callers.
