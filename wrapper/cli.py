@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -239,9 +240,9 @@ def _access(options: Mapping[str, Any], side: str) -> Access:
 
 
 def _read_creds(side: str) -> str:
-    if sys.stdin.isatty():
+    if sys.stdin and sys.stdin.isatty():
         return str(click.prompt(f"--{side}-creds, as user:password", hide_input=True, err=True))
-    line = sys.stdin.readline()
+    line = sys.stdin.readline() if sys.stdin else ""
     if not line:
         raise UsageError(f"--{side}-creds is -, but standard input has no line for it")
     return line.rstrip("\r\n")
@@ -251,8 +252,15 @@ def main() -> NoReturn:
     """Run the command line and exit with the code that README's table gives."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _terminate)
+    # Python has None where a stream was closed before it began.
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is None:
+        sys.stderr.write("error: standard output is closed, and the result goes there\n")
+        os._exit(HostError.code)
     code = run(sys.argv[1:])
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
     # Everything is closed by now; to take the interpreter down in good order would cost a tenth of a small pull.
     os._exit(code)
 
@@ -282,10 +290,9 @@ def run(arguments: list[str]) -> int:
         return _fail(arguments, problem, CancelledError("interrupted", "run the same command again"))
     except Terminated as problem:
         return _fail(arguments, problem, TerminatedError("terminated", "run the same command again"))
-    except BrokenPipeError as problem:
-        # Python flushes stdout once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _fail(arguments, problem, HostError("whatever read the output has gone away"))
+    except OSError as problem:
+        step = "check where standard output and standard error go"
+        return _fail(arguments, problem, HostError(f"{problem.strerror or problem}", step))
     except Exception as problem:
         step = "this is a bug: run again with --debug, and report it"
         return _fail(arguments, problem, IncrementalError(f"{type(problem).__name__}: {problem}", step))
@@ -298,7 +305,9 @@ def _fail(arguments: list[str], problem: BaseException, error: IncrementalError)
         import traceback
 
         traceback.print_exception(problem)
-    show_error(error, sys.stdout if _wants_json(arguments) else None)
+    # What cannot be said is still told by the exit code.
+    with suppress(OSError):
+        show_error(error, sys.stdout if _wants_json(arguments) else None)
     return error.code
 
 

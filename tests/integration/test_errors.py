@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import pty
+import shlex
 import signal
 import socket
 import stat
@@ -400,3 +401,27 @@ def test_progress_bars_on_a_terminal(tool: Tool, image: str) -> None:
     assert b"Getting image source signatures" in seen
     assert b"Getting image" not in stdout
     assert b"sha256:" in stdout
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [
+        (">&-", 6),
+        (">/dev/full", 6),
+        ("--json >/dev/full", 6),
+        ("2>&-", 0),
+        ("-o - >/dev/full", 6),
+        ("-o - | head -c 9", 6),
+    ],
+)
+def test_streams_that_take_nothing(tool: Tool, image: str, redirection: str, code: int) -> None:
+    command = shlex.join([*tool.command, "pull", image, *PLAIN_PULL])
+    options = "--quiet" if "-o" in redirection else "--quiet --dry-run"
+    ran = subprocess.run(
+        ["bash", "-c", f"{command} {options} {redirection}; exit ${{PIPESTATUS[0]}}"],
+        env=tool.environment, cwd=tool.home, capture_output=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == code
+    assert b"Traceback" not in ran.stderr
+    assert b"bug" not in ran.stderr
+    assert tool.leftovers() == []
