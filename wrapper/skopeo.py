@@ -190,7 +190,8 @@ class Skopeo:
         ]
         results: list[bytes | IncrementalError] = []
         runs = self._side_by_side(calls)
-        if any(code for code, _, _ in runs):
+        # What is no skopeo may well exit 0, but will not answer with a JSON object.
+        if any(code or not stdout.lstrip().startswith(b"{") for code, stdout, _ in runs):
             self._check_version()
         for (reference, _, flag), (code, stdout, stderr) in zip(wanted, runs, strict=True):
             results.append(stdout if code == 0 else explain(stderr, f"cannot read {reference}", flag))

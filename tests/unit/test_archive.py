@@ -68,7 +68,7 @@ def test_the_same_blobs_give_the_same_bytes(tmp_path: Path) -> None:
         assert not each.pax_headers
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(blobs=st.lists(st.binary(max_size=3000), max_size=6))
 def test_what_is_packed_is_read(blobs: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("blobs")
@@ -232,7 +232,7 @@ def test_other_tools_archives(kind: str) -> None:
     check(FRIENDLY[kind])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_an_archive_or_an_error(data: bytes) -> None:
     try:
@@ -247,7 +247,7 @@ MUTATIONS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(MUTATIONS)
 def test_a_damaged_archive_is_an_archive_or_an_error(mutations: list[tuple[int, str, int]]) -> None:
     data = bytearray(GOOD)
