@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 CHUNK = 1024 * 1024
-HEADER_BYTES = 1024 * 1024
-"""How much the headers of one member may take, in bytes: no name or extension needs as much."""
+HEADER_BYTES = 16 * 1024
+"""How much the headers of one member may take, in bytes: no name or extension needs as much.
+
+Pythons before 3.11.10 and 3.12.6 take time and memory by the square of it for a PAX header.
+"""
 
 MEMBERS = 100_000
 """How many members an archive may have."""
@@ -32,6 +35,9 @@ COPY_AGAIN = "copy the archive again and compare its sha256"
 _BLOBS = "blobs/sha256/"
 _CONVERT = "docker's old format is converted with skopeo copy docker-archive:FILE oci-archive:NEW"
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_OCTAL = 8**11
+# What we read of other members, or look for to say what the archive is instead.
+_OTHERS = ("index.json", "manifest.json", "oci-layout")
 # Not the two zero blocks that end a tar, and no header either: whoever reads on stumbles here.
 _POISON = b"\xff" * tarfile.BLOCKSIZE
 
@@ -66,6 +72,22 @@ class HashingWriter:
     def digest(self) -> str:
         """The sha256 of what was written, as hexadecimal digits."""
         return self._sha256.hexdigest()
+
+
+def packed_size(index: bytes, sizes: Iterable[int]) -> int:
+    """Return the size in bytes of the archive that `pack` would write.
+
+    Args:
+        index: the bytes of `index.json`.
+        sizes: the blobs' sizes in bytes.
+    """
+    block = tarfile.BLOCKSIZE
+    total = 0
+    for size in (len(LAYOUT_FILE), len(index), *sizes):
+        # Beyond what fits into twelve octal digits, a size stands in a header of its own.
+        headers = 1 if size < _OCTAL else 3
+        total += headers * block + -(-size // block) * block
+    return -(-(total + 2 * block) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
 def pack(out: BinaryIO, index: bytes, blobs: Mapping[str, Path], omitted: Iterable[str]) -> HashingWriter:
@@ -184,19 +206,19 @@ class Archive:
         self._owned = owned
         self._blobs: dict[str, _Extent] = {}
         others: dict[str, _Extent] = {}
-        seen: set[str] = set()
         self.size = file.seek(0, os.SEEK_END)
         for path, extent in self._members():
-            if path in seen:
-                raise ContentError(f"{name} holds {path} twice")
-            seen.add(path)
             if path.startswith(_BLOBS):
-                self._blobs[f"sha256:{path.removeprefix(_BLOBS)}"] = extent
+                digest, kept = f"sha256:{path.removeprefix(_BLOBS)}", self._blobs
+                if not is_digest(digest):
+                    raise ContentError(f"{name} holds {path}, which is no digest")
+            elif path in _OTHERS:
+                digest, kept = path, others
             else:
-                others[path] = extent
-        for digest in self._blobs:
-            if not is_digest(digest):
-                raise ContentError(f"{name} holds {_BLOBS}{digest.removeprefix('sha256:')}, which is no digest")
+                continue
+            if digest in kept:
+                raise ContentError(f"{name} holds {path} twice")
+            kept[digest] = extent
         if "index.json" not in others or "oci-layout" not in others:
             raise self._not_a_layout(others)
         self.index = self._read_small(others["index.json"], "index.json")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 NAME = "skopeo-incremental"
 PREFIX = "SKOPEO_INCREMENTAL"
+
+
+_CLEANING_UP = 10.0
+"""For how long after a signal further ones are passed over, in seconds."""
 
 
 class Terminated(BaseException):
@@ -80,6 +85,15 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _bytes(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    from .text import parse_bytes
+
+    try:
+        return None if value is None else parse_bytes(value)
+    except ValueError as problem:
+        raise click.BadParameter(str(problem), param=parameter) from None
+
+
 def skopeo_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of every command that runs skopeo."""
     for option in (
@@ -92,6 +106,30 @@ def skopeo_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--insecure-policy", is_flag=True, help="Accept images without asking the signature policy."),
         click.option("--policy", metavar="FILE", help="Signature policy in place of the system's."),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0),
+            default=600.0,
+            metavar="SECONDS",
+            help="End a copy that moves no bytes for so long, and an answer that takes so long; 0 never does.",
+            show_default=True,
+        ),
+        click.option(
+            "--retry-delay",
+            type=click.FloatRange(min=0, max=60),
+            default=1.0,
+            metavar="SECONDS",
+            help="Pause before the first retry; each further one is twice as long, up to a minute.",
+            show_default=True,
+        ),
+        click.option(
+            "--retry-times",
+            type=click.IntRange(min=0),
+            default=0,
+            metavar="N",
+            help="Try again where the link fails: so often in a row without progress.",
+            show_default=True,
+        ),
         click.option("--tmpdir", metavar="DIR", help="Folder for temporary files."),
         click.option("--authfile", metavar="FILE", help="Auth file for sides that have none of their own."),
     ):
@@ -121,6 +159,13 @@ def cli() -> None:
 @click.option("--base", "-b", multiple=True, metavar="REF", help="What the other side has; may be repeated.")
 @click.option("--output", "-o", metavar="FILE", help="Where the archive goes; - is standard output.")
 @click.option("--dry-run", is_flag=True, help="Only say how much would be fetched.")
+@click.option("--cache-dir", metavar="DIR", help="Keep layers there as they arrive, and take them from there.")
+@click.option(
+    "--cache-max-size",
+    callback=_bytes,
+    metavar="SIZE",
+    help="Bytes that the cache may hold, such as 20G: what was not used for longest goes first.",
+)
 @click.option("--all", is_flag=True, help="Take a multi-architecture image whole.")
 @click.option("--override-os", metavar="OS", help="Choose this operating system from a list.")
 @click.option("--override-arch", metavar="ARCH", help="Choose this processor from a list.")
@@ -217,6 +262,11 @@ def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
         temp_dir=options.get("tmpdir"),
         skopeo=options.get("skopeo", "skopeo"),
         preserve_digests=options.get("preserve_digests", True),
+        cache_dir=options.get("cache_dir"),
+        cache_max_size=options.get("cache_max_size"),
+        retry_times=options.get("retry_times", 0),
+        retry_delay=options.get("retry_delay", 1.0),
+        timeout=options.get("timeout") or None,
         progress=sys.stderr if on_terminal else None,
         trace=(lambda line: click.echo(line, err=True)) if options["debug"] else None,
         **more,
@@ -250,8 +300,10 @@ def _read_creds(side: str) -> str:
 
 def main() -> NoReturn:
     """Run the command line and exit with the code that README's table gives."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _terminate)
+    handler = _end_on_signal()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handler)
     # Python has None where a stream was closed before it began.
     if sys.stderr is None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
@@ -319,5 +371,19 @@ def _wants_json(arguments: list[str]) -> bool:
     return "--json" in options or variable.lower() in ("1", "true", "t", "yes", "y", "on")
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise Terminated
+def _end_on_signal() -> Callable[[int, FrameType | None], None]:
+    """Return a handler that ends the command, and lets nobody disturb its clean-up."""
+    own = os.getpid()
+    first = -_CLEANING_UP
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal first
+        if os.getpid() != own:
+            # Forked to become skopeo, and reached before it is: the clean-up is not its business.
+            os._exit(255)
+        if time.monotonic() - first < _CLEANING_UP:
+            return
+        first = time.monotonic()
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+
+    return handle

@@ -19,13 +19,16 @@ from .reference import is_digest
 from .results import WHERE, Contents, ImageInfo, LayerInfo, LeafInfo, OmittedLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from .archive import Archive
     from .manifest import Descriptor, FetchedManifest
 
 FORMAT = "1"
 PREFIX = "io.skopeo-incremental."
+
+MANIFESTS_BYTES = 8 * 1024 * 1024
+"""How long all manifests and lists of an archive may be together, in bytes; one that is read twice counts twice."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class ArchiveContents(NamedTuple):
         if len(self.images) > 1:
             names = ", ".join(named.name or named.image.root.digest for named in self.images)
             raise UsageError(
-                f"the archive holds {len(self.images)} images: {names}", "push takes an archive of one image"
+                f"the archive holds {len(self.images)} images: {names:.500}", "push takes an archive of one image"
             )
         return self.images[0]
 
@@ -120,10 +123,11 @@ def read_contents(archive: Archive) -> ArchiveContents:
         raise ContentError(f"index.json of {archive.name} is {root.media_type}, not an index")
     bases, declared = _read_annotations(index, archive.name)
     images: dict[str, NamedImage] = {}
+    load = _loader(archive)
     for child in index.manifests:
         if child.digest not in images:
-            node = parse_manifest(archive.read_blob(child.digest), descriptor=child)
-            image = gather(node, lambda children: [archive.read_blob(each.digest) for each in children])
+            (raw,) = load([child])
+            image = gather(parse_manifest(raw, descriptor=child), load)
             image.require_leaves()
             images[child.digest] = NamedImage(child.annotations.get(REF_NAME), image)
     if not images:
@@ -212,7 +216,7 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
         return (), None
     if said[f"{PREFIX}format"] != FORMAT or said.get(f"{PREFIX}requires"):
         wanted = f"format {said[f'{PREFIX}format']} {said.get(f'{PREFIX}requires', '')}".strip()
-        raise ContentError(f"{name} was made by a newer version: {wanted}", "install the version that made it")
+        raise ContentError(f"{name} was made by a newer version: {wanted:.200}", "install the version that made it")
     bases = tuple(base for base in said.get(f"{PREFIX}bases", "").split(",") if base)
     if not all(is_digest(base) for base in bases):
         raise ContentError(f"{name} has bases that are no digests")
@@ -238,6 +242,22 @@ def _omitted(image: Image, archive: Archive) -> dict[str, Descriptor]:
         else:
             omitted[digest] = layer
     return omitted
+
+
+def _loader(archive: Archive) -> Callable[[Iterable[Descriptor]], Iterator[bytes]]:
+    """Return what reads manifests one after the other, as long as they are not too many for an archive."""
+    left = MANIFESTS_BYTES
+
+    def load(children: Iterable[Descriptor]) -> Iterator[bytes]:
+        nonlocal left
+        for child in children:
+            raw = archive.read_blob(child.digest)
+            left -= len(raw)
+            if left < 0:
+                raise ContentError(f"{archive.name} has manifests of more than {MANIFESTS_BYTES} bytes together")
+            yield raw
+
+    return load
 
 
 def _check_size(archive: Archive, digest: str, size: int) -> None:

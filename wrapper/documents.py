@@ -18,6 +18,18 @@ DOCUMENT_BYTES = 4 * 1024 * 1024
 DEPTH = 64
 """How deep a document's arrays and objects may be nested."""
 
+VALUES = 250_000
+"""How many values a document may hold: in memory, each takes many times its bytes."""
+
+MEMORY = 256 * 1024 * 1024
+"""What reading takes at most, in bytes of memory, whatever comes in: one document, or all of an archive.
+
+The bounds above keep to it for a document, those in `archive` and `contents` for an archive.
+"""
+
+SECONDS = 10
+"""What checking one document takes at most, whatever comes in, in seconds on a slow machine."""
+
 
 def parse_document(raw: bytes, what: str) -> dict[str, Any]:
     """Parse a JSON object of hostile origin.
@@ -31,15 +43,22 @@ def parse_document(raw: bytes, what: str) -> dict[str, Any]:
         `1e3` or `1.0` for the integer that skopeo would refuse.
 
     Raises:
-        ContentError: it is too long or too deep, not JSON, not an object, or it has two names in one object
-            that differ in nothing but case: skopeo, whose JSON ignores case, might read another one than we.
+        ContentError: it is too long, too deep or too full, not JSON, not an object, or it has two names in one
+            object that differ in nothing but case: skopeo, whose JSON ignores case, might read another one than
+            we.
     """
     if len(raw) > DOCUMENT_BYTES:
         raise ContentError(f"{what} is longer than {DOCUMENT_BYTES} bytes")
+    # Each value follows one of these, in an object with its name between; those in texts count all the same.
+    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > VALUES:
+        raise ContentError(f"{what} holds more than {VALUES} values")
     try:
         value = json.loads(
             raw.decode(), object_pairs_hook=_unambiguous, parse_float=str, parse_constant=_no_constant
         )
+        if b"\\u" in raw:
+            # Half of a surrogate pair is no character: it could not be written, and Go reads another one.
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ContentError(f"{what} is nested deeper than {DEPTH} levels") from None
     except ValueError as error:
@@ -63,7 +82,7 @@ def check_schema(document: dict[str, Any], schema: str, what: str) -> None:
         ContentError: it breaks the schema; the message names the place, such as `layers[3].digest`.
     """
     for error in _validator(schema).iter_errors(document):
-        place = error.json_path.removeprefix("$").removeprefix(".")
+        place = error.json_path.removeprefix("$").removeprefix(".")[:200]
         raise ContentError(f"{what} breaks the schema{f' at {place}' if place else ''}: {error.message[:200]}")
 
 
@@ -72,7 +91,9 @@ def _validator(schema: str) -> Validator:
     # Late: it takes long to import, and skopeo may be running meanwhile.
     from jsonschema.validators import Draft202012Validator
 
-    return Draft202012Validator(json.loads(files("wrapper.schemas").joinpath(f"{schema}.json").read_bytes()))
+    text = files("wrapper.schemas").joinpath(f"{schema}.json").read_bytes()
+    # Keywords are checked in their order: sorted, maxLength spares pattern the texts that take it much memory.
+    return Draft202012Validator(json.loads(text, object_pairs_hook=lambda pairs: dict(sorted(pairs))))
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

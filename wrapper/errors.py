@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from .pushing import MissingLayer
 
 
+FREE_SPACE = "free some space, or choose another folder with --tmpdir or --output"
+
+
 def one_line(text: str) -> str:
     """Return `text` with everything that is not printable escaped.
 
@@ -75,10 +78,18 @@ class NotFoundError(RegistryError):
     """The registry answered, and has no such image or repository."""
 
 
+class LinkError(RegistryError):
+    """A failure that may pass: the connection was cut or timed out, or the registry had an error of its own."""
+
+
 class HostError(IncrementalError):
     """The machine that we run on: skopeo missing or too old, disk full, a folder that can't be written."""
 
     code = 6
+
+
+class DiskFullError(HostError):
+    """A file system has no room left, or the disk quota is used up."""
 
 
 @contextmanager
@@ -91,10 +102,9 @@ def host_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        steps = {
-            errno.ENOSPC: "free some space, or choose another folder with --tmpdir or --output",
-            errno.EDQUOT: "the disk quota is used up: choose another folder with --tmpdir or --output",
-            errno.EPIPE: "whatever read the output has gone away",
-        }
-        step = steps.get(error.errno or 0, "check that the folder exists and may be written")
-        raise HostError(f"{doing}: {error.strerror or error}", step) from error
+        message = f"{doing}: {error.strerror or error}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(message, FREE_SPACE) from error
+        if error.errno == errno.EPIPE:
+            raise HostError(message, "whatever read the output has gone away") from error
+        raise HostError(message, "check that the folder exists and may be written") from error

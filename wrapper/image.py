@@ -10,7 +10,7 @@ from .errors import ContentError
 from .manifest import Descriptor, FetchedManifest, Index, Manifest, build_layers_dictionary, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from .reference import Reference
 
@@ -139,7 +139,7 @@ class Image:
 
 def gather(
     root: FetchedManifest,
-    load: Callable[[Sequence[Descriptor]], Sequence[bytes | None]],
+    load: Callable[[Sequence[Descriptor]], Iterable[bytes | None]],
     locate: Callable[[str], Reference] | None = None,
 ) -> Image:
     """Follow lists to their children, level by level.

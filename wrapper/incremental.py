@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from . import skopeo as runner
     from .archive import Archive
+    from .cache import Cache
     from .contents import ArchiveContents, InspectResult
     from .fetch import Source
     from .layout import Layout
@@ -63,6 +64,11 @@ class Incremental:
         temp_dir: str | Path | None = None,
         skopeo: str = "skopeo",
         preserve_digests: bool = True,
+        cache_dir: str | Path | None = None,
+        cache_max_size: int | None = None,
+        retry_times: int = 0,
+        retry_delay: float = 1.0,
+        timeout: float | None = 600.0,
         progress: TextIO | None = None,
         trace: Callable[[str], None] | None = None,
     ) -> None:
@@ -80,6 +86,11 @@ class Incremental:
                 else /var/tmp.
             skopeo: skopeo's path, or its name on PATH.
             preserve_digests: demand that images arrive as they were; else skopeo may convert them.
+            cache_dir: a folder that keeps the layers that `pull` fetches, for the next one; several may share it.
+            cache_max_size: how many bytes it may hold: the least recently used layers go first.
+            retry_times: how often in a row to try again where the link fails and nothing more arrives.
+            retry_delay: the pause before the first such try, in seconds; each further one is twice as long.
+            timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
             progress: a terminal for skopeo's progress bars.
             trace: receives a line for each call of skopeo, and what it said.
         """
@@ -93,6 +104,11 @@ class Incremental:
         self._temp_dir = Path(temp_dir) if temp_dir else None
         self._skopeo_path = skopeo
         self._preserve = ["--preserve-digests"] if preserve_digests else []
+        self._cache_dir = Path(cache_dir) if cache_dir else None
+        self._cache_max_size = cache_max_size
+        self._retry_times = retry_times
+        self._retry_delay = retry_delay
+        self._timeout = timeout
         self._progress = progress
         self._trace = trace
 
@@ -137,22 +153,24 @@ class Incremental:
         """
         from .output import RemoveOnClose, open_target
 
-        with open_target(output, self._temp_dir) as target:
-            folder = target.path.parent if target.path else None
-            with self.fetched(base, final, folder) as fetched:
-                from .pulling import write_archive
+        with (
+            open_target(output, self._temp_dir) as target,
+            self.fetched(base, final, target.path.parent if target.path else None) as fetched,
+        ):
+            from .pulling import write_archive
 
-                result = write_archive(fetched.layout, fetched.plan, target, self.report)
+            result = write_archive(fetched.layout, fetched.plan, target, self.report)
         return RemoveOnClose(target, result)
 
     @contextmanager
-    def fetched(self, base: Bases, final: str | Reference, temp_dir: Path | None = None) -> Iterator[Fetched]:
+    def fetched(self, base: Bases, final: str | Reference, output: Path | None = None) -> Iterator[Fetched]:
         """Fetch what no base has into a layout that lasts as long as the block.
 
         Args:
             base: as for `pull`.
             final: as for `pull`.
-            temp_dir: the folder for temporary files, where none was given to this object.
+            output: the folder where the archive will be written, if it will be; also that of temporary files,
+                where none was given to this object.
 
         Raises:
             IncrementalError: as for `pull`.
@@ -160,12 +178,16 @@ class Incremental:
         final_source, bases = self._sources(base, final)
         # What a missing policy would stop must stop before anything is read.
         self._final.policy_flags()
-        with self._skopeo(temp_dir) as skopeo:
+        cache = self._cache()
+        with self._skopeo(output) as skopeo:
             plan = self._plan(skopeo, final_source, bases)
             from .pulling import fetch
+            from .space import Space
 
-            layout, plan = fetch(skopeo, plan, self._preserve, self.report)
-            yield Fetched(skopeo, layout, plan)
+            space = Space()
+            with space.named():
+                layout, plan = fetch(skopeo, plan, self._preserve, self.report, space, cache=cache, output=output)
+                yield Fetched(skopeo, layout, plan)
 
     def inspect(self, src: str | Path | BinaryIO) -> InspectResult:
         """Say what an archive holds, without any network; its layers are not verified.
@@ -317,7 +339,15 @@ class Incremental:
             self.report(f"warning: {warning}")
         return plan
 
+    def _cache(self) -> Cache | None:
+        if self._cache_dir is None:
+            return None
+        from .cache import Cache
+
+        return Cache(self._cache_dir, self._cache_max_size, self.report)
+
     def _skopeo(self, temp_dir: Path | None = None) -> runner.Skopeo:
+        from .retry import Retries
         from .skopeo import Skopeo
 
         return Skopeo(
@@ -326,6 +356,8 @@ class Incremental:
             trace=self._trace,
             progress=self._progress,
             imports=_LATE,
+            retries=Retries(self._retry_times, self._retry_delay, self.report),
+            timeout=self._timeout,
         )
 
     def report(self, line: str) -> None:

@@ -8,20 +8,19 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .documents import check_schema, parse_document
 from .errors import ContentError, host_errors
 from .manifest import OCI_INDEX, digest_of
+from .output import complete_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from .manifest import Descriptor
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -96,6 +95,16 @@ class Layout(NamedTuple):
         """Return where the blob of a sha256 digest stands, or would."""
         return self.blobs / "sha256" / digest.removeprefix("sha256:")
 
+    def bytes_written(self) -> int:
+        """Return how many bytes all files here have together, half-written ones included."""
+        total = 0
+        for folder in (self.folder, self.blobs / "sha256"):
+            for entry in os.scandir(folder):
+                # skopeo renames and removes files as we look.
+                with suppress(FileNotFoundError):
+                    total += entry.stat().st_size
+        return total
+
     def read(self, digest: str) -> bytes:
         """Return a small blob, a manifest or config.
 
@@ -113,22 +122,25 @@ class Layout(NamedTuple):
         return digest
 
     @contextmanager
-    def placeholders(self, omitted: Mapping[str, Descriptor]) -> Iterator[None]:
-        """Let skopeo take the `omitted` layers as present while the block runs.
+    def placeholders(self, layers: Mapping[str, int]) -> Iterator[None]:
+        """Let skopeo take layers as present while the block runs.
 
         Each gets a sparse file of its exact size, which skopeo only stats. They are gone when the block
         ends, however it ends.
+
+        Args:
+            layers: digest and size in bytes of each; none of them is here yet.
 
         Raises:
             ContentError: a size is beyond what any file system holds.
             HostError: the folder cannot be written.
         """
         try:
-            for digest, layer in omitted.items():
-                self._place(digest, layer.size)
+            for digest, size in layers.items():
+                self._place(digest, size)
             yield
         finally:
-            for digest in omitted:
+            for digest in layers:
                 self.blob(digest).unlink(missing_ok=True)
 
     def _place(self, digest: str, size: int) -> None:
@@ -166,8 +178,8 @@ class Layout(NamedTuple):
         Raises:
             HostError: the folder cannot be written.
         """
-        with host_errors(f"cannot write the layout {self.folder}"):
-            _replace(self.folder / "index.json", index)
+        with complete_file(self.folder / "index.json") as file:
+            file.write(index)
 
     def merge_into(self, folder: Path, blobs: Iterable[str], image: dict[str, Any]) -> bool:
         """Add an image to a layout of the user's, which keeps its other images.
@@ -193,9 +205,8 @@ class Layout(NamedTuple):
         with host_errors(f"cannot write the layout {folder}"):
             for digest in blobs:
                 if not target.blob(digest).exists():
-                    temporary = target.blob(digest).with_suffix(f".{secrets.token_hex(8)}.part")
-                    shutil.copyfile(self.blob(digest), temporary)
-                    temporary.replace(target.blob(digest))
+                    with complete_file(target.blob(digest)) as file, self.blob(digest).open("rb") as blob:
+                        shutil.copyfileobj(blob, file)
                     changed = True
         name = image.get("annotations", {}).get(REF_NAME)
         others = [
@@ -216,9 +227,3 @@ class Layout(NamedTuple):
         """
         with host_errors(f"cannot read the layout {self.folder}"):
             return (self.folder / "index.json").read_bytes()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(f".{secrets.token_hex(8)}.part")
-    temporary.write_bytes(data)
-    temporary.replace(path)

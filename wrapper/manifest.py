@@ -203,7 +203,7 @@ def _media_type(document: dict[str, Any], descriptor: Descriptor | None, what: s
     inferred = OCI_INDEX if "manifests" in document else OCI_MANIFEST
     declared = document.get("mediaType", descriptor.media_type if descriptor else inferred)
     if not isinstance(declared, str) or declared not in SCHEMAS:
-        raise ContentError(f"{what} has the unsupported media type {declared!r}")
+        raise ContentError(f"{what} has the unsupported media type {declared!r:.200}")
     if descriptor and descriptor.media_type != declared:
         raise ContentError(f"{what} says that it is {declared}, its descriptor says {descriptor.media_type}")
     if (declared in LISTS) == is_manifest:

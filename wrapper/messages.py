@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .errors import ContentError, HostError, NotFoundError, RegistryError
+from .errors import FREE_SPACE, ContentError, DiskFullError, HostError, LinkError, NotFoundError, RegistryError
 
 if TYPE_CHECKING:
     from .errors import IncrementalError
@@ -18,8 +18,8 @@ _LONGEST = 600
 _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
     (
         r"no space left on device|disk quota exceeded",
-        HostError,
-        "free some space, or choose another --tmpdir",
+        DiskFullError,
+        FREE_SPACE,
     ),
     (
         r"unknown flag|flag provided but not defined",
@@ -42,9 +42,19 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
         "the signature policy forbids this image: see policy.json, or give another with --policy",
     ),
     (
+        r"Can not copy signatures|Pushing signatures",
+        RegistryError,
+        "an archive can't take this image's signatures along: leave them behind with --remove-signatures",
+    ),
+    (
         r"Digest did not match|does not match provided manifest digest|Corrupted blob",
         ContentError,
         "what came is not what was asked for: try again, and tell who runs the registry",
+    ),
+    (
+        r"(HTTP status|StatusCode|status code from registry|repository \S+): 5\d\d",
+        LinkError,
+        "the registry has an error of its own: try again, with --retry-times",
     ),
     (
         r"unauthorized|authentication required|unable to retrieve auth token|invalid username/password"
@@ -67,7 +77,7 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
         RegistryError,
         "check the host's name, and that this machine can resolve it",
     ),
-    (r"connection refused", RegistryError, "nothing listens there: check host and port"),
+    (r"connection refused", LinkError, "nothing listens there: check host and port"),
     (r"is blocked in", RegistryError, "registries.conf forbids this registry on this machine"),
     (r"StatusCode: 405|405 \(Method Not Allowed\)", RegistryError, "the registry is read-only"),
     (
@@ -76,11 +86,16 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
         "the registry limits requests: try again later",
     ),
     (
-        r"i/o timeout|deadline exceeded|TLS handshake timeout|network is unreachable|no route to host",
-        RegistryError,
-        "check the network and the proxy settings, then try again",
+        r"i/o timeout|deadline exceeded|TLS handshake timeout|network is unreachable|no route to host"
+        r"|connection timed out|Client\.Timeout",
+        LinkError,
+        "check the network and the proxy settings, then try again, with --retry-times",
     ),
-    (r"EOF|connection reset|broken pipe", RegistryError, "the connection was cut: try again"),
+    (
+        r"EOF|connection reset|broken pipe|connection lost|closed network connection|stream error|GOAWAY",
+        LinkError,
+        "the connection was cut: try again, with --retry-times",
+    ),
     (r"permission denied", HostError, "check who may read and write that file"),
 )
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from .errors import UsageError, host_errors
 from .skopeo import default_temp_dir
+from .tempfiles import ARCHIVE, PART, create_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +33,19 @@ class RemoveOnClose(io.BufferedReader):
         """Open what was written to `target`."""
         self._path = target.path if target.temporary else None
         self.result = result
-        super().__init__(io.FileIO(target.path or os.devnull))
+        if target.temporary:
+            # The same open file: while that is open, the archive is not taken for a dead run's.
+            super().__init__(cast("io.BufferedRandom", target.file).detach())
+            self.seek(0)
+        else:
+            super().__init__(io.FileIO(target.path or os.devnull))
 
     def close(self) -> None:
         """Close the file, and remove it if it is temporary. A second call does nothing."""
-        super().close()
         if self._path:
             self._path.unlink(missing_ok=True)
             self._path = None
+        super().close()
 
 
 class Target(NamedTuple):
@@ -71,9 +76,8 @@ def open_target(output: str | Path | BinaryIO | None, temp_dir: Path | None) -> 
         HostError: it can't be written.
     """
     if output is None:
-        path = (temp_dir or default_temp_dir()) / f"skopeo-incremental-{secrets.token_hex(8)}.tar"
-        with complete_file(path) as file:
-            yield Target(file, path, temporary=True)
+        with _temporary_archive(temp_dir or default_temp_dir()) as target:
+            yield target
     elif not isinstance(output, (str, Path)):
         yield Target(output, None)
     elif is_stream(Path(output)):
@@ -112,19 +116,32 @@ def complete_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         HostError: the folder or the disk refuses.
     """
-    temporary = path.parent / f".skopeo-incremental-{secrets.token_hex(8)}.part"
     with host_errors(f"cannot write {path}"):
-        file = temporary.open("xb")
-        try:
-            with file:
+        temporary, file = create_file(path.parent, PART)
+        with file:
+            try:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+                # While it is open it is locked: closed under this name, it would be taken for a dead run's.
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
         _sync_folder(path.parent)
+
+
+@contextmanager
+def _temporary_archive(folder: Path) -> Iterator[Target]:
+    """Write an archive that goes away when its reader, `RemoveOnClose`, is closed; it is left open for that."""
+    with host_errors(f"cannot write to the temporary folder {folder}"):
+        path, file = create_file(folder, ARCHIVE)
+        try:
+            yield Target(file, path, temporary=True)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            file.close()
+            raise
 
 
 def _sync_folder(folder: Path) -> None:

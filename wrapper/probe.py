@@ -74,10 +74,14 @@ def present_layers(
                 target,
             ]
         )
-    present: set[str] = set()
-    for group, (_, stderr) in zip(groups, skopeo.probes(calls), strict=True):
-        present |= _read_answers([layer.digest for layer in group], stderr, destination)
-    return frozenset(present)
+
+    def ask() -> frozenset[str]:
+        present: set[str] = set()
+        for group, (_, stderr) in zip(groups, skopeo.probes(calls), strict=True):
+            present |= _read_answers([layer.digest for layer in group], stderr, destination)
+        return frozenset(present)
+
+    return skopeo.retries.run(ask)
 
 
 def private_policy(layout: Layout) -> str:

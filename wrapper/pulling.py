@@ -7,23 +7,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from .contents import NamedImage, describe, index_annotations
+from .download import Download
 from .errors import host_errors
 from .fetch import read_image, read_platform, read_roots
 from .image import Image, gather
 from .layout import Layout, entry, index_document
-from .manifest import Index, build_layers_dictionary, parse_manifest
+from .manifest import Manifest, build_layers_dictionary, parse_manifest
 from .results import Contents
+from .space import INCREDIBLE
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from .cache import Cache
     from .fetch import Source
     from .manifest import Descriptor
     from .output import Target
     from .platforms import Platform
     from .skopeo import Skopeo
+    from .space import Space
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,14 @@ def make_plan(
 
 
 def fetch(
-    skopeo: Skopeo, plan: Plan, preserve: Sequence[str], report: Callable[[str], None]
+    skopeo: Skopeo,
+    plan: Plan,
+    preserve: Sequence[str],
+    report: Callable[[str], None],
+    space: Space,
+    *,
+    cache: Cache | None = None,
+    output: Path | None = None,
 ) -> tuple[Layout, Plan]:
     """Fetch what no base has into a layout of our own.
 
@@ -159,34 +170,34 @@ def fetch(
         plan: what to fetch.
         preserve: skopeo's flags to preserve digests; without any it may convert the image.
         report: receives a line for each step.
+        space: what will be written is counted there, and compared with what is free.
+        cache: where layers come from and are kept.
+        output: the folder where the archive will be written.
 
     Returns:
         The layout, which holds every blob of the archive with its exact size and no placeholder; and the
         plan, which is another one where skopeo converted the image.
 
     Raises:
+        DiskFullError: there is too little space.
         IncrementalError: something can't be fetched, or is not what its digest or size says.
     """
     layout = Layout.create(skopeo.new_folder("layout"))
-    access, reference = plan.source.access, plan.source.reference
-    flags = [*preserve, *access.flags(reference, skopeo.folder, "src-")]
-    # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
-    nodes = plan.image.leaves if preserve else [plan.image.root]
-    if not preserve and isinstance(plan.image.root.parsed, Index):
-        flags.append("--all")
-    digest = plan.image.root.digest
-    with layout.placeholders(plan.omitted):
-        for node in nodes:
-            pinned = reference.pinned(node.digest)
-            report(f"fetching {pinned}" + (f" ({node.platform})" if node.platform else ""))
-            digest = skopeo.copy(
-                str(pinned),
-                f"oci:{layout.folder.name}",
-                flags=flags,
-                policy=access.policy_flags(),
-                doing=f"cannot fetch {pinned}",
-                flag=plan.source.flag,
-            )
+    omitted = plan.omitted
+    layers = {digest: layer.size for digest, layer in plan.image.layers.items() if digest not in omitted}
+    download = Download(skopeo, layout, preserve, cache, report)
+    with layout.placeholders({digest: layer.size for digest, layer in omitted.items()}):
+        download.take_cached(layers)
+        _require_space(plan, layout, space, output)
+        # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
+        for node in plan.image.leaves if preserve else [plan.image.root]:
+            if isinstance(node.parsed, Manifest):
+                own = {layer.digest for layer in node.parsed.layers} & layers.keys()
+                config_size = node.parsed.config.size
+            else:
+                own, config_size = set(layers), 0
+            wanted = {digest: size for digest, size in layers.items() if digest in own}
+            digest = download.fetch(plan.source, node, wanted, config_size)
     if preserve:
         for node in plan.image.lists:
             layout.put(node.raw)
@@ -196,6 +207,24 @@ def fetch(
         plan = plan._replace(image=image)
     layout.check(plan.image.travelling(plan.omitted))
     return layout, plan
+
+
+def _require_space(plan: Plan, layout: Layout, space: Space, output: Path | None) -> None:
+    from .archive import packed_size
+
+    sizes = {digest: size for digest, size in plan.image.travelling(plan.omitted).items() if size < INCREDIBLE}
+    space.need(layout.folder, sum(size for digest, size in sizes.items() if not layout.blob(digest).exists()))
+    if output:
+        space.need(output, packed_size(_index(plan), sizes.values()))
+    space.require()
+
+
+def _index(plan: Plan) -> bytes:
+    root = plan.image.root
+    return index_document(
+        [entry(root.media_type, root.digest, root.size, plan.name)],
+        index_annotations(sorted(plan.bases), plan.bases_of),
+    )
 
 
 def write_archive(layout: Layout, plan: Plan, target: Target, report: Callable[[str], None]) -> PullResult:
@@ -213,17 +242,12 @@ def write_archive(layout: Layout, plan: Plan, target: Target, report: Callable[[
     from .archive import pack
 
     omitted = plan.omitted
-    root = plan.image.root
-    index = index_document(
-        [entry(root.media_type, root.digest, root.size, plan.name)],
-        index_annotations(sorted(plan.bases), plan.bases_of),
-    )
     path = None if target.temporary else target.path
     where = str(path or "the output")
     report(f"packing {where}")
     blobs = {digest: layout.blob(digest) for digest in plan.image.travelling(omitted)}
     with host_errors(f"cannot write {where}"):
-        written = pack(target.file, index, blobs, omitted)
+        written = pack(target.file, _index(plan), blobs, omitted)
     return PullResult(
         **plan.describe(layout.read).shared_fields(),
         changed=not (path and _holds(path, written.size, written.digest)),

@@ -10,6 +10,7 @@ from .layout import Layout, entry, index_document
 from .manifest import LISTS, digest_of
 from .probe import present_layers, private_policy
 from .results import Contents
+from .space import Space
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
@@ -212,8 +213,12 @@ class Sender:
         self._preserve = preserve
         self._report = report
         self._blobs = Layout.create(skopeo.new_folder("blobs"))
-        for digest in image.travelling(()):
-            if digest in archive:
+        inside = [digest for digest in image.travelling(()) if digest in archive]
+        space = Space()
+        space.need(skopeo.folder, sum(archive.blob_size(digest) for digest in inside))
+        space.require()
+        with space.named():
+            for digest in inside:
                 archive.unpack(digest, self._blobs.blob(digest))
 
     def send(self, references: Sequence[Reference]) -> str:
@@ -249,11 +254,14 @@ class Sender:
         if node.media_type in LISTS:
             flags.append("--multi-arch=index-only" if self._preserve else "--all")
         self._report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))
-        return self._skopeo.copy(
-            f"oci:{layout.folder.name}",
-            str(target),
-            flags=[*flags, *self._access.flags(target, self._skopeo.folder, "dest-")],
-            policy=self._access.policy_flags() or [f"--policy={private_policy(layout)}"],
-            doing=f"cannot send {target}",
-            flag=FLAG,
+        # What arrived is not sent again: skopeo asks for each blob first.
+        return self._skopeo.retries.run(
+            lambda: self._skopeo.copy(
+                f"oci:{layout.folder.name}",
+                str(target),
+                flags=[*flags, *self._access.flags(target, self._skopeo.folder, "dest-")],
+                policy=self._access.policy_flags() or [f"--policy={private_policy(layout)}"],
+                doing=f"cannot send {target}",
+                flag=FLAG,
+            )
         )

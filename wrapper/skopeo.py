@@ -6,12 +6,13 @@ it write elsewhere, in silence.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
+import select
 import shlex
-import shutil
 import signal
-import tempfile
+import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import sh
 
-from .errors import HostError, IncrementalError, one_line
+from .errors import HostError, IncrementalError, LinkError, one_line
 from .messages import explain, fatal_message
+from .retry import Retries
+from .tempfiles import PrivateFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +40,12 @@ SIDE_BY_SIDE = 6
 OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
 """What the names of our own environment variables begin with; they don't reach skopeo."""
 
+TIMEOUT = 600.0
+"""How long a copy may move no bytes, and one answer may take, in seconds."""
+
 _GRACE = 5.0
+_TICK = 0.2
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Run:
@@ -65,24 +73,59 @@ class Run:
                 _bg_exc=False,
                 # A group of its own: a Ctrl-C is ours to handle, and it can be ended without its callers.
                 _new_group=True,
+                _preexec_fn=_die_with(os.getpid()),
                 # Python's own files close by themselves (PEP 446); looking for others takes time.
                 _close_fds=False,
             )
 
-    def wait(self) -> tuple[int, bytes, str]:
+    def wait(self, tick: Callable[[], None] | None = None) -> tuple[int, bytes, str]:
         """Wait for its end.
+
+        Args:
+            tick: called a few times a second as long as it runs.
 
         Returns:
             Its exit code (a signal as a negative number), what it printed, and what it said on stderr.
         """
+        if tick:
+            self._watch(tick)
         with suppress(sh.ErrorReturnCode):
             self._process.wait()
         with self._stdout, self._stderr:
             stdout, stderr = _content(self._stdout), _content(self._stderr)
         return int(self._process.exit_code), stdout, stderr.decode(errors="replace")
 
+    def bytes_read(self) -> int:
+        """Return how many bytes it has read so far, from files and from the network; 0 where nobody tells."""
+        try:
+            lines = Path(f"/proc/{self._process.pid}/io").read_text().splitlines()
+        except OSError:
+            return 0
+        return sum(int(line.partition(":")[2]) for line in lines if line.startswith("rchar"))
+
+    def _watch(self, tick: Callable[[], None]) -> None:
+        try:
+            descriptor = os.pidfd_open(self._process.pid)
+        except OSError:
+            # Older kernels. sh looks by itself ten times a second, too.
+            while self._process.is_alive():
+                time.sleep(_TICK / 2)
+                tick()
+            return
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            while not poll.poll(_TICK * 1000):
+                tick()
+        finally:
+            os.close(descriptor)
+
     def kill(self) -> None:
         """End it, gently first; nothing happens if it has ended."""
+        with self._stdout, self._stderr:
+            self._kill()
+
+    def _kill(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 self._process.signal_group(number)
@@ -92,6 +135,21 @@ class Run:
             except sh.TimeoutException:
                 continue
             return
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """Return what a child does before it becomes skopeo, so that it ends when we do, even by SIGKILL.
+
+    The signal comes when the *thread* that forked ends: each run is started by the thread that waits for it.
+    """
+    prctl = ctypes.CDLL(None).prctl
+
+    def in_the_child() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return in_the_child
 
 
 def _content(file: BinaryIO) -> bytes:
@@ -117,6 +175,8 @@ class Skopeo:
         trace: Callable[[str], None] | None = None,
         progress: TextIO | None = None,
         imports: Sequence[str] = (),
+        retries: Retries = Retries(0, 0, lambda _: None),  # noqa: B008 - it never changes
+        timeout: float | None = TIMEOUT,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -127,12 +187,16 @@ class Skopeo:
             trace: receives a line for each call and what it said, for `--debug`.
             progress: a terminal that skopeo draws its progress bars on.
             imports: modules that will be needed, to be imported while skopeo runs.
+            retries: whether and when to try again where a link fails.
+            timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
         """
         self._path = os.path.abspath(path) if "/" in path else path  # noqa: PTH100 - keeps symbolic links
         self._temp_dir = temp_dir or default_temp_dir()
         self._trace = trace
         self._progress = progress
         self._imports = list(imports)
+        self.retries = retries
+        self._timeout = timeout
         self._running: list[Run] = []
         self._runs = 0
         self._folders = 0
@@ -152,20 +216,29 @@ class Skopeo:
                 "install skopeo 1.9 or newer (Debian: apt install skopeo), or give its place with --skopeo",
             ) from None
         try:
-            self.folder = Path(tempfile.mkdtemp(prefix="skopeo-incremental-", dir=self._temp_dir)).absolute()
+            self._private = PrivateFolder.create(self._temp_dir)
         except OSError as error:
             raise HostError(
                 f"cannot write to the temporary folder {self._temp_dir}: {error.strerror}",
                 "choose another with --tmpdir",
             ) from None
+        self.folder = self._private.path
         self._environment = _environment(self.folder)
         return self
 
     def __exit__(self, *_: object) -> None:
         """End what still runs and remove the private folder."""
+        try:
+            self._end()
+        except BaseException:
+            # A signal came in the middle of it, and there is still something to clean up.
+            self._end()
+            raise
+
+    def _end(self) -> None:
         for run in list(self._running):
             run.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._private.remove()
 
     def new_folder(self, kind: str) -> Path:
         """Return the path of a folder that is not there yet, inside the private folder."""
@@ -184,8 +257,23 @@ class Skopeo:
         Raises:
             HostError: skopeo is too old.
         """
+        attempts = self.retries.begin()
+        results = self._inspect_once(wanted)
+        while failed := [place for place, result in enumerate(results) if isinstance(result, LinkError)]:
+            first = results[failed[0]]
+            assert isinstance(first, LinkError)  # noqa: S101 - what was looked for
+            try:
+                attempts.wait_after(first)
+            except LinkError:
+                break
+            for place, result in zip(failed, self._inspect_once([wanted[each] for each in failed]), strict=True):
+                results[place] = result
+        return results
+
+    def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
+        limit = [f"--command-timeout={self._timeout}s"] if self._timeout else []
         calls = [
-            ["inspect", "--raw", *access.flags(reference, self.folder), str(reference)]
+            [*limit, "inspect", "--raw", *access.flags(reference, self.folder), str(reference)]
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
@@ -206,8 +294,10 @@ class Skopeo:
         policy: Sequence[str] = (),
         doing: str,
         flag: str,
+        moved: Callable[[], int] | None = None,
+        tick: Callable[[], None] | None = None,
     ) -> str:
-        """Copy an image.
+        """Copy an image, once.
 
         Args:
             source: as skopeo takes it, local paths relative to the private folder.
@@ -216,11 +306,14 @@ class Skopeo:
             policy: the global flags for the signature policy.
             doing: what to call it in an error, such as "cannot fetch docker://host/app:2".
             flag: the start of this side's flags, such as `--final`, for an error's next step.
+            moved: tells how many bytes have moved so far; by default how many skopeo has read.
+            tick: called a few times a second as long as skopeo runs.
 
         Returns:
             The digest of what was written, which may be another where digests are not preserved.
 
         Raises:
+            LinkError: the link failed, or nothing moved for longer than the timeout.
             IncrementalError: as `messages.explain` reads skopeo's message.
         """
         digest_file = f"digest-{self._runs}"
@@ -228,7 +321,22 @@ class Skopeo:
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
         run = self._start(arguments, terminal=self._progress)
         self._check_version()
-        code, _, stderr = self._finish(run)
+        watch = _StallWatch(moved or run.bytes_read, self._timeout)
+
+        def watch_and_tick() -> None:
+            if tick:
+                tick()
+            watch.look()
+
+        try:
+            code, _, stderr = self._finish(run, watch_and_tick)
+        except _StalledError:
+            run.kill()
+            self._running.remove(run)
+            raise LinkError(
+                f"{doing}: nothing moved for {self._timeout:g} s",
+                "try again, with --retry-times, or allow more time with --timeout",
+            ) from None
         if code != 0:
             raise explain(stderr, doing, flag)
         return (self.folder / digest_file).read_text().strip()
@@ -292,16 +400,38 @@ class Skopeo:
         self._running.append(run)
         return run
 
-    def _finish(self, run: Run) -> tuple[int, bytes, str]:
+    def _finish(self, run: Run, tick: Callable[[], None] | None = None) -> tuple[int, bytes, str]:
         if self._imports:
             import_module(self._imports.pop(0))
-        code, stdout, stderr = run.wait()
+        code, stdout, stderr = run.wait(tick)
         self._running.remove(run)
         if self._trace:
             for line in stderr.splitlines():
                 self._trace(f"  {one_line(line)}")
             self._trace(f"  exit {code}")
         return code, stdout, stderr
+
+
+class _StalledError(Exception):
+    pass
+
+
+class _StallWatch:
+    """Looks whether a number still grows."""
+
+    def __init__(self, moved: Callable[[], int], timeout: float | None) -> None:
+        self._moved = moved
+        self._timeout = timeout
+        self._last = -1
+        self._since = time.monotonic()
+
+    def look(self) -> None:
+        moved = self._moved()
+        if moved != self._last:
+            self._last = moved
+            self._since = time.monotonic()
+        elif self._timeout and time.monotonic() - self._since > self._timeout:
+            raise _StalledError
 
 
 def default_temp_dir() -> Path:

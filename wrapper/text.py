@@ -1,6 +1,10 @@
-"""Amounts, spelled for people."""
+"""Amounts, as people spell them."""
 
 from __future__ import annotations
+
+import re
+
+_POWERS = ("", "k", "m", "g", "t")
 
 
 def human_bytes(size: int) -> str:
@@ -11,6 +15,18 @@ def human_bytes(size: int) -> str:
             break
         amount /= 1000
     return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def parse_bytes(text: str) -> int:
+    """Read a number of bytes: `512`, `20G` (decimal), `20Gi` (binary); a `B` may follow.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]i?|)b?", text.strip().lower())
+    if not found:
+        raise ValueError(f"'{text}' is no number of bytes, such as 500M, 20G or 20Gi")
+    return int(float(found[1]) * (1024 if "i" in found[2] else 1000) ** _POWERS.index(found[2].rstrip("i")))
 
 
 def plural(count: int, noun: str) -> str:

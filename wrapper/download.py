@@ -1,0 +1,140 @@
+"""Fetching the layers that no base has: from the cache, else by skopeo, again where the link fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .errors import LinkError
+from .manifest import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .cache import Cache
+    from .fetch import Source
+    from .layout import Layout
+    from .manifest import FetchedManifest
+    from .skopeo import Skopeo
+
+_AT_RISK = 10
+_WORTH_A_RUN = 16
+_ANSWERS = 8192
+
+
+class Download:
+    """Fills a layout with what skopeo fetches.
+
+    Where the link is known to be bad, which is where retries are wanted, layers are fetched in portions: skopeo
+    fetches six layers at once, and a cut costs it all that it has of each. The layers of a later portion are
+    placeholders until it is their turn. A portion is a tenth of what came through since the last cut, or one layer.
+    """
+
+    def __init__(
+        self,
+        skopeo: Skopeo,
+        layout: Layout,
+        preserve: Sequence[str],
+        cache: Cache | None,
+        report: Callable[[str], None],
+    ) -> None:
+        """Prepare; nothing is fetched yet.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            layout: where to; it holds placeholders for the layers that are omitted.
+            preserve: skopeo's flags to preserve digests; without any it may convert the image.
+            cache: where layers come from and are kept.
+            report: receives a line for each step.
+        """
+        self._skopeo = skopeo
+        self._layout = layout
+        self._preserve = preserve
+        self._cache = cache
+        self._report = report
+        self._since_cut = 0
+
+    def take_cached(self, layers: Mapping[str, int]) -> None:
+        """Take from the cache what it has of `layers`: digest and size in bytes."""
+        if not self._cache:
+            return
+        taken = [digest for digest in layers if self._cache.take(digest, self._layout.blob(digest))]
+        if taken:
+            total = sum(layers[digest] for digest in taken)
+            self._report(f"{len(taken)} of {len(layers)} layers ({total} bytes) come from the cache")
+
+    def fetch(self, source: Source, node: FetchedManifest, layers: Mapping[str, int], config_size: int) -> str:
+        """Fetch one manifest with its config and layers.
+
+        Args:
+            source: where the image is.
+            node: the manifest; or a list, where digests are not preserved.
+            layers: digest and size in bytes of the layers that are not omitted.
+            config_size: size of the config in bytes: skopeo fetches it every time.
+
+        Returns:
+            The digest of what is in the layout then.
+
+        Raises:
+            IncrementalError: something can't be fetched.
+        """
+        platform = f" ({node.platform})" if node.platform else ""
+        self._report(f"fetching {source.reference.pinned(node.digest)}{platform}")
+        attempts = self._skopeo.retries.begin()
+        overhead = node.size + config_size + _ANSWERS
+        while True:
+            absent = {digest: size for digest, size in layers.items() if not self._layout.blob(digest).exists()}
+            portion = self._portion(absent, overhead)
+            later = {digest: size for digest, size in absent.items() if digest not in portion}
+            try:
+                with self._layout.placeholders(later):
+                    digest = self._copy(source, node, portion)
+            except LinkError as error:
+                self._since_cut = 0
+                if any(self._layout.blob(digest).exists() for digest in portion):
+                    attempts.progressed()
+                attempts.wait_after(error)
+                continue
+            if not later:
+                return digest
+            self._since_cut += sum(portion.values())
+
+    def _portion(self, absent: Mapping[str, int], overhead: int) -> Mapping[str, int]:
+        if not self._skopeo.retries.times or not self._preserve:
+            return absent
+        room = max(self._since_cut // _AT_RISK, overhead * _WORTH_A_RUN)
+        portion: dict[str, int] = {}
+        for digest, size in absent.items():
+            if portion and size > room:
+                break
+            room -= size
+            portion[digest] = size
+        return portion
+
+    def _copy(self, source: Source, node: FetchedManifest, portion: Mapping[str, int]) -> str:
+        access, pinned = source.access, source.reference.pinned(node.digest)
+        flags = [*self._preserve, *access.flags(source.reference, self._skopeo.folder, "src-")]
+        if not self._preserve and isinstance(node.parsed, Index):
+            flags.append("--all")
+        rest = set(portion)
+
+        def keep() -> None:
+            # skopeo has verified what it has renamed; placeholders are never in a portion.
+            for digest in [each for each in rest if self._layout.blob(each).exists()]:
+                rest.remove(digest)
+                assert self._cache  # noqa: S101 - else nobody calls
+                self._cache.keep(digest, self._layout.blob(digest))
+
+        try:
+            return self._skopeo.copy(
+                str(pinned),
+                f"oci:{self._layout.folder.name}",
+                flags=flags,
+                policy=access.policy_flags(),
+                doing=f"cannot fetch {pinned}",
+                flag=source.flag,
+                moved=self._layout.bytes_written,
+                tick=keep if self._cache else None,
+            )
+        finally:
+            if self._cache:
+                keep()
