@@ -7,6 +7,7 @@ bases, and which base has each layer that is left out. They are part of no diges
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from .documents import DOCUMENT_BYTES, check_schema, parse_document
@@ -167,11 +168,13 @@ def describe(
         bases_of: for omitted layers, digests of the bases that have it.
         read_config: returns the bytes of a config, or None where it is not at hand.
     """
+    # Many images may have one config, and it may be long.
+    read_platform = cache(lambda digest: _config_platform(digest, read_config))
     layers = _describe_layers([named.image for named in images], omitted, bases_of)
     sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
     return Contents(
         digest=images[0].image.root.digest,
-        images=tuple(_describe_image(named, reference, read_config) for named in images),
+        images=tuple(_describe_image(named, reference, read_platform) for named in images),
         bases=bases,
         bytes_new=sum(sizes["inside"]),
         bytes_shared=sum(sizes["omitted"]),
@@ -184,13 +187,13 @@ def describe(
 
 
 def _describe_image(
-    named: NamedImage, reference: str | None, read_config: Callable[[str], bytes | None]
+    named: NamedImage, reference: str | None, read_platform: Callable[[str], str | None]
 ) -> ImageInfo:
     root = named.image.root
     if isinstance(root.parsed, Manifest):
-        return ImageInfo(named.name, reference, root.digest, root.media_type, _platform(root, read_config))
+        return ImageInfo(named.name, reference, root.digest, root.media_type, _platform(root, read_platform))
     leaves = tuple(
-        LeafInfo(leaf.digest, leaf.media_type, _platform(leaf, read_config)) for leaf in named.image.leaves
+        LeafInfo(leaf.digest, leaf.media_type, _platform(leaf, read_platform)) for leaf in named.image.leaves
     )
     return ImageInfo(named.name, reference, root.digest, root.media_type, None, leaves)
 
@@ -267,16 +270,20 @@ def _check_size(archive: Archive, digest: str, size: int) -> None:
         )
 
 
-def _platform(leaf: FetchedManifest, read_config: Callable[[str], bytes | None]) -> str | None:
+def _platform(leaf: FetchedManifest, read_platform: Callable[[str], str | None]) -> str | None:
     if leaf.platform:
         return str(leaf.platform)
     assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
     config = leaf.parsed.config
-    raw = read_config(config.digest) if config.size <= DOCUMENT_BYTES else None
+    return read_platform(config.digest) if config.size <= DOCUMENT_BYTES else None
+
+
+def _config_platform(digest: str, read_config: Callable[[str], bytes | None]) -> str | None:
+    raw = read_config(digest)
     if raw is None:
         return None
     try:
-        platform = Platform.from_config(parse_document(raw, f"config {config.digest}"))
+        platform = Platform.from_config(parse_document(raw, f"config {digest}"))
     except ContentError:
         # Charts and other artifacts have configs of their own, which need not be JSON.
         return None

@@ -18,7 +18,7 @@ DOCUMENT_BYTES = 4 * 1024 * 1024
 DEPTH = 64
 """How deep a document's arrays and objects may be nested."""
 
-VALUES = 250_000
+VALUES = 200_000
 """How many values a document may hold: in memory, each takes many times its bytes."""
 
 MEMORY = 256 * 1024 * 1024

@@ -52,7 +52,7 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
         "what came is not what was asked for: try again, and tell who runs the registry",
     ),
     (
-        r"(HTTP status|StatusCode|status code from registry|repository \S+): 5\d\d",
+        r"(HTTP status:|StatusCode:|status code from registry|destination repository \S+) 5\d\d",
         LinkError,
         "the registry has an error of its own: try again, with --retry-times",
     ),
