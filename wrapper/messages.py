@@ -92,7 +92,8 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
         "check the network and the proxy settings, then try again, with --retry-times",
     ),
     (
-        r"EOF|connection reset|broken pipe|connection lost|closed network connection|stream error|GOAWAY",
+        r"EOF|connection reset|transport connection broken|broken pipe|connection lost|closed network connection"
+        r"|stream error|GOAWAY",
         LinkError,
         "the connection was cut: try again, with --retry-times",
     ),

@@ -66,7 +66,7 @@ def present_layers(
         calls.append(
             [
                 "--debug",
-                f"--command-timeout={_SECONDS + _SECONDS_EACH * len(group)}s",
+                f"--command-timeout={_limit(skopeo.timeout, len(group))}s",
                 f"--policy={private_policy(layout)}",
                 "copy",
                 *access.flags(destination, skopeo.folder, "dest-"),
@@ -82,6 +82,12 @@ def present_layers(
         return frozenset(present)
 
     return skopeo.retries.run(ask)
+
+
+def _limit(timeout: float | None, layers: int) -> float:
+    """Return how many seconds a probe may take: one answer may take the timeout, and a login comes before all."""
+    enough = _SECONDS + _SECONDS_EACH * layers
+    return min(enough, timeout * (layers + 1)) if timeout else enough
 
 
 def private_policy(layout: Layout) -> str:

@@ -163,6 +163,8 @@ class Skopeo:
 
     Attributes:
         folder: the private folder: temporary files, and where skopeo runs.
+        retries: whether and when to try again where a link fails.
+        timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
     """
 
     folder: Path
@@ -196,7 +198,7 @@ class Skopeo:
         self._progress = progress
         self._imports = list(imports)
         self.retries = retries
-        self._timeout = timeout
+        self.timeout = timeout
         self._running: list[Run] = []
         self._runs = 0
         self._folders = 0
@@ -271,7 +273,7 @@ class Skopeo:
         return results
 
     def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
-        limit = [f"--command-timeout={self._timeout}s"] if self._timeout else []
+        limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
         calls = [
             [*limit, "inspect", "--raw", *access.flags(reference, self.folder), str(reference)]
             for reference, access, _ in wanted
@@ -321,7 +323,7 @@ class Skopeo:
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
         run = self._start(arguments, terminal=self._progress)
         self._check_version()
-        watch = _StallWatch(moved or run.bytes_read, self._timeout)
+        watch = _StallWatch(moved or run.bytes_read, self.timeout)
 
         def watch_and_tick() -> None:
             if tick:
@@ -334,7 +336,7 @@ class Skopeo:
             run.kill()
             self._running.remove(run)
             raise LinkError(
-                f"{doing}: nothing moved for {self._timeout:g} s",
+                f"{doing}: nothing moved for {self.timeout:g} s",
                 "try again, with --retry-times, or allow more time with --timeout",
             ) from None
         if code != 0:

@@ -127,6 +127,10 @@ class Proxy:
         self.answers.append(Answer(status, times, re.compile(only), headers or {}, body))
         return self
 
+    @property
+    def stalled(self) -> bool:
+        return not self._moving.is_set()
+
     def resume(self) -> None:
         """End a stall, and let no other begin."""
         self.stall_after = None
