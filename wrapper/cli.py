@@ -166,6 +166,19 @@ def cli() -> None:
     metavar="SIZE",
     help="Bytes that the cache may hold, such as 20G: what was not used for longest goes first.",
 )
+@click.option("--remove-signatures", is_flag=True, help="Leave behind signatures that an archive can't take along.")
+@click.option(
+    "--with-signatures",
+    is_flag=True,
+    help="Take along cosign's tags and the referrers' tag of the image; that there is none is an error.",
+)
+@click.option(
+    "--with",
+    "referrers",
+    multiple=True,
+    metavar="REF@DIGEST",
+    help="Take along this referrer by its digest; may be repeated.",
+)
 @click.option("--all", is_flag=True, help="Take a multi-architecture image whole.")
 @click.option("--override-os", metavar="OS", help="Choose this operating system from a list.")
 @click.option("--override-arch", metavar="ARCH", help="Choose this processor from a list.")
@@ -262,6 +275,9 @@ def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
         temp_dir=options.get("tmpdir"),
         skopeo=options.get("skopeo", "skopeo"),
         preserve_digests=options.get("preserve_digests", True),
+        remove_signatures=options.get("remove_signatures", False),
+        with_signatures=options.get("with_signatures", False),
+        referrers=options.get("referrers", ()),
         cache_dir=options.get("cache_dir"),
         cache_max_size=options.get("cache_max_size"),
         retry_times=options.get("retry_times", 0),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .documents import DOCUMENT_BYTES, check_schema, parse_document
 from .errors import ContentError, UsageError
 from .image import Image, gather
-from .layout import REF_NAME, encode
+from .layout import REF_NAME, encode, entry
 from .manifest import OCI_INDEX, Index, Manifest, parse_manifest
 from .platforms import Platform
 from .reference import is_digest
@@ -47,16 +47,23 @@ class InspectResult(Contents):
     archive_size: int
 
 
+KINDS_BESIDE = ("", ".sig", ".att", ".sbom")
+"""How tags beside an image end: the list of its referrers, and cosign's signatures, attestations and SBOMs."""
+
+
 class NamedImage(NamedTuple):
     """An image of an archive.
 
     Attributes:
         name: its tag; None where it has none.
         image: the image.
+        beside: the digest of the image of the same archive that it belongs to, as a signature does; None for an
+            image that stands by itself.
     """
 
     name: str | None
     image: Image
+    beside: str | None = None
 
 
 class ArchiveContents(NamedTuple):
@@ -78,17 +85,28 @@ class ArchiveContents(NamedTuple):
 
     @property
     def single(self) -> NamedImage:
-        """The only image.
+        """The only image, apart from what stands beside it.
 
         Raises:
             UsageError: there are several.
         """
-        if len(self.images) > 1:
-            names = ", ".join(named.name or named.image.root.digest for named in self.images)
+        alone = [named for named in self.images if not named.beside]
+        if len(alone) > 1:
+            names = ", ".join(named.name or named.image.root.digest for named in alone)
             raise UsageError(
-                f"the archive holds {len(self.images)} images: {names:.500}", "push takes an archive of one image"
+                f"the archive holds {len(alone)} images: {names:.500}", "push takes an archive of one image"
             )
-        return self.images[0]
+        return alone[0]
+
+    @property
+    def beside(self) -> tuple[NamedImage, ...]:
+        """What stands beside the images: signatures and other referrers."""
+        return tuple(named for named in self.images if named.beside)
+
+
+def tags_beside(image: Image) -> list[str]:
+    """Return the tags under which something may stand beside an image, or beside a child of its list."""
+    return [node.digest.replace(":", "-") + kind for node in image.nodes for kind in KINDS_BESIDE]
 
 
 def index_annotations(bases: Sequence[str], bases_of: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -104,6 +122,13 @@ def index_annotations(bases: Sequence[str], bases_of: Mapping[str, Sequence[str]
         f"{PREFIX}bases": ",".join(bases),
         f"{PREFIX}omitted": encode({digest: sorted(having) for digest, having in bases_of.items()}).decode(),
     }
+
+
+def index_entry(named: NamedImage) -> dict[str, Any]:
+    """Return an image's descriptor in an archive's index."""
+    root = named.image.root
+    annotations = {f"{PREFIX}beside": named.beside} if named.beside else None
+    return entry(root.media_type, root.digest, root.size, named.name, annotations)
 
 
 def read_contents(archive: Archive) -> ArchiveContents:
@@ -123,16 +148,18 @@ def read_contents(archive: Archive) -> ArchiveContents:
     if not isinstance(index, Index) or index.media_type != OCI_INDEX:
         raise ContentError(f"index.json of {archive.name} is {root.media_type}, not an index")
     bases, declared = _read_annotations(index, archive.name)
-    images: dict[str, NamedImage] = {}
+    images: dict[tuple[str, str | None], NamedImage] = {}
     load = _loader(archive)
     for child in index.manifests:
-        if child.digest not in images:
+        name, beside = child.annotations.get(REF_NAME), child.annotations.get(f"{PREFIX}beside")
+        # What belongs to an image may do so under two tags; an image counts once.
+        key = child.digest, name if beside else None
+        if key not in images:
             (raw,) = load([child])
             image = gather(parse_manifest(raw, descriptor=child), load)
             image.require_leaves()
-            images[child.digest] = NamedImage(child.annotations.get(REF_NAME), image)
-    if not images:
-        raise ContentError(f"{archive.name} holds no image: its index is empty")
+            images[key] = NamedImage(name, image, beside)
+    _check_beside(images.values(), archive.name)
     omitted = {
         digest: layer for named in images.values() for digest, layer in _omitted(named.image, archive).items()
     }
@@ -142,7 +169,7 @@ def read_contents(archive: Archive) -> ArchiveContents:
             "the archive is damaged: pull it again",
         )
     return ArchiveContents(
-        images=tuple(images.values()),
+        images=tuple(sorted(images.values(), key=lambda named: named.beside is not None)),
         omitted=omitted,
         bases=bases,
         bases_of=declared or {},
@@ -190,12 +217,14 @@ def _describe_image(
     named: NamedImage, reference: str | None, read_platform: Callable[[str], str | None]
 ) -> ImageInfo:
     root = named.image.root
+    reference = None if named.beside else reference
     if isinstance(root.parsed, Manifest):
-        return ImageInfo(named.name, reference, root.digest, root.media_type, _platform(root, read_platform))
+        platform = _platform(root, read_platform)
+        return ImageInfo(named.name, reference, root.digest, root.media_type, platform, (), named.beside)
     leaves = tuple(
         LeafInfo(leaf.digest, leaf.media_type, _platform(leaf, read_platform)) for leaf in named.image.leaves
     )
-    return ImageInfo(named.name, reference, root.digest, root.media_type, None, leaves)
+    return ImageInfo(named.name, reference, root.digest, root.media_type, None, leaves, named.beside)
 
 
 def _describe_layers(
@@ -231,6 +260,22 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
     declared = parse_document(text.encode(), what)
     check_schema(declared, "omitted", what)
     return bases, {digest: tuple(having) for digest, having in declared.items()}
+
+
+def _check_beside(images: Iterable[NamedImage], name: str) -> None:
+    """Refuse an archive without an image, and one that would move a tag that its user did not ask for."""
+    alone = {named.image.root.digest: named.image for named in images if not named.beside}
+    if not alone:
+        raise ContentError(f"{name} holds no image: its index is empty")
+    for named in images:
+        if not named.beside:
+            continue
+        if named.beside not in alone:
+            raise ContentError(f"{name} has {named.image.root.digest} beside an image that it does not hold")
+        if named.name is not None and named.name not in tags_beside(alone[named.beside]):
+            raise ContentError(
+                f"{name} has tag '{named.name:.100}' beside {named.beside}, where it does not belong"
+            )
 
 
 def _omitted(image: Image, archive: Archive) -> dict[str, Descriptor]:

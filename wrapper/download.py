@@ -36,6 +36,8 @@ class Download:
         preserve: Sequence[str],
         cache: Cache | None,
         report: Callable[[str], None],
+        *,
+        remove_signatures: bool = False,
     ) -> None:
         """Prepare; nothing is fetched yet.
 
@@ -45,10 +47,12 @@ class Download:
             preserve: skopeo's flags to preserve digests; without any it may convert the image.
             cache: where layers come from and are kept.
             report: receives a line for each step.
+            remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
         """
         self._skopeo = skopeo
         self._layout = layout
         self._preserve = preserve
+        self._signatures = ["--remove-signatures"] if remove_signatures else []
         self._cache = cache
         self._report = report
         self._since_cut = 0
@@ -112,7 +116,7 @@ class Download:
 
     def _copy(self, source: Source, node: FetchedManifest, portion: Mapping[str, int]) -> str:
         access, pinned = source.access, source.reference.pinned(node.digest)
-        flags = [*self._preserve, *access.flags(source.reference, self._skopeo.folder, "src-")]
+        flags = [*self._preserve, *self._signatures, *access.flags(source.reference, self._skopeo.folder, "src-")]
         if not self._preserve and isinstance(node.parsed, Index):
             flags.append("--all")
         rest = set(portion)

@@ -78,6 +78,10 @@ class NotFoundError(RegistryError):
     """The registry answered, and has no such image or repository."""
 
 
+class SignaturesError(RegistryError):
+    """skopeo found signatures that an archive can't take along."""
+
+
 class LinkError(RegistryError):
     """A failure that may pass: the connection was cut or timed out, or the registry had an error of its own."""
 

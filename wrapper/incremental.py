@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -64,6 +66,9 @@ class Incremental:
         temp_dir: str | Path | None = None,
         skopeo: str = "skopeo",
         preserve_digests: bool = True,
+        remove_signatures: bool = False,
+        with_signatures: bool = False,
+        referrers: Sequence[str | Reference] = (),
         cache_dir: str | Path | None = None,
         cache_max_size: int | None = None,
         retry_times: int = 0,
@@ -86,6 +91,10 @@ class Incremental:
                 else /var/tmp.
             skopeo: skopeo's path, or its name on PATH.
             preserve_digests: demand that images arrive as they were; else skopeo may convert them.
+            remove_signatures: let `pull` leave behind signatures that an archive can't take along.
+            with_signatures: let `pull` take along what stands beside the image: cosign's tags for signatures,
+                attestations and SBOMs, and the tag that lists referrers. That there is none is an error.
+            referrers: references with a digest that `pull` takes along too.
             cache_dir: a folder that keeps the layers that `pull` fetches, for the next one; several may share it.
             cache_max_size: how many bytes it may hold: the least recently used layers go first.
             retry_times: how often in a row to try again where the link fails and nothing more arrives.
@@ -104,6 +113,14 @@ class Incremental:
         self._temp_dir = Path(temp_dir) if temp_dir else None
         self._skopeo_path = skopeo
         self._preserve = ["--preserve-digests"] if preserve_digests else []
+        self._remove_signatures = remove_signatures
+        self._with_signatures = with_signatures
+        self._referrers = tuple(referrers)
+        if (with_signatures or referrers) and not preserve_digests:
+            raise UsageError(
+                "a signature does not fit an image that is converted",
+                "leave out --no-preserve-digests, or --with-signatures and --with",
+            )
         self._cache_dir = Path(cache_dir) if cache_dir else None
         self._cache_max_size = cache_max_size
         self._retry_times = retry_times
@@ -186,7 +203,16 @@ class Incremental:
 
             space = Space()
             with space.named():
-                layout, plan = fetch(skopeo, plan, self._preserve, self.report, space, cache=cache, output=output)
+                layout, plan = fetch(
+                    skopeo,
+                    plan,
+                    self._preserve,
+                    self.report,
+                    space,
+                    cache=cache,
+                    output=output,
+                    remove_signatures=self._remove_signatures,
+                )
                 yield Fetched(skopeo, layout, plan)
 
     def inspect(self, src: str | Path | BinaryIO) -> InspectResult:
@@ -281,6 +307,7 @@ class Incremental:
             find_missing,
             missing_error,
             read_tags,
+            reference_beside,
             refuse_overwriting,
             require_digest,
             verify,
@@ -296,22 +323,38 @@ class Incremental:
             found = read_contents(archive)
             image = found.single.image
             require_digest(destination, image)
+            if found.beside and not self._preserve:
+                raise UsageError(
+                    "the archive holds signatures, which do not fit an image that is converted",
+                    "leave out --no-preserve-digests",
+                )
             verify(archive, self.report)
             with self._skopeo() as skopeo:
                 if missing := find_missing(skopeo, found, destination, self._push, self.report):
                     raise missing_error(str(destination), missing)
-                tags = read_tags(skopeo, wanted, self._push)
-                if not overwrite_tag:
-                    refuse_overwriting(tags, image.root.digest)
                 digest = image.root.digest
-                behind = [
-                    reference for reference, tag in zip(wanted, tags, strict=True) if tag.previous_digest != digest
+                beside = [each.image for each in found.beside]
+                # Whoever sees the image is to find its signatures: they are sent first.
+                parts = [
+                    *((signed.image, reference_beside(destination, signed)) for signed in found.beside),
+                    *((image, reference) for reference in wanted),
                 ]
+                tags = read_tags(skopeo, [reference for _, reference in parts], self._push)
+                behind = [
+                    (part, reference)
+                    for (part, reference), tag in zip(parts, tags, strict=True)
+                    if tag.previous_digest != part.root.digest
+                ]
+                if not overwrite_tag:
+                    refuse_overwriting(tags, [part.root.digest for part, _ in parts])
                 if not behind:
                     self.report(f"{destination} is {digest} already: nothing to send")
                 elif not dry_run:
-                    sender = Sender(skopeo, archive, image, self._push, self._preserve, self.report)
-                    digest = sender.send(behind)
+                    sender = Sender(skopeo, archive, [image, *beside], self._push, self._preserve, self.report)
+                    for part, group in groupby(behind, key=itemgetter(0)):
+                        sent = sender.send(part, [reference for _, reference in group])
+                        digest = sent if part is image else digest
+                tags = (*tags[len(beside) :], *tags[: len(beside)])
             contents = _describe(found, archive, str(destination))
             return PushResult(
                 **contents.shared_fields() | {"digest": digest},
@@ -334,7 +377,15 @@ class Incremental:
         from .pulling import make_plan
 
         platform = None if self._all else self._platform or wanted_platform()
-        plan = make_plan(skopeo, final, bases, platform, self.report)
+        plan = make_plan(
+            skopeo,
+            final,
+            bases,
+            platform,
+            self.report,
+            with_signatures=self._with_signatures,
+            referrers=self._referrers,
+        )
         for warning in plan.warnings():
             self.report(f"warning: {warning}")
         return plan

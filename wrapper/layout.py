@@ -31,7 +31,9 @@ def encode(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def entry(media_type: str, digest: str, size: int, name: str | None = None) -> dict[str, Any]:
+def entry(
+    media_type: str, digest: str, size: int, name: str | None = None, annotations: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Return an index's descriptor of an image.
 
     Args:
@@ -39,10 +41,11 @@ def entry(media_type: str, digest: str, size: int, name: str | None = None) -> d
         digest: of its manifest or list.
         size: of its manifest or list, in bytes.
         name: the tag, where there is one.
+        annotations: further ones.
     """
     descriptor: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
-    if name:
-        descriptor["annotations"] = {REF_NAME: name}
+    if all_annotations := ({REF_NAME: name} if name else {}) | dict(annotations or {}):
+        descriptor["annotations"] = all_annotations
     return descriptor
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from .errors import FREE_SPACE, ContentError, DiskFullError, HostError, LinkError, NotFoundError, RegistryError
+from .errors import (
+    FREE_SPACE,
+    ContentError,
+    DiskFullError,
+    HostError,
+    LinkError,
+    NotFoundError,
+    RegistryError,
+    SignaturesError,
+)
 
 if TYPE_CHECKING:
     from .errors import IncrementalError
@@ -43,7 +52,7 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
     ),
     (
         r"Can not copy signatures|Pushing signatures",
-        RegistryError,
+        SignaturesError,
         "an archive can't take this image's signatures along: leave them behind with --remove-signatures",
     ),
     (

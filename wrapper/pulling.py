@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from .contents import NamedImage, describe, index_annotations
+from .contents import NamedImage, describe, index_annotations, index_entry
 from .download import Download
-from .errors import host_errors
+from .errors import IncrementalError, SignaturesError, host_errors
 from .fetch import read_image, read_platform, read_roots
 from .image import Image, gather
-from .layout import Layout, entry, index_document
-from .manifest import Manifest, build_layers_dictionary, parse_manifest
+from .layout import Layout, index_document
+from .manifest import LISTS, Manifest, build_layers_dictionary, parse_manifest
 from .results import Contents
 from .space import INCREDIBLE
 from .text import human_bytes, plural
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .manifest import Descriptor
     from .output import Target
     from .platforms import Platform
+    from .reference import Reference
     from .skopeo import Skopeo
     from .space import Space
 
@@ -68,20 +69,44 @@ class Plan(NamedTuple):
         image: the final image, narrowed to one platform unless it is to travel whole.
         bases: for every base's digest, the layers that it has.
         name: what the image is called in the archive; None where it has no name.
+        beside: what travels beside the image, each with where it is.
     """
 
     source: Source
     image: Image
     bases: Mapping[str, Mapping[str, Descriptor]]
     name: str | None
+    beside: tuple[tuple[Source, NamedImage], ...] = ()
+
+    @property
+    def parts(self) -> list[tuple[Source, NamedImage]]:
+        """Everything that travels, the image first, each with where it is."""
+        return [(self.source, NamedImage(self.name, self.image)), *self.beside]
+
+    @property
+    def layers(self) -> dict[str, Descriptor]:
+        """The layers of everything that travels, by digest."""
+        return {digest: layer for _, named in self.parts for digest, layer in named.image.layers.items()}
 
     @property
     def omitted(self) -> dict[str, Descriptor]:
         """The layers that need not travel."""
-        omitted: dict[str, Descriptor] = {}
-        for layers in self.bases.values():
-            omitted |= self.image.shared_with(layers)
-        return omitted
+        images = [named.image for _, named in self.parts]
+        # A config or manifest of one may be a layer of another.
+        always = {digest for image in images for digest in image.always}
+        return {
+            digest: layer
+            for image in images
+            for layers in self.bases.values()
+            for digest, layer in image.shared_with(layers).items()
+            if digest not in always
+        }
+
+    @property
+    def travelling(self) -> dict[str, int]:
+        """Digest and size in bytes of every blob of the archive."""
+        omitted = self.omitted
+        return {digest: size for _, named in self.parts for digest, size in named.image.travelling(omitted).items()}
 
     @property
     def bases_of(self) -> dict[str, tuple[str, ...]]:
@@ -94,7 +119,7 @@ class Plan(NamedTuple):
     def describe(self, read_config: Callable[[str], bytes | None]) -> Contents:
         """Describe what travels and what does not, as `contents.describe`."""
         return describe(
-            [NamedImage(self.name, self.image)],
+            [named for _, named in self.parts],
             str(self.source.reference),
             self.omitted,
             tuple(sorted(self.bases)),
@@ -123,6 +148,9 @@ def make_plan(
     bases: Sequence[Source],
     platform: Platform | None,
     report: Callable[[str], None],
+    *,
+    with_signatures: bool = False,
+    referrers: Sequence[str | Reference] = (),
 ) -> Plan:
     """Read the final image and its bases, and compare them.
 
@@ -132,9 +160,11 @@ def make_plan(
         bases: what the other side has; of a list every child counts.
         platform: what to narrow a list to; None takes it whole.
         report: receives a line for each step.
+        with_signatures: take along what stands beside the image under tags made from its digest.
+        referrers: references with a digest to take along.
 
     Raises:
-        IncrementalError: one can't be read, or is not what its digest or schema says.
+        IncrementalError: one can't be read, or is not what its digest or schema says; or no signature was found.
     """
     report(f"reading {final.reference}" + "".join(f", base {base.reference}" for base in bases))
     root, *base_roots = read_roots(skopeo, [final, *bases])
@@ -144,7 +174,13 @@ def make_plan(
         base_root.digest: build_layers_dictionary(*read_image(skopeo, base, base_root, report).nodes)
         for base, base_root in zip(bases, base_roots, strict=True)
     }
-    plan = Plan(final, image, layers, final.reference.tag)
+    beside: tuple[tuple[Source, NamedImage], ...] = ()
+    if with_signatures or referrers:
+        from .signatures import find_beside, read_referrers
+
+        beside = find_beside(skopeo, final, image, report) if with_signatures else ()
+        beside += read_referrers(skopeo, final, image, referrers)
+    plan = Plan(final, image, layers, final.reference.tag, beside)
     contents = plan.describe(lambda _: None)
     report(
         f"{image.root.digest}: {plural(contents.layers_new, 'layer')} new ({human_bytes(contents.bytes_new)}), "
@@ -162,6 +198,7 @@ def fetch(
     *,
     cache: Cache | None = None,
     output: Path | None = None,
+    remove_signatures: bool = False,
 ) -> tuple[Layout, Plan]:
     """Fetch what no base has into a layout of our own.
 
@@ -173,6 +210,7 @@ def fetch(
         space: what will be written is counted there, and compared with what is free.
         cache: where layers come from and are kept.
         output: the folder where the archive will be written.
+        remove_signatures: leave behind signatures that skopeo finds and an archive can't hold.
 
     Returns:
         The layout, which holds every blob of the archive with its exact size and no placeholder; and the
@@ -184,35 +222,68 @@ def fetch(
     """
     layout = Layout.create(skopeo.new_folder("layout"))
     omitted = plan.omitted
-    layers = {digest: layer.size for digest, layer in plan.image.layers.items() if digest not in omitted}
-    download = Download(skopeo, layout, preserve, cache, report)
+    layers = {digest: layer.size for digest, layer in plan.layers.items() if digest not in omitted}
+    download = Download(skopeo, layout, preserve, cache, report, remove_signatures=remove_signatures)
+    if preserve and not remove_signatures:
+        _refuse_list_signatures(skopeo, plan)
     with layout.placeholders({digest: layer.size for digest, layer in omitted.items()}):
         download.take_cached(layers)
         _require_space(plan, layout, space, output)
         # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
-        for node in plan.image.leaves if preserve else [plan.image.root]:
-            if isinstance(node.parsed, Manifest):
-                own = {layer.digest for layer in node.parsed.layers} & layers.keys()
-                config_size = node.parsed.config.size
-            else:
-                own, config_size = set(layers), 0
-            wanted = {digest: size for digest, size in layers.items() if digest in own}
-            digest = download.fetch(plan.source, node, wanted, config_size)
+        for source, named in plan.parts:
+            for node in named.image.leaves if preserve else [named.image.root]:
+                if isinstance(node.parsed, Manifest):
+                    own = {layer.digest for layer in node.parsed.layers} & layers.keys()
+                    config_size = node.parsed.config.size
+                else:
+                    own, config_size = set(layers), 0
+                wanted = {digest: size for digest, size in layers.items() if digest in own}
+                digest = download.fetch(source, node, wanted, config_size)
     if preserve:
-        for node in plan.image.lists:
-            layout.put(node.raw)
+        for _, named in plan.parts:
+            for node in named.image.lists:
+                layout.put(node.raw)
     else:
         converted = parse_manifest(layout.read(digest))
         image = gather(converted, lambda children: [layout.read(child.digest) for child in children])
         plan = plan._replace(image=image)
-    layout.check(plan.image.travelling(plan.omitted))
+    layout.check(plan.travelling)
     return layout, plan
+
+
+def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
+    """Refuse a list whose own signature would be left behind in silence: its leaves are fetched one by one.
+
+    Raises:
+        RegistryError: skopeo found a signature of the list.
+    """
+    from .signatures import lookaside_is_configured
+
+    if plan.image.root.media_type not in LISTS or not lookaside_is_configured():
+        return
+    pinned = plan.source.reference.pinned(plan.image.root.digest)
+    access = plan.source.access
+    layout = Layout.create(skopeo.new_folder("list"))
+    try:
+        skopeo.copy(
+            str(pinned),
+            f"oci:{layout.folder.name}",
+            flags=["--multi-arch=index-only", *access.flags(pinned, skopeo.folder, "src-")],
+            policy=access.policy_flags(),
+            doing=f"cannot fetch {pinned}",
+            flag=plan.source.flag,
+        )
+    except SignaturesError:
+        raise
+    except IncrementalError:
+        # Whatever else is wrong will be met again: a Docker list, for one, fits into no layout by itself.
+        return
 
 
 def _require_space(plan: Plan, layout: Layout, space: Space, output: Path | None) -> None:
     from .archive import packed_size
 
-    sizes = {digest: size for digest, size in plan.image.travelling(plan.omitted).items() if size < INCREDIBLE}
+    sizes = {digest: size for digest, size in plan.travelling.items() if size < INCREDIBLE}
     space.need(layout.folder, sum(size for digest, size in sizes.items() if not layout.blob(digest).exists()))
     if output:
         space.need(output, packed_size(_index(plan), sizes.values()))
@@ -220,9 +291,8 @@ def _require_space(plan: Plan, layout: Layout, space: Space, output: Path | None
 
 
 def _index(plan: Plan) -> bytes:
-    root = plan.image.root
     return index_document(
-        [entry(root.media_type, root.digest, root.size, plan.name)],
+        [index_entry(named) for _, named in plan.parts],
         index_annotations(sorted(plan.bases), plan.bases_of),
     )
 
@@ -245,7 +315,7 @@ def write_archive(layout: Layout, plan: Plan, target: Target, report: Callable[[
     path = None if target.temporary else target.path
     where = str(path or "the output")
     report(f"packing {where}")
-    blobs = {digest: layout.blob(digest) for digest in plan.image.travelling(omitted)}
+    blobs = {digest: layout.blob(digest) for digest in plan.travelling}
     with host_errors(f"cannot write {where}"):
         written = pack(target.file, _index(plan), blobs, omitted)
     return PullResult(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .access import Access
     from .archive import Archive
-    from .contents import ArchiveContents
+    from .contents import ArchiveContents, NamedImage
     from .image import Image
     from .manifest import FetchedManifest
     from .reference import Reference
@@ -168,13 +168,22 @@ def read_tags(skopeo: Skopeo, references: Sequence[Reference], access: Access) -
     return tuple(tags)
 
 
-def refuse_overwriting(tags: Sequence[TagChange], digest: str) -> None:
+def reference_beside(destination: Reference, signed: NamedImage) -> Reference:
+    """Return where something goes that belongs to an image: the same repository, under its tag or digest."""
+    return destination.tagged(signed.name) if signed.name else destination.pinned(signed.image.root.digest)
+
+
+def refuse_overwriting(tags: Sequence[TagChange], digests: Sequence[str]) -> None:
     """Refuse to move a tag.
 
+    Args:
+        tags: what the tags point to.
+        digests: what each would point to.
+
     Raises:
-        RegistryError: a tag points elsewhere than to `digest`.
+        RegistryError: a tag points elsewhere.
     """
-    for tag in tags:
+    for tag, digest in zip(tags, digests, strict=True):
         if tag.previous_digest not in (None, digest):
             raise RegistryError(
                 f"{tag.reference} is {tag.previous_digest} and would become {digest}",
@@ -183,13 +192,13 @@ def refuse_overwriting(tags: Sequence[TagChange], digest: str) -> None:
 
 
 class Sender:
-    """Sends the image of an archive to a registry."""
+    """Sends the image of an archive to a registry, and what stands beside it."""
 
     def __init__(
         self,
         skopeo: Skopeo,
         archive: Archive,
-        image: Image,
+        images: Sequence[Image],
         access: Access,
         preserve: Sequence[str],
         report: Callable[[str], None],
@@ -199,7 +208,7 @@ class Sender:
         Args:
             skopeo: an entered `Skopeo`.
             archive: verified.
-            image: what to send.
+            images: all that will be sent.
             access: how the destination is reached.
             preserve: skopeo's flags to preserve digests; without any it may convert the image.
             report: receives a line for each step.
@@ -208,12 +217,11 @@ class Sender:
             HostError: the temporary folder can't be written.
         """
         self._skopeo = skopeo
-        self._image = image
         self._access = access
         self._preserve = preserve
         self._report = report
         self._blobs = Layout.create(skopeo.new_folder("blobs"))
-        inside = [digest for digest in image.travelling(()) if digest in archive]
+        inside = sorted({digest for image in images for digest in image.travelling(()) if digest in archive})
         space = Space()
         space.need(skopeo.folder, sum(archive.blob_size(digest) for digest in inside))
         space.require()
@@ -221,10 +229,11 @@ class Sender:
             for digest in inside:
                 archive.unpack(digest, self._blobs.blob(digest))
 
-    def send(self, references: Sequence[Reference]) -> str:
-        """Send the image: what stands below a list first, lists innermost first, tags last.
+    def send(self, image: Image, references: Sequence[Reference]) -> str:
+        """Send an image: what stands below a list first, lists innermost first, tags last.
 
         Args:
+            image: what to send.
             references: the destinations, all in one repository.
 
         Returns:
@@ -233,9 +242,9 @@ class Sender:
         Raises:
             IncrementalError: as `messages.explain` reads skopeo's message.
         """
-        root = self._image.root
+        root = image.root
         if self._preserve:
-            for node in (*self._image.leaves, *self._image.lists):
+            for node in (*image.leaves, *image.lists):
                 if node is not root:
                     self._copy(node, references[0].pinned(node.digest))
         digest = root.digest

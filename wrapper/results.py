@@ -48,6 +48,7 @@ class ImageInfo:
         media_type: the media type of its manifest or list.
         platform: what it runs on; None for a list, or where that is not known.
         manifests: for a list, the manifests below it.
+        beside: the digest of the image that it belongs to, as a signature does; None for an image by itself.
     """
 
     name: str | None
@@ -56,6 +57,7 @@ class ImageInfo:
     media_type: str
     platform: str | None
     manifests: tuple[LeafInfo, ...] = ()
+    beside: str | None = None
 
 
 @dataclass(frozen=True)

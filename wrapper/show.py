@@ -26,7 +26,8 @@ def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
     if as_json:
         _show_json(asdict(result), out)
         return
-    _show_image(result.images[0], out)
+    for image in result.images:
+        _show_image(image, out)
     _show_amounts(result, out)
     if result.archive:
         _line(out, "archive", f"{result.archive.path or '-'} ({human_bytes(result.archive.size)})")
@@ -125,7 +126,7 @@ def _show_json(shown: dict[str, Any], out: TextIO) -> None:
 
 def _show_image(image: ImageInfo, out: TextIO) -> None:
     name = f"{image.reference or image.name or 'without a name'}"
-    _line(out, "image", f"{name} {image.platform or ''}".rstrip())
+    _line(out, "beside" if image.beside else "image", f"{name} {image.platform or ''}".rstrip())
     _line(out, "digest", f"{image.digest}  {image.media_type}")
     for leaf in image.manifests:
         _line(out, "platform", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
