@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .access import Access as Access
     from .access import Authentications as Authentications
     from .contents import InspectResult as InspectResult
+    from .doctor import DoctorResult as DoctorResult
+    from .doctor import Finding as Finding
     from .errors import ContentError as ContentError
     from .errors import HostError as HostError
     from .errors import IncrementalError as IncrementalError
@@ -53,6 +55,7 @@ _HOMES = {
     "manifest": ["Descriptor", "FetchedManifest", "Index", "Manifest", "build_layers_dictionary"],
     "output": ["RemoveOnClose"],
     "contents": ["InspectResult"],
+    "doctor": ["DoctorResult", "Finding"],
     "pulling": ["PullResult"],
     "pushing": ["PushResult", "VetResult"],
     "platforms": ["Platform"],

@@ -47,7 +47,6 @@ class Cache:
         self._failed = False
         with host_errors(f"cannot write the cache {folder}"):
             self._entries.mkdir(parents=True, exist_ok=True)
-        self._size = sum(size for _, size, _ in self._list())
 
     @property
     def folder(self) -> Path:
@@ -100,7 +99,6 @@ class Cache:
         except OSError as error:
             self._warn(f"cannot keep {digest} in {self._entries.parent}: {error.strerror}")
             return
-        self._size += size
         self._evict()
 
     def _entry(self, digest: str) -> Path:
@@ -118,16 +116,17 @@ class Cache:
         return found
 
     def _evict(self) -> None:
-        if self._max_size is None or self._size <= self._max_size:
+        if self._max_size is None:
             return
+        # Looked at anew each time: other runs add to it too.
         entries = self._list()
-        self._size = sum(size for _, size, _ in entries)
+        total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
-            if self._size <= self._max_size:
+            if total <= self._max_size:
                 return
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-                self._size -= size
+                total -= size
 
     def _warn(self, text: str) -> None:
         if not self._failed:

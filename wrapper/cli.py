@@ -85,6 +85,12 @@ def common_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _any_side(name: str, **more: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return an option that has the names of all sides too, so that flags of a command can be tried as they are."""
+    names = [f"--{name}", *(f"--{side}-{name}" for side in ("base", "final", "dest"))]
+    return click.option(*names, name.replace("-", "_"), **more)
+
+
 def _bytes(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     from .text import parse_bytes
 
@@ -262,6 +268,39 @@ def inspect(archive: str, **options: Any) -> None:
     from .show import show_inspect
 
     show_inspect(_incremental(options).inspect(archive), sys.stdout, as_json=options["json"])
+
+
+@cli.command()
+@click.argument("reference", required=False, metavar="[IMAGE]")
+@click.option("--skopeo", default="skopeo", metavar="PATH", help="The skopeo to run.", show_default=True)
+@click.option("--tmpdir", metavar="DIR", help="Folder for temporary files.")
+@click.option("--policy", metavar="FILE", help="Signature policy in place of the system's.")
+@click.option("--insecure-policy", is_flag=True, help="Accept images without asking the signature policy.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=30.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long an answer may take.",
+)
+@_any_side("cert-dir", metavar="DIR", help="Certificates (*.crt, *.cert, *.key).")
+@_any_side("tls-verify", type=bool, metavar="BOOL", help="Demand TLS and check it.")
+@_any_side("authfile", metavar="FILE", help="Auth file.")
+@_any_side("creds", metavar="USER:PASSWORD", help="Login; - reads a line from standard input.")
+@common_options
+def doctor(reference: str | None, **options: Any) -> int:
+    """Find what could keep pull and push from working, and say what to do.
+
+    With IMAGE its registry is asked too: whether it answers, speaks TLS as expected, and accepts the login.
+    """
+    from .show import show_doctor
+
+    # One registry is asked, whatever side it will be on.
+    final = {f"final_{name}": options.pop(name) for name in ("creds", "authfile", "tls_verify", "cert_dir")}
+    result = _incremental(options | final | {"authfile": None}).doctor(reference)
+    show_doctor(result, sys.stdout, as_json=options["json"])
+    return result.code
 
 
 def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:

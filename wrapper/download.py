@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _AT_RISK = 10
 _WORTH_A_RUN = 16
 _ANSWERS = 8192
+_INSIDE_A_LAYER = (
+    "what arrives of a layer counts only when it is whole, and only skopeo 1.10 or newer goes on inside a layer "
+    "that is cut: see the command doctor"
+)
 
 
 class Download:
@@ -96,7 +100,10 @@ class Download:
                 self._since_cut = 0
                 if any(self._layout.blob(digest).exists() for digest in portion):
                     attempts.progressed()
-                attempts.wait_after(error)
+                try:
+                    attempts.wait_after(error)
+                except LinkError as last:
+                    raise LinkError(last.message, f"{last.next_step}; {_INSIDE_A_LAYER}") from error
                 continue
             if not later:
                 return digest

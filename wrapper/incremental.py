@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .archive import Archive
     from .cache import Cache
     from .contents import ArchiveContents, InspectResult
+    from .doctor import DoctorResult
     from .fetch import Source
     from .layout import Layout
     from .output import RemoveOnClose
@@ -214,6 +215,21 @@ class Incremental:
                     remove_signatures=self._remove_signatures,
                 )
                 yield Fetched(skopeo, layout, plan)
+
+    def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
+        """Say what could keep `pull` and `push` from working on this machine.
+
+        Args:
+            reference: an image or repository that a registry is asked for, by the final image's access.
+
+        Raises:
+            UsageError: the reference is malformed.
+        """
+        from .doctor import examine
+        from .skopeo import default_temp_dir
+
+        asked = registry_reference(reference, "what to ask for") if reference is not None else None
+        return examine(self._skopeo(), self._temp_dir or default_temp_dir(), self._final, asked)
 
     def inspect(self, src: str | Path | BinaryIO) -> InspectResult:
         """Say what an archive holds, without any network; its layers are not verified.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from .contents import InspectResult
+    from .doctor import DoctorResult
     from .errors import IncrementalError
     from .pulling import PullResult
     from .pushing import MissingLayer, PushResult, VetResult
@@ -93,6 +94,17 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
             if layer.where == where:
                 _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}")
     _show_amounts(result, out)
+
+
+def show_doctor(result: DoctorResult, out: TextIO, *, as_json: bool) -> None:
+    """Show what was looked at, and what to do about it."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    for finding in result.findings:
+        out.write(f"{finding.status:<8}{finding.check + ':':<10}{one_line(finding.message)}\n")
+        if finding.next:
+            out.write(f"{'':<8}next: {one_line(finding.next)}\n")
 
 
 def show_error(error: IncrementalError, json_out: TextIO | None) -> None:

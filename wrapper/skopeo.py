@@ -366,16 +366,24 @@ class Skopeo:
 
     def _check_version(self) -> None:
         """Look once at skopeo's version: beside the first copy, or to explain a failure."""
-        if self._version_known:
-            return
+        if not self._version_known:
+            self.version()
+
+    def version(self) -> str:
+        """Return skopeo's version, such as "1.9.3".
+
+        Raises:
+            HostError: it does not answer as skopeo does, or is too old.
+        """
         self._version_known = True
         code, stdout, stderr = self._finish(self._start(["--version"]))
         said = stdout.decode(errors="replace").strip()
-        found = re.match(r"skopeo version (\d+)\.(\d+)", said)
+        found = re.match(r"skopeo version ((\d+)\.(\d+)\S*)", said)
         if code != 0 or not found:
             raise HostError(f"'{self._path}' does not answer as skopeo does: {said or fatal_message(stderr)}")
-        if (int(found[1]), int(found[2])) < OLDEST:
+        if (int(found[2]), int(found[3])) < OLDEST:
             raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its place with --skopeo")
+        return found[1]
 
     def _side_by_side(
         self, calls: Sequence[Sequence[str]], environment: Mapping[str, str] | None = None

@@ -1,0 +1,223 @@
+"""What could keep pull and push from working on this machine, found before they are needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import FREE_SPACE, HostError, IncrementalError, NotFoundError, RegistryError
+from .text import human_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .access import Access
+    from .reference import Reference
+    from .skopeo import Skopeo
+
+OK, WARNING, ERROR = STATUSES = ("ok", "warning", "error")
+
+LITTLE_SPACE = 1_000_000_000
+"""Fewer free bytes than this are worth a warning."""
+
+RESUMES = (1, 10)
+"""The first skopeo that goes on inside a layer when its connection is cut, once about a megabyte has come."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        check: what was looked at, such as "skopeo".
+        status: one of `STATUSES`.
+        message: how it is.
+        next: what to do about it; empty where nothing is to be done.
+    """
+
+    check: str
+    status: str
+    message: str
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class DoctorResult:
+    """What `doctor` found.
+
+    Attributes:
+        changed: always False.
+        findings: everything that was looked at.
+    """
+
+    changed: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0, or that of a machine that is not ready, or of a registry that does not let us in."""
+        wrong = {finding.check for finding in self.findings if finding.status == ERROR}
+        if not wrong:
+            return 0
+        return RegistryError.code if wrong == {"registry"} else HostError.code
+
+
+def examine(skopeo: Skopeo, temp_dir: Path, access: Access, reference: Reference | None) -> DoctorResult:
+    """Look at everything that pull and push need.
+
+    Args:
+        skopeo: the runner, not entered yet.
+        temp_dir: the folder for temporary files.
+        access: how the registry is reached.
+        reference: an image or repository to ask for; None asks no registry.
+    """
+    return DoctorResult(changed=False, findings=tuple(_findings(skopeo, temp_dir, access, reference)))
+
+
+def _findings(skopeo: Skopeo, temp_dir: Path, access: Access, reference: Reference | None) -> Iterator[Finding]:
+    yield Finding("python", OK, f"{platform.python_version()} on {platform.machine()}")
+    folder = _check_folder(temp_dir)
+    yield folder
+    yield from _check_auth_files(access)
+    yield _check_policy(access)
+    if folder.status == ERROR:
+        yield Finding("skopeo", WARNING, "was not looked at: it needs the temporary folder")
+        return
+    try:
+        with skopeo:
+            yield _check_skopeo(skopeo.version())
+            if reference:
+                yield from _check_registry(skopeo, reference, access)
+    except HostError as error:
+        yield Finding("skopeo", ERROR, error.message, error.next_step)
+
+
+def _check_skopeo(version: str) -> Finding:
+    major, minor = (int(part) for part in version.split(".")[:2])
+    if (major, minor) < RESUMES:
+        return Finding(
+            "skopeo",
+            WARNING,
+            f"{version}: begins a layer again when its connection is cut",
+            "where a large layer does not get through a bad link, install skopeo 1.10 or newer",
+        )
+    return Finding("skopeo", OK, f"{version}: goes on inside a layer when its connection is cut")
+
+
+def _check_folder(folder: Path) -> Finding:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            found = os.statvfs(folder)
+    except OSError as error:
+        return Finding(
+            "space", ERROR, f"cannot write to {folder}: {error.strerror}", "choose another with --tmpdir"
+        )
+    free = found.f_frsize * found.f_bavail
+    if free < LITTLE_SPACE:
+        return Finding("space", WARNING, f"{human_bytes(free)} are free in {folder}", FREE_SPACE)
+    return Finding("space", OK, f"{human_bytes(free)} are free in {folder}")
+
+
+def _check_auth_files(access: Access) -> Iterator[Finding]:
+    if given := access.authfile or os.environ.get("REGISTRY_AUTH_FILE"):
+        yield _check_auth_file(Path(given))
+        return
+    found = [_check_auth_file(path) for path in _auth_files() if path.exists()]
+    if access.creds:
+        yield Finding("login", OK, "is given with --creds")
+    elif not found:
+        yield Finding("login", OK, "there is no auth file: registries are asked without a login")
+    yield from found
+
+
+def _auth_files() -> Iterator[Path]:
+    """Where skopeo looks, in its order: see containers-auth.json(5)."""
+    home = Path(os.environ.get("HOME", "/"))
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        yield Path(runtime, "containers/auth.json")
+    else:
+        yield Path(f"/run/containers/{os.getuid()}/auth.json")
+    yield Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config", "containers/auth.json")
+    yield Path(os.environ.get("DOCKER_CONFIG") or home / ".docker", "config.json")
+    yield home / ".dockercfg"
+
+
+def _check_auth_file(path: Path) -> Finding:
+    document = _read(path, "login", "auth file")
+    if isinstance(document, Finding):
+        return document
+    helpers = {document.get("credsStore"), *_values(document.get("credHelpers"))}
+    absent = [f"docker-credential-{name}" for name in helpers if name]
+    absent = sorted(name for name in absent if not shutil.which(name))
+    if absent:
+        return Finding(
+            "login", WARNING, f"{path} needs {absent[0]}, which is not installed", f"install {absent[0]}"
+        )
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return Finding("login", WARNING, f"{path} can be read by others", f"chmod 600 {path}")
+    hosts = sorted(document.get("auths") or ()) if isinstance(document.get("auths"), dict) else []
+    return Finding("login", OK, f"{path} knows {', '.join(hosts) or 'no registry'}")
+
+
+def _values(value: object) -> list[str]:
+    return [each for each in value.values() if isinstance(each, str)] if isinstance(value, dict) else []
+
+
+def _check_policy(access: Access) -> Finding:
+    if access.insecure_policy:
+        return Finding("policy", WARNING, "is not asked: every image is accepted", "leave out --insecure-policy")
+    own = Path(os.environ.get("HOME", "/"), ".config/containers/policy.json")
+    path = Path(access.policy or (own if own.exists() else "/etc/containers/policy.json"))
+    document = _read(path, "policy", "signature policy")
+    if isinstance(document, Finding):
+        return document
+    default = document.get("default")
+    if not isinstance(default, list) or not default:
+        return Finding("policy", ERROR, f"{path} has no default", "see containers-policy.json(5)")
+    accepts = [rule.get("type") for rule in default if isinstance(rule, dict)] == ["insecureAcceptAnything"]
+    what = "accepts what it does not name" if accepts else "refuses or checks what it does not name"
+    return Finding("policy", OK, f"{path} {what}")
+
+
+def _read(path: Path, check: str, what: str) -> dict[str, Any] | Finding:
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        steps = {
+            "login": "run skopeo login, or correct --authfile or REGISTRY_AUTH_FILE",
+            "policy": "install it (Debian: golang-github-containers-common), or give another with --policy",
+        }
+        return Finding(check, ERROR, f"the {what} {path} does not exist", steps[check])
+    except OSError as error:
+        return Finding(check, ERROR, f"cannot read the {what} {path}: {error.strerror}", "check who may read it")
+    except (ValueError, RecursionError):
+        return Finding(check, ERROR, f"the {what} {path} is no JSON", "correct it, or move it away")
+    if not isinstance(document, dict):
+        return Finding(check, ERROR, f"the {what} {path} is no JSON object", "correct it, or move it away")
+    return document
+
+
+def _check_registry(skopeo: Skopeo, reference: Reference, access: Access) -> Iterator[Finding]:
+    host = reference.registry
+    try:
+        # The options here are --creds and so on: the side has no name.
+        (answer,) = skopeo.inspect_raw([(reference, access, "-")])
+    except IncrementalError as error:
+        answer = error
+    if isinstance(answer, NotFoundError):
+        yield Finding("registry", OK, f"{host} answers, and lets us in")
+        yield Finding("image", WARNING, f"{reference} is not there", "check the name and the tag, if it should be")
+    elif isinstance(answer, IncrementalError):
+        yield Finding("registry", ERROR, answer.message, answer.next_step)
+    else:
+        yield Finding("registry", OK, f"{host} answers, and lets us in")
+        yield Finding("image", OK, f"{reference} can be read")
+    if access.tls_verify is False:
+        yield Finding("tls", WARNING, f"is not demanded of {host}", "leave out --tls-verify=false where it has TLS")
