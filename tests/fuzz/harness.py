@@ -1,0 +1,96 @@
+"""What the fuzzer calls, and what replays kept inputs: hostile bytes end in an error of ours, or in none."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wrapper.archive import Archive
+from wrapper.contents import describe, read_contents
+from wrapper.errors import IncrementalError
+from wrapper.image import gather
+from wrapper.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from wrapper.manifest import Descriptor
+
+CORPUS = Path(__file__).parent / "corpus"
+
+SEPARATOR = b"\n--\n"
+_MENTION = re.compile(rb"@(digest|size)([0-9])@")
+
+
+def manifest(data: bytes) -> None:
+    """Read a manifest or list, and all that its parts say; a list finds itself wherever it points."""
+    try:
+        root = parse_manifest(data)
+        assert root.digest == digest_of(data)
+        for layer in build_layers_dictionary(root).values():
+            assert layer.size >= 0
+
+        def load(children: Sequence[Descriptor]) -> list[bytes | None]:
+            return [
+                data if isinstance(root.parsed, Index) and child.size == len(data) else None for child in children
+            ]
+
+        image = gather(root, load)
+        assert image.travelling(()).keys() >= {root.digest}
+    except IncrementalError:
+        pass
+
+
+def archive(data: bytes) -> None:
+    """Read an archive with everything in it; nothing may appear outside of the folder that it is unpacked to."""
+    try:
+        with Archive.open(io.BytesIO(_tar(data[1:]) if data[:1] == b"+" else data)) as found:
+            contents = read_contents(found)
+            described = describe(
+                contents.images, None, contents.omitted, contents.bases, contents.bases_of, found.read_blob
+            )
+            found.verify()
+            with tempfile.TemporaryDirectory() as folder:
+                inside = Path(folder, "inside")
+                inside.mkdir()
+                for layer in described.layers:
+                    if layer.where == "inside":
+                        target = inside / layer.digest.removeprefix("sha256:")
+                        found.unpack(layer.digest, target)
+                        assert digest_of(target.read_bytes()) == layer.digest
+                assert [path.name for path in Path(folder).iterdir()] == ["inside"]
+    except IncrementalError:
+        pass
+
+
+def _tar(data: bytes) -> bytes:
+    """Make an archive of `index.json` and blobs: each has its true name, and may mention a later one's digest and size.
+
+    No fuzzer would ever guess a digest.
+    """
+    parts = data.split(SEPARATOR)[:10]
+    for position in reversed(range(len(parts))):
+
+        def mentioned(found: re.Match[bytes], position: int = position) -> bytes:
+            other = int(found[2])
+            if not position < other < len(parts):
+                return found[0]
+            return digest_of(parts[other]).encode() if found[1] == b"digest" else str(len(parts[other])).encode()
+
+        parts[position] = _MENTION.sub(mentioned, parts[position])
+    members = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": parts[0]}
+    members |= {"blobs/sha256/" + digest_of(part).removeprefix("sha256:"): part for part in parts[1:]}
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, part in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(part)
+            tar.addfile(member, io.BytesIO(part))
+    return out.getvalue()
+
+
+READERS: dict[str, Callable[[bytes], None]] = {"archive": archive, "manifest": manifest}

@@ -1,0 +1,70 @@
+"""Inputs that the fuzzer begins with or has found, replayed; and how much memory the worst ones take."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.harness import CORPUS, READERS
+from wrapper.documents import MEMORY
+
+SECONDS = 5
+INPUTS = sorted(CORPUS.glob("*/*"))
+
+_WORST = """
+import io, json, sys, tarfile
+sys.path.insert(0, {root!r})
+from tests.fuzz.harness import READERS
+from tests.unit.builders import child, index, manifest, members, tar
+from wrapper.documents import DOCUMENT_BYTES, VALUES
+from wrapper.contents import MANIFESTS_BYTES
+kind = {kind!r}
+digest = "sha256:" + "0" * 64
+if kind == "values":
+    READERS["manifest"](b'{{"a":[' + b"[]," * (VALUES + 10) + b"[]]}}")
+elif kind == "keys":
+    READERS["manifest"](json.dumps({{str(number): number for number in range(190_000)}}).encode())
+elif kind == "layers":
+    part = '{{"mediaType":"application/x","digest":"sha256:%064d","size":1}}'
+    layers = ",".join(part % number for number in range(34_000))
+    raw = '{{"schemaVersion":2,"config":%s,"layers":[%s]}}' % (part % 99_999, layers)
+    assert len(raw) < DOCUMENT_BYTES, len(raw)
+    READERS["manifest"](raw.encode())
+elif kind == "text":
+    READERS["manifest"](b'{{"schemaVersion":2,"a":"' + b"x" * (DOCUMENT_BYTES - 30) + b'"}}')
+elif kind == "members":
+    READERS["archive"](tar([("x%d" % number, b"") for number in range(300_000)]))
+elif kind == "long names":
+    READERS["archive"](tar([("x" * 50_000 + str(number), b"") for number in range(300)]))
+elif kind == "manifests":
+    many = [manifest(*(b"%d-%d" % (image, layer) for layer in range(2_000))) for image in range(20)]
+    READERS["archive"](tar(members(b"{{}}", images=many)))
+print([int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
+"""
+
+
+@pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_kept_inputs(path: Path) -> None:
+    begun = time.monotonic()
+    READERS[path.parent.name](path.read_bytes())
+    assert time.monotonic() - begun < SECONDS
+
+
+def test_there_are_inputs() -> None:
+    assert {path.parent.name for path in INPUTS} == set(READERS)
+
+
+@pytest.mark.parametrize("kind", ["values", "keys", "layers", "text", "members", "long names", "manifests"])
+def test_the_worst_inputs_keep_to_the_bound(kind: str) -> None:
+    """In a process of its own: the most that it ever had is what it had for this one input."""
+    root = str(Path(__file__).parents[2])
+    program = _WORST.format(root=root, kind=kind)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)
+    assert ran.returncode == 0, ran.stderr.decode()
+    # The archives above lie in memory themselves, which a file would not.
+    own = 160 * 1024 * 1024 if kind in ("members", "long names") else 0
+    assert int(ran.stdout) - own < MEMORY
