@@ -68,9 +68,9 @@ def archive(data: bytes) -> None:
 
 
 def _tar(data: bytes) -> bytes:
-    """Make an archive of `index.json` and blobs: each has its true name, and may mention a later one's digest and size.
+    """Make an archive of `index.json` and blobs under their true names.
 
-    No fuzzer would ever guess a digest.
+    Each may mention digest and size of a later one: no fuzzer would ever guess a digest.
     """
     parts = data.split(SEPARATOR)[:10]
     for position in reversed(range(len(parts))):

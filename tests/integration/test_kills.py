@@ -16,8 +16,11 @@ import pytest
 
 from .conftest import PLAIN_DEST, PLAIN_PULL, Tool
 from .images import Image, fresh, layer, put_image
+from .proxy import Proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .registry import Registry
 
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
@@ -112,18 +115,20 @@ def test_kills_at_random_moments(
 
 
 @pytest.fixture
-def killed(tool: Tool, large: tuple[str, Image], vendor: Registry) -> list[str]:
-    """What a pull leaves that was killed in the middle of its download."""
-    running = started(tool, "pull", large[0], "-o", "o.tar", "--tmpdir", tool.temporary, *PLAIN_PULL)
-    while not any("copy" in line.split("\0") for line in processes_in(tool.temporary)):
-        assert running.poll() is None
-        time.sleep(0.005)
-    running.kill()
-    running.communicate()
-    left = tool.leftovers()
-    assert len(left) == 1
-    assert [path.name for path in tool.home.iterdir() if path.suffix == ".part"]
-    return left
+def killed(tool: Tool, large: tuple[str, Image], vendor: Registry) -> Iterator[list[str]]:
+    """What a pull leaves that was killed in the middle of its download; the line would be busy for seconds more."""
+    with Proxy(vendor.host, bytes_per_second=2_000_000) as proxy:
+        slow = large[0].replace(vendor.host, proxy.host)
+        running = started(tool, "pull", slow, "-o", "o.tar", "--tmpdir", tool.temporary, *PLAIN_PULL)
+        while not any("copy" in line.split("\0") for line in processes_in(tool.temporary)):
+            assert running.poll() is None
+            time.sleep(0.005)
+        running.kill()
+        running.communicate()
+        left = tool.leftovers()
+        assert len(left) == 1
+        assert [path.name for path in tool.home.iterdir() if path.suffix == ".part"]
+        yield left
 
 
 def test_skopeo_dies_with_us_and_the_next_run_cleans_up(
