@@ -154,7 +154,7 @@ class Incremental:
         """Pull the difference between bases and a final image (Go: `Incremental.Pull`).
 
         Args:
-            base: one reference, several, or None for the whole image.
+            base: one reference, several, or None for the whole image; see `bases` for those outside of registries.
             final: the image to pull.
             output: a path, where the archive appears complete or not at all; or a binary file, to which it is
                 streamed once it is known to be good; or None for a temporary file.
@@ -386,7 +386,7 @@ class Incremental:
         bases = [base] if isinstance(base, (str, Reference)) else base or ()
         return (
             Source(registry_reference(final, "the final image"), self._final, "--final"),
-            [Source(registry_reference(each, "the base"), self._base, "--base") for each in bases],
+            [Source(_reference(each), self._base, "--base") for each in bases],
         )
 
     def _plan(self, skopeo: runner.Skopeo, final: Source, bases: Sequence[Source]) -> Plan:
@@ -431,6 +431,10 @@ class Incremental:
         """Hand a line to the report writer, if there is one."""
         if self._report_writer:
             self._report_writer.write(f"{one_line(line)}\n")
+
+
+def _reference(base: str | Reference) -> Reference:
+    return Reference.parse(base) if isinstance(base, str) else base
 
 
 def _describe(found: ArchiveContents, archive: Archive, reference: str | None = None) -> Contents:

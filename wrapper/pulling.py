@@ -70,6 +70,7 @@ class Plan(NamedTuple):
         bases: for every base's digest, the layers that it has.
         name: what the image is called in the archive; None where it has no name.
         beside: what travels beside the image, each with where it is.
+        notes: what the user should know about the bases, one line each.
     """
 
     source: Source
@@ -77,6 +78,7 @@ class Plan(NamedTuple):
     bases: Mapping[str, Mapping[str, Descriptor]]
     name: str | None
     beside: tuple[tuple[Source, NamedImage], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def parts(self) -> list[tuple[Source, NamedImage]]:
@@ -129,7 +131,7 @@ class Plan(NamedTuple):
 
     def warnings(self) -> tuple[str, ...]:
         """Say what the user should know before the archive is sent, one line each."""
-        lines = []
+        lines = list(self.notes)
         final = self.source.reference
         if self.image.root.digest in self.bases:
             lines.append(f"{final} is the base already: the archive holds no layer")
@@ -167,20 +169,28 @@ def make_plan(
         IncrementalError: one can't be read, or is not what its digest or schema says; or no signature was found.
     """
     report(f"reading {final.reference}" + "".join(f", base {base.reference}" for base in bases))
-    root, *base_roots = read_roots(skopeo, [final, *bases])
+    in_registries = [base for base in bases if base.reference.transport == "docker"]
+    root, *base_roots = read_roots(skopeo, [final, *in_registries])
     image = read_platform(skopeo, final, root, platform) if platform else read_image(skopeo, final, root)
     image.require_leaves()
     layers = {
         base_root.digest: build_layers_dictionary(*read_image(skopeo, base, base_root, report).nodes)
-        for base, base_root in zip(bases, base_roots, strict=True)
+        for base, base_root in zip(in_registries, base_roots, strict=True)
     }
+    notes = []
+    for base in bases:
+        if base.reference.transport != "docker":
+            from .bases import read_base, why_nothing
+
+            layers |= read_base(skopeo, base, report)
+            notes += [why] if (why := why_nothing(base.reference)) else []
     beside: tuple[tuple[Source, NamedImage], ...] = ()
     if with_signatures or referrers:
         from .signatures import find_beside, read_referrers
 
         beside = find_beside(skopeo, final, image, report) if with_signatures else ()
         beside += read_referrers(skopeo, final, image, referrers)
-    plan = Plan(final, image, layers, final.reference.tag, beside)
+    plan = Plan(final, image, layers, final.reference.tag, beside, tuple(notes))
     contents = plan.describe(lambda _: None)
     report(
         f"{image.root.digest}: {plural(contents.layers_new, 'layer')} new ({human_bytes(contents.bytes_new)}), "

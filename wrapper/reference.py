@@ -1,9 +1,13 @@
-"""References to images, as skopeo takes them: `transport:details`; a bare name means `docker://`."""
+"""References to images, as skopeo takes them: `transport:details`; a bare name means `docker://`.
+
+`manifest:FILE` is ours: a base of which nothing is known but its manifest.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from .errors import UsageError
 
@@ -13,6 +17,7 @@ TRANSPORTS = (
     "docker",
     "docker-archive",
     "docker-daemon",
+    "manifest",
     "oci",
     "oci-archive",
 )
@@ -126,6 +131,12 @@ class Reference:
         if self.digest:
             return f"docker://{self.name}@{self.digest}"
         return f"docker://{self.name}" + (f":{self.tag}" if self.tag else "")
+
+
+def path_and_tag(reference: Reference) -> tuple[Path, str | None]:
+    """Split the details of `oci:` or `oci-archive:` as skopeo does: a colon ends the path."""
+    path, _, tag = reference.name.partition(":")
+    return Path(path), tag or None
 
 
 def registry_reference(reference: Reference | str, what: str) -> Reference:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import RegistryError
+from .errors import RegistryError, UsageError
 from .incremental import Incremental
 from .layout import entry, index_document
 from .manifest import LISTS
@@ -13,7 +13,7 @@ from .output import open_target
 from .probe import private_policy
 from .pulling import write_archive
 from .pushing import MissingLayer, PushResult, missing_error
-from .reference import Reference
+from .reference import Reference, path_and_tag
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -59,6 +59,8 @@ class Writer:
         """
         self._from = Reference.parse(from_) if isinstance(from_, str) else from_
         self._to = Reference.parse(to) if isinstance(to, str) else to
+        if self._to.transport == "manifest":
+            raise UsageError(f"{self._to} is no place for an image", "give an oci: layout or a registry")
         self._from_access = from_access
         self._to_access = to_access
         self._all = all_architectures
@@ -96,7 +98,7 @@ class Writer:
         if self._to.transport == "docker":
             with incremental.pull(self._from, final) as archive:
                 return incremental.push(archive, self._to)
-        path, tag = _path_and_tag(self._to) if self._to.transport in ("oci", "oci-archive") else (None, None)
+        path, tag = path_and_tag(self._to) if self._to.transport in ("oci", "oci-archive") else (None, None)
         if path and self._to.transport == "oci-archive":
             with (
                 open_target(path, None) as target,
@@ -149,8 +151,3 @@ class Writer:
         return PushResult(
             **contents.shared_fields(), changed=changed, destination=str(self._to), previous_digest=None
         )
-
-
-def _path_and_tag(reference: Reference) -> tuple[Path, str | None]:
-    path, _, tag = reference.name.partition(":")
-    return Path(path), tag or None
