@@ -10,6 +10,7 @@ from .errors import ContentError, IncrementalError, UsageError, host_errors
 from .image import gather
 from .layout import REF_NAME, Layout
 from .manifest import Index, build_layers_dictionary, digest_of, parse_manifest
+from .receipt import read_receipt
 from .reference import path_and_tag
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None]) -> La
     reference = base.reference
     if reference.transport in WITHOUT_DIGESTS:
         return {}
+    if reference.transport == "receipt":
+        return read_receipt(Path(reference.name))
     if reference.transport == "oci-archive":
         images = list(_in_archive(reference))
     elif reference.transport == "oci":

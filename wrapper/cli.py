@@ -242,6 +242,7 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
 @click.argument("destination")
 @click.option("--additional-tag", multiple=True, metavar="TAG", help="A further tag; may be repeated.")
 @click.option("--no-overwrite-tag", is_flag=True, help="Stop where a tag points to another image.")
+@click.option("--receipt", metavar="FILE", help="Write there what the destination has then: the next pull's base.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @side_options("dest", "the destination")
 @skopeo_options
@@ -256,6 +257,7 @@ def push(archive: str, destination: str, **options: Any) -> None:
         additional_tags=options["additional_tag"],
         overwrite_tag=not options["no_overwrite_tag"],
         dry_run=options["dry_run"],
+        receipt=options["receipt"],
     )
     show_push(result, sys.stdout, as_json=options["json"], dry_run=options["dry_run"])
 

@@ -293,6 +293,7 @@ class Incremental:
         additional_tags: Sequence[str] = (),
         overwrite_tag: bool = True,
         dry_run: bool = False,
+        receipt: str | Path | None = None,
     ) -> PushResult:
         """Push an archive to a destination that holds its bases (Go: `Incremental.Push`).
 
@@ -304,6 +305,8 @@ class Incremental:
             additional_tags: further tags in the same repository.
             overwrite_tag: whether a tag that points elsewhere may be moved.
             dry_run: do all but the writing.
+            receipt: a file that will say what the destination has then, for `receipt:FILE` as the next pull's base;
+                a dry run writes none.
 
         Returns:
             What was done. `changed` is False where every tag already pointed to the image.
@@ -315,6 +318,25 @@ class Incremental:
             RegistryError: skopeo or the registry failed, or a tag would be overwritten.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
+        if receipt is None or dry_run:
+            return self._pushed(src, dst, additional_tags, overwrite_tag, dry_run)
+        from .output import complete_file
+        from .receipt import write_receipt
+
+        # That there is no room for it must show before the push.
+        with complete_file(Path(receipt)) as file:
+            result = self._pushed(src, dst, additional_tags, overwrite_tag, dry_run)
+            write_receipt(result, file)
+        return result
+
+    def _pushed(
+        self,
+        src: str | Path | BinaryIO,
+        dst: str | Reference,
+        additional_tags: Sequence[str],
+        overwrite_tag: bool,
+        dry_run: bool,
+    ) -> PushResult:
         from .archive import Archive
         from .contents import read_contents
         from .pushing import (

@@ -1,6 +1,6 @@
 """References to images, as skopeo takes them: `transport:details`; a bare name means `docker://`.
 
-`manifest:FILE` is ours: a base of which nothing is known but its manifest.
+`manifest:FILE` and `receipt:FILE` are ours: bases of which nothing is known but which layers they have.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ TRANSPORTS = (
     "manifest",
     "oci",
     "oci-archive",
+    "receipt",
 )
 
 # The grammar of github.com/distribution/reference, the one that skopeo and the registries use.

@@ -1,0 +1,76 @@
+"""Receipts: what a destination has after a push, to be carried back as the next pull's base."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .documents import DOCUMENT_BYTES, check_schema, parse_document
+from .errors import ContentError, UsageError, host_errors
+from .manifest import Descriptor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from .pushing import PushResult
+
+FORMAT = "1"
+
+
+def write_receipt(result: PushResult, file: BinaryIO) -> None:
+    """Write what the destination of a push has now.
+
+    Args:
+        result: what the push did.
+        file: where to.
+    """
+    layers = [
+        {"digest": layer.digest, "media_type": layer.media_type, "size": layer.size}
+        for layer in result.layers
+        if layer.where != "foreign"
+    ]
+    (image,) = (asdict(each) for each in result.images if not each.beside)
+    shown = {name: image[name] for name in ("media_type", "platform", "manifests")}
+    document = {
+        "receipt": FORMAT,
+        "destination": result.destination,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "images": [{"digest": result.digest, **shown, "layers": layers}],
+    }
+    file.write(json.dumps(document, indent=1).encode() + b"\n")
+
+
+def read_receipt(path: Path) -> dict[str, dict[str, Descriptor]]:
+    """Read a receipt.
+
+    Args:
+        path: the file.
+
+    Returns:
+        For the digest of each image, its layers by digest.
+
+    Raises:
+        UsageError: there is no such file.
+        ContentError: it is no receipt.
+        HostError: it can't be read.
+    """
+    if not path.is_file():
+        raise UsageError(f"the receipt {path} does not exist", "give the file that push --receipt wrote")
+    with host_errors(f"cannot read {path}"), path.open("rb") as file:
+        raw = file.read(DOCUMENT_BYTES + 1)
+    document = parse_document(raw, f"receipt {path}")
+    if document.get("receipt") != FORMAT:
+        raise ContentError(f"{path} is no receipt of format {FORMAT}", "give the file that push --receipt wrote")
+    check_schema(document, "receipt", f"receipt {path}")
+    return {
+        image["digest"]: {
+            layer["digest"]: Descriptor.from_json({**layer, "mediaType": layer["media_type"]})
+            for layer in image["layers"]
+        }
+        for image in document["images"]
+    }
