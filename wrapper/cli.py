@@ -13,6 +13,7 @@ import click
 
 from . import __version__
 from .errors import HostError, IncrementalError, MissingLayersError, UsageError
+from .interrupt import interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -441,6 +442,6 @@ def _end_on_signal() -> Callable[[int, FrameType | None], None]:
         if time.monotonic() - first < _CLEANING_UP:
             return
         first = time.monotonic()
-        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
+        interrupt(KeyboardInterrupt() if number == signal.SIGINT else Terminated())
 
     return handle

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 import sh
 
 from .errors import HostError, IncrementalError, LinkError, one_line
+from .interrupt import check
 from .messages import explain, fatal_message
 from .retry import Retries
 from .tempfiles import PrivateFolder
@@ -87,8 +88,7 @@ class Run:
         Returns:
             Its exit code (a signal as a negative number), what it printed, and what it said on stderr.
         """
-        if tick:
-            self._watch(tick)
+        self._watch(tick or check)
         with suppress(sh.ErrorReturnCode):
             self._process.wait()
         with self._stdout, self._stderr:
@@ -110,12 +110,14 @@ class Run:
             # Older kernels. sh looks by itself ten times a second, too.
             while self._process.is_alive():
                 time.sleep(_TICK / 2)
+                check()
                 tick()
             return
         try:
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
             while not poll.poll(_TICK * 1000):
+                check()
                 tick()
         finally:
             os.close(descriptor)
@@ -402,6 +404,7 @@ class Skopeo:
         environment: Mapping[str, str] | None = None,
         terminal: TextIO | None = None,
     ) -> Run:
+        check()
         self._runs += 1
         if self._trace:
             self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
