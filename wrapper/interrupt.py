@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 _pending: BaseException | None = None
 
 
@@ -9,7 +11,14 @@ def interrupt(error: BaseException) -> None:
     """Raise an exception from a signal's handler, and again from `check` should it get lost."""
     global _pending
     _pending = error
+    # Python would print a traceback where it gets lost.
+    sys.unraisablehook = _say_unless_kept
     raise error
+
+
+def _say_unless_kept(unraisable: sys.UnraisableHookArgs) -> None:
+    if unraisable.exc_value is not _pending:
+        sys.__unraisablehook__(unraisable)
 
 
 def check() -> None:
