@@ -144,6 +144,9 @@ class Proxy:
 
     def __enter__(self) -> Proxy:
         listener = socket.create_server(("127.0.0.1", 0))
+        if self.bytes_per_second:
+            # Else megabytes wait in the kernel, which who sends them takes for sent.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * _CHUNK)
         self.port = listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._moving, self._ended = asyncio.Event(), asyncio.Event()
