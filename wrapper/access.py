@@ -27,6 +27,7 @@ class Access:
         cert_dir: a folder with `*.crt`, `*.cert` and `*.key`, as skopeo takes it.
         policy: the path of a signature policy to use in place of the system's.
         insecure_policy: whether to accept every image, signed or not.
+        daemon_host: where Docker listens, such as `unix:///run/docker.sock`, for `docker-daemon:`.
     """
 
     creds: str | None = field(default=None, repr=False)
@@ -35,6 +36,7 @@ class Access:
     cert_dir: str | Path | None = None
     policy: str | Path | None = None
     insecure_policy: bool = False
+    daemon_host: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse credentials that are none.
@@ -64,6 +66,8 @@ class Access:
             flags.append(f"--{prefix}authfile={authfile}")
         if self.tls_verify is not None:
             flags.append(f"--{prefix}tls-verify={'true' if self.tls_verify else 'false'}")
+        if self.daemon_host is not None and reference.transport == "docker-daemon":
+            flags.append(f"--{prefix}daemon-host={self.daemon_host}")
         if self.cert_dir is not None:
             flags.append(f"--{prefix}cert-dir={_existing(self.cert_dir, 'folder of certificates')}")
         return flags

@@ -7,17 +7,17 @@ import io
 import os
 import tarfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from .documents import DOCUMENT_BYTES
 from .errors import ContentError, UsageError, host_errors
 from .layout import LAYOUT_FILE
+from .output import CHUNK
 from .reference import is_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-CHUNK = 1024 * 1024
 HEADER_BYTES = 16 * 1024
 """How much the headers of one member may take, in bytes: no name or extension needs as much.
 
@@ -90,7 +90,13 @@ def packed_size(index: bytes, sizes: Iterable[int]) -> int:
     return -(-(total + 2 * block) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
-def pack(out: BinaryIO, index: bytes, blobs: Mapping[str, Path], omitted: Iterable[str]) -> HashingWriter:
+def pack(
+    out: BinaryIO,
+    index: bytes,
+    sizes: Mapping[str, int],
+    open_blob: Callable[[str], BinaryIO],
+    omitted: Iterable[str] = (),
+) -> HashingWriter:
     """Write an archive: `oci-layout`, `index.json`, then the blobs by digest; the same bytes every time.
 
     Where it fails after the first byte, what was written is made unreadable as a tar.
@@ -98,7 +104,8 @@ def pack(out: BinaryIO, index: bytes, blobs: Mapping[str, Path], omitted: Iterab
     Args:
         out: where to write; it need not be seekable.
         index: the bytes of `index.json`.
-        blobs: where the blob of each digest stands.
+        sizes: digest and size in bytes of every blob.
+        open_blob: opens the blob of a digest for reading.
         omitted: digests that must not travel.
 
     Returns:
@@ -108,7 +115,7 @@ def pack(out: BinaryIO, index: bytes, blobs: Mapping[str, Path], omitted: Iterab
         ValueError: a blob was to be omitted.
         OSError: reading or writing failed.
     """
-    if clash := set(omitted) & blobs.keys():
+    if clash := set(omitted) & sizes.keys():
         raise ValueError(f"omitted, and yet to be packed: {sorted(clash)}")
     writer = HashingWriter(out)
     try:
@@ -117,10 +124,9 @@ def pack(out: BinaryIO, index: bytes, blobs: Mapping[str, Path], omitted: Iterab
         ) as tar:
             _add(tar, "oci-layout", io.BytesIO(LAYOUT_FILE), len(LAYOUT_FILE))
             _add(tar, "index.json", io.BytesIO(index), len(index))
-            for digest in sorted(blobs):
-                with blobs[digest].open("rb") as file:
-                    size = os.fstat(file.fileno()).st_size
-                    _add(tar, _BLOBS + digest.removeprefix("sha256:"), file, size)
+            for digest in sorted(sizes):
+                with open_blob(digest) as blob:
+                    _add(tar, _BLOBS + digest.removeprefix("sha256:"), blob, sizes[digest])
         out.flush()
     except BaseException:
         if writer.size:
@@ -175,6 +181,28 @@ class _BoundedReader:
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+class _BlobReader(io.RawIOBase):
+    """One member of a tar, as a file of its own."""
+
+    def __init__(self, file: BinaryIO, extent: _Extent, name: str) -> None:
+        self._file = file
+        self._place, self._left = extent
+        self._name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._place)
+        data = self._file.read(min(len(buffer), self._left))
+        if self._left and not data:
+            raise ContentError(f"{self._name} became shorter while it was read")
+        buffer[: len(data)] = data
+        self._place += len(data)
+        self._left -= len(data)
+        return len(data)
 
 
 class Archive:
@@ -294,15 +322,9 @@ class Archive:
                     COPY_AGAIN,
                 )
 
-    def unpack(self, digest: str, target: Path) -> None:
-        """Write one blob to a new file, without checking it again.
-
-        Raises:
-            HostError: the file cannot be written.
-        """
-        with host_errors(f"cannot unpack to {target.parent}"), target.open("xb") as out:
-            for chunk in self._chunks(self._blobs[digest]):
-                out.write(chunk)
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob for reading, without checking it again; several may be open at a time."""
+        return cast("BinaryIO", _BlobReader(self._file, self._blobs[digest], self.name))
 
     def _members(self) -> Iterator[tuple[str, _Extent]]:
         if self.size == 0:

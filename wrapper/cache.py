@@ -15,13 +15,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .errors import host_errors
+from .output import CHUNK
 from .tempfiles import PART, create_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_CHUNK = 1024 * 1024
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file, where the file system can
 _ENTRY = re.compile(r"[0-9a-f]{64}")
 
@@ -67,7 +67,7 @@ class Cache:
         try:
             with entry.open("rb") as file:
                 found = hashlib.sha256()
-                while chunk := file.read(_CHUNK):
+                while chunk := file.read(CHUNK):
                     found.update(chunk)
             if digest != f"sha256:{found.hexdigest()}":
                 self._report(f"warning: the cached copy of {digest} is damaged: it is dropped")
@@ -153,7 +153,7 @@ def _place(source: Path, target: Path) -> None:
                 try:
                     fcntl.ioctl(file, _FICLONE, whole.fileno())
                 except OSError:
-                    shutil.copyfileobj(whole, file, _CHUNK)
+                    shutil.copyfileobj(whole, file, CHUNK)
                     file.flush()
             part.replace(target)
         except BaseException:

@@ -92,6 +92,45 @@ def _any_side(name: str, **more: Any) -> Callable[[Callable[..., Any]], Callable
     return click.option(*names, name.replace("-", "_"), **more)
 
 
+def any_side_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the four options of a side that may be any, for commands that ask one registry."""
+    for option in (
+        _any_side("cert-dir", metavar="DIR", help="Certificates (*.crt, *.cert, *.key)."),
+        _any_side("tls-verify", type=bool, metavar="BOOL", help="Demand TLS and check it."),
+        _any_side("authfile", metavar="FILE", help="Auth file."),
+        _any_side("creds", metavar="USER:PASSWORD", help="Login; - reads a line from standard input."),
+    ):
+        command = option(command)
+    return command
+
+
+def asking_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of commands that ask, and move no layer."""
+    for option in (
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=1),
+            default=30.0,
+            metavar="SECONDS",
+            show_default=True,
+            help="How long an answer may take.",
+        ),
+        click.option("--insecure-policy", is_flag=True, help="Accept images without asking the signature policy."),
+        click.option("--policy", metavar="FILE", help="Signature policy in place of the system's."),
+        click.option("--tmpdir", metavar="DIR", help="Folder for temporary files."),
+        click.option("--skopeo", default="skopeo", metavar="PATH", help="The skopeo to run.", show_default=True),
+    ):
+        command = option(command)
+    return command
+
+
+def _as_final(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the options of whatever side as those of the final image."""
+    names = ("creds", "authfile", "tls_verify", "cert_dir")
+    others = {name: value for name, value in options.items() if name not in names}
+    return others | {f"final_{name}": options[name] for name in names} | {"authfile": None}
+
+
 def _bytes(_context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     from .text import parse_bytes
 
@@ -199,13 +238,9 @@ def pull(final: str, base: tuple[str, ...], output: str | None, **options: Any) 
     from .platforms import wanted_platform
     from .show import show_pull
 
-    to_stdout = output == "-" and not options["dry_run"]
     if output is None and not options["dry_run"]:
         raise click.UsageError("Give --output FILE (or -), or --dry-run.")
-    if to_stdout and options["json"]:
-        raise click.UsageError("--json can't be used with --output -: the archive goes to standard output.")
-    if to_stdout and sys.stdout.isatty():
-        raise click.UsageError("Standard output is a terminal: redirect it, or give --output FILE.")
+    to_stdout = not options["dry_run"] and _to_stdout(output, options)
     overrides = (options["override_os"], options["override_arch"], options["override_variant"])
     if options["all"] and any(overrides):
         raise click.UsageError("--all takes every platform: leave out --override-os, -arch and -variant.")
@@ -213,48 +248,63 @@ def pull(final: str, base: tuple[str, ...], output: str | None, **options: Any) 
     if options["dry_run"]:
         show_pull(incremental.plan(base, final), sys.stdout, as_json=options["json"])
         return
-    if output is not None and not output:
-        raise click.UsageError("--output needs a file's name.")
     where = sys.stdout.buffer if to_stdout else output
     with incremental.pull(base, final, output=where) as archive:
         show_pull(archive.result, sys.stderr if to_stdout else sys.stdout, as_json=options["json"])
 
 
+def holding_bases(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the bases of a push, and the four options of their side."""
+    help_text = "Where layers come from that the destination lacks; may be repeated."
+    return click.option("--base", "-b", multiple=True, metavar="REF", help=help_text)(
+        side_options("base", "the bases")(command)
+    )
+
+
 @cli.command()
 @click.argument("archive")
 @click.argument("destination", required=False)
+@holding_bases
 @side_options("dest", "the destination")
 @skopeo_options
 @common_options
 def vet(archive: str, destination: str | None, **options: Any) -> int:
-    """Check ARCHIVE, and whether DESTINATION has every layer that it leaves out.
+    """Check ARCHIVE, and whether DESTINATION, or a base, has every layer that it leaves out.
 
     Without DESTINATION the archive alone is checked, without any network.
     """
     from .show import show_vet
 
-    result = _incremental(options).push_vet(archive, destination)
+    result = _incremental(options).push_vet(archive, destination, base=options["base"])
     show_vet(result, sys.stdout, as_json=options["json"])
     return MissingLayersError.code if result.missing else 0
 
 
 @cli.command()
-@click.argument("archive")
+@click.argument("archive", nargs=-1, required=True)
 @click.argument("destination")
+@holding_bases
 @click.option("--additional-tag", multiple=True, metavar="TAG", help="A further tag; may be repeated.")
 @click.option("--no-overwrite-tag", is_flag=True, help="Stop where a tag points to another image.")
 @click.option("--receipt", metavar="FILE", help="Write there what the destination has then: the next pull's base.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
+@click.option("--dest-daemon-host", metavar="HOST", help="Where Docker listens, for docker-daemon:.")
 @side_options("dest", "the destination")
 @skopeo_options
 @common_options
-def push(archive: str, destination: str, **options: Any) -> None:
-    """Push ARCHIVE to DESTINATION, which must have every layer that it leaves out."""
+def push(archive: tuple[str, ...], destination: str, **options: Any) -> None:
+    """Push ARCHIVE to DESTINATION, which must have every layer that it leaves out, or a base must.
+
+    Of a chain of archives, each made from the one before, the oldest comes first. A registry gets them all: the
+    last as DESTINATION says, the others under their own tags where DESTINATION has none, else by digest. Other
+    destinations get the last one.
+    """
     from .show import show_push
 
     result = _incremental(options).push(
         archive,
         destination,
+        base=options["base"],
         additional_tags=options["additional_tag"],
         overwrite_tag=not options["no_overwrite_tag"],
         dry_run=options["dry_run"],
@@ -265,32 +315,46 @@ def push(archive: str, destination: str, **options: Any) -> None:
 
 @cli.command()
 @click.argument("archive")
+@click.option("--for", "for_", metavar="REF", help="Ask this base or destination for what ARCHIVE leaves out.")
+@asking_options
+@any_side_options
 @common_options
-def inspect(archive: str, **options: Any) -> None:
-    """List what ARCHIVE holds and what it leaves out, without any network."""
+def inspect(archive: str, for_: str | None, **options: Any) -> int:
+    """List what ARCHIVE holds and what it leaves out, without any network.
+
+    With --for, also whether a base or a destination has what is left out; nothing is written there.
+    """
     from .show import show_inspect
 
-    show_inspect(_incremental(options).inspect(archive), sys.stdout, as_json=options["json"])
+    result = _incremental(_as_final(options)).inspect(archive, for_)
+    show_inspect(result, sys.stdout, as_json=options["json"])
+    return MissingLayersError.code if result.missing else 0
+
+
+@cli.command()
+@click.argument("archive", nargs=-1, required=True)
+@click.option("--base", "-b", multiple=True, metavar="REF", help="What has the layers; may be repeated.")
+@click.option("--output", "-o", required=True, metavar="FILE", help="Where it goes; - is standard output.")
+@side_options("base", "the bases")
+@skopeo_options
+@common_options
+def complete(archive: tuple[str, ...], base: tuple[str, ...], output: str, **options: Any) -> None:
+    """Make ARCHIVE whole, with the layers of bases: an archive that needs nothing at its destination.
+
+    Of a chain of archives, each made from the one before, the oldest comes first; the last is made whole.
+    """
+    from .show import show_pull
+
+    to_stdout = _to_stdout(output, options)
+    where = sys.stdout.buffer if to_stdout else output
+    with _incremental(options).complete(archive, base, output=where) as whole:
+        show_pull(whole.result, sys.stderr if to_stdout else sys.stdout, as_json=options["json"])
 
 
 @cli.command()
 @click.argument("reference", required=False, metavar="[IMAGE]")
-@click.option("--skopeo", default="skopeo", metavar="PATH", help="The skopeo to run.", show_default=True)
-@click.option("--tmpdir", metavar="DIR", help="Folder for temporary files.")
-@click.option("--policy", metavar="FILE", help="Signature policy in place of the system's.")
-@click.option("--insecure-policy", is_flag=True, help="Accept images without asking the signature policy.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=30.0,
-    metavar="SECONDS",
-    show_default=True,
-    help="How long an answer may take.",
-)
-@_any_side("cert-dir", metavar="DIR", help="Certificates (*.crt, *.cert, *.key).")
-@_any_side("tls-verify", type=bool, metavar="BOOL", help="Demand TLS and check it.")
-@_any_side("authfile", metavar="FILE", help="Auth file.")
-@_any_side("creds", metavar="USER:PASSWORD", help="Login; - reads a line from standard input.")
+@asking_options
+@any_side_options
 @common_options
 def doctor(reference: str | None, **options: Any) -> int:
     """Find what could keep pull and push from working, and say what to do.
@@ -299,11 +363,20 @@ def doctor(reference: str | None, **options: Any) -> int:
     """
     from .show import show_doctor
 
-    # One registry is asked, whatever side it will be on.
-    final = {f"final_{name}": options.pop(name) for name in ("creds", "authfile", "tls_verify", "cert_dir")}
-    result = _incremental(options | final | {"authfile": None}).doctor(reference)
+    result = _incremental(_as_final(options)).doctor(reference)
     show_doctor(result, sys.stdout, as_json=options["json"])
     return result.code
+
+
+def _to_stdout(output: str | None, options: Mapping[str, Any]) -> bool:
+    """Say whether an archive goes to standard output."""
+    if output == "":
+        raise click.UsageError("--output needs a file's name.")
+    if output == "-" and options["json"]:
+        raise click.UsageError("--json can't be used with --output -: the archive goes to standard output.")
+    if output == "-" and sys.stdout.isatty():
+        raise click.UsageError("Standard output is a terminal: redirect it, or give --output FILE.")
+    return output == "-"
 
 
 def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
@@ -344,6 +417,7 @@ def _access(options: Mapping[str, Any], side: str) -> Access:
         cert_dir=options[f"{side}_cert_dir"],
         policy=options["policy"],
         insecure_policy=options["insecure_policy"],
+        daemon_host=options.get(f"{side}_daemon_host"),
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .archive import Archive
     from .manifest import Descriptor, FetchedManifest
+    from .pushing import MissingLayer
 
 FORMAT = "1"
 PREFIX = "io.skopeo-incremental."
@@ -40,11 +41,15 @@ class InspectResult(Contents):
         changed: always False.
         format: the archive format's version; None for other tools' archives.
         archive_size: the archive's length in bytes.
+        destination: who was asked for the layers that are left out; None where nobody was.
+        missing: those that it does not have.
     """
 
     changed: bool
     format: str | None
     archive_size: int
+    destination: str | None = None
+    missing: tuple[MissingLayer, ...] = ()
 
 
 KINDS_BESIDE = ("", ".sig", ".att", ".sbom")
@@ -177,9 +182,39 @@ def read_contents(archive: Archive) -> ArchiveContents:
     )
 
 
+def merge(
+    contents: Sequence[ArchiveContents], inside: Callable[[str], bool], images: Sequence[NamedImage] | None = None
+) -> ArchiveContents:
+    """Take several archives as one.
+
+    Args:
+        contents: what each holds.
+        inside: says whether a layer is in one of them.
+        images: those that count, the newest by itself last; by default all.
+
+    Returns:
+        What they hold together, the newest image first.
+    """
+    counting = [named for found in contents for named in found.images] if images is None else list(images)
+    # sorted() keeps the order of equals.
+    ordered = sorted(reversed(counting) if images else counting, key=lambda named: named.beside is not None)
+    layers = {digest: layer for named in ordered for digest, layer in named.image.layers.items()}
+    bases_of: dict[str, set[str]] = {}
+    for found in contents:
+        for digest, bases in found.bases_of.items():
+            bases_of.setdefault(digest, set()).update(bases)
+    return ArchiveContents(
+        images=tuple(ordered),
+        omitted={digest: layers[digest] for digest in sorted(layers) if not inside(digest)},
+        bases=tuple(sorted({base for found in contents for base in found.bases})),
+        bases_of={digest: tuple(sorted(bases)) for digest, bases in bases_of.items()},
+        format=contents[-1].format if contents else FORMAT,
+    )
+
+
 def describe(
     images: Sequence[NamedImage],
-    reference: str | None,
+    references: Mapping[str, str],
     omitted: Mapping[str, Descriptor],
     bases: tuple[str, ...],
     bases_of: Mapping[str, Sequence[str]],
@@ -188,8 +223,8 @@ def describe(
     """Describe for a result what an archive holds or would hold.
 
     Args:
-        images: the images.
-        reference: where they were pulled from or are pushed to; None where only the archive is read.
+        images: the images; the first one counts as the archive's.
+        references: for their digests, where they were pulled from or are pushed to, as far as that is known.
         omitted: the layers that are left out.
         bases: digests of the bases, sorted.
         bases_of: for omitted layers, digests of the bases that have it.
@@ -201,7 +236,7 @@ def describe(
     sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
     return Contents(
         digest=images[0].image.root.digest,
-        images=tuple(_describe_image(named, reference, read_platform) for named in images),
+        images=tuple(_describe_image(named, references, read_platform) for named in images),
         bases=bases,
         bytes_new=sum(sizes["inside"]),
         bytes_shared=sum(sizes["omitted"]),
@@ -214,10 +249,10 @@ def describe(
 
 
 def _describe_image(
-    named: NamedImage, reference: str | None, read_platform: Callable[[str], str | None]
+    named: NamedImage, references: Mapping[str, str], read_platform: Callable[[str], str | None]
 ) -> ImageInfo:
     root = named.image.root
-    reference = None if named.beside else reference
+    reference = None if named.beside else references.get(root.digest)
     if isinstance(root.parsed, Manifest):
         platform = _platform(root, read_platform)
         return ImageInfo(named.name, reference, root.digest, root.media_type, platform, (), named.beside)

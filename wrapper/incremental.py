@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from itertools import groupby
-from operator import itemgetter
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from .access import Access, Authentications
 from .errors import UsageError, one_line
 from .platforms import Platform, wanted_platform
-from .reference import Reference, is_tag, registry_reference
+from .reference import Reference, registry_reference
 
 # What runs skopeo, and what reads archives, takes long to import: each method imports what it needs.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TextIO
 
     from . import skopeo as runner
-    from .archive import Archive
     from .cache import Cache
-    from .contents import ArchiveContents, InspectResult
+    from .contents import ArchiveContents, InspectResult, NamedImage
+    from .destinations import Destination
     from .doctor import DoctorResult
     from .fetch import Source
     from .layout import Layout
@@ -29,8 +28,11 @@ if TYPE_CHECKING:
     from .pulling import Plan, PullResult
     from .pushing import MissingLayer, PushResult, VetResult
     from .results import Contents
+    from .supply import Supply
 
     Bases = str | Reference | Sequence[str | Reference] | None
+    ArchiveFile = str | Path | BinaryIO
+    Archives = ArchiveFile | Sequence[ArchiveFile]
 
 
 # What a pull needs only after skopeo has begun to run.
@@ -231,185 +233,263 @@ class Incremental:
         asked = registry_reference(reference, "what to ask for") if reference is not None else None
         return examine(self._skopeo(), self._temp_dir or default_temp_dir(), self._final, asked)
 
-    def inspect(self, src: str | Path | BinaryIO) -> InspectResult:
-        """Say what an archive holds, without any network; its layers are not verified.
+    def inspect(self, src: ArchiveFile, for_: str | Reference | None = None) -> InspectResult:
+        """Say what an archive holds; its layers are not verified.
 
         Args:
             src: a path or a seekable binary file.
+            for_: a base, or a destination, that is asked for the layers that the archive leaves out; it is reached
+                as the final image is. Nothing is written there. Without it no network is needed.
 
         Raises:
-            UsageError: there is no such archive.
+            UsageError: there is no such archive, or nothing at `for_`.
             ContentError: it is broken, hostile, or made by a newer version.
+            RegistryError: what `for_` names gave no clear answer.
         """
-        from .archive import Archive
-        from .contents import InspectResult, read_contents
+        from .contents import InspectResult
+        from .supply import Supply
 
-        with Archive.open(src) as archive:
-            found = read_contents(archive)
-            contents = _describe(found, archive)
+        asked = _reference(for_) if for_ is not None else None
+        with Supply([src]) as supply:
+            (found,) = supply.contents
+            missing: tuple[MissingLayer, ...] = ()
+            if asked and found.omitted:
+                from .fetch import Source
+                from .vetting import layers_at, missing_layers
+
+                wanted = [found.omitted[digest] for digest in sorted(found.omitted)]
+                with self._skopeo() as skopeo:
+                    has = layers_at(skopeo, Source(asked, self._final, "--base"), wanted, self.report)
+                missing = missing_layers(
+                    {layer.digest: layer for layer in wanted if layer.digest not in has}, [found]
+                )
+            contents = _describe(found, supply)
             return InspectResult(
-                **contents.shared_fields(), changed=False, format=found.format, archive_size=archive.size
+                **contents.shared_fields(),
+                changed=False,
+                format=found.format,
+                archive_size=supply.size,
+                destination=str(asked) if asked else None,
+                missing=missing,
             )
 
-    def push_vet(self, src: str | Path | BinaryIO, dst: str | Reference | None = None) -> VetResult:
-        """Check an archive, and whether a destination has what it leaves out (Go: `Incremental.PushVet`).
+    def push_vet(self, src: Archives, dst: str | Reference | None = None, *, base: Bases = None) -> VetResult:
+        """Check archives, and whether a destination has what they leave out (Go: `Incremental.PushVet`).
 
         Args:
-            src: a path or a seekable binary file.
-            dst: the destination's reference; without it the archive alone is checked.
+            src: as for `push`.
+            dst: the destination's reference; without it the archives alone are checked.
+            base: as for `push`.
 
         Returns:
-            What was found; `missing` names the layers that neither has. Nothing is written anywhere.
+            What was found; `missing` names the layers that nobody has. Nothing is written anywhere.
 
         Raises:
             UsageError: there is no such archive, or a reference is malformed.
-            ContentError: the archive is broken, hostile, or made by a newer version.
+            ContentError: an archive is broken, hostile, or made by a newer version.
             RegistryError: the destination gave no clear answer.
             HostError: skopeo is missing or too old.
         """
-        from .archive import Archive
-        from .contents import read_contents
-        from .pushing import VetResult, find_missing, require_digest, verify
+        from .contents import merge
+        from .pushing import VetResult
+        from .supply import Supply
+        from .vetting import choose, vet
 
-        destination = registry_reference(dst, "the destination") if dst is not None else None
-        with Archive.open(src) as archive:
-            found = read_contents(archive)
-            if destination:
-                require_digest(destination, found.single.image)
-            verify(archive, self.report)
-            missing: tuple[MissingLayer, ...] = ()
-            if destination:
-                with self._skopeo() as skopeo:
-                    missing = find_missing(skopeo, found, destination, self._push, self.report)
-            where = str(destination) if destination else None
-            contents = _describe(found, archive, where)
+        bases = self._holding_bases(base)
+        destination = self._destination(_reference(dst)) if dst is not None else None
+        with Supply(_listed(src)) as supply:
+            if destination is None:
+                supply.verify(self.report)
+                found = merge(supply.contents, supply.archived)
+                return VetResult(
+                    **_describe(found, supply).shared_fields(), changed=False, destination=None, missing=()
+                )
+            images = choose(destination, supply, self.report)
+            with self._skopeo(destination.folder) as skopeo:
+                _, missing = vet(skopeo, supply, images, destination, bases, self.report)
+            found = merge(supply.contents, supply.archived, images)
+            where = str(destination.reference)
+            contents = _describe(found, supply, {found.images[0].image.root.digest: where})
             return VetResult(**contents.shared_fields(), changed=False, destination=where, missing=missing)
 
     def push(
         self,
-        src: str | Path | BinaryIO,
+        src: Archives,
         dst: str | Reference,
         *,
+        base: Bases = None,
         additional_tags: Sequence[str] = (),
         overwrite_tag: bool = True,
         dry_run: bool = False,
         receipt: str | Path | None = None,
     ) -> PushResult:
-        """Push an archive to a destination that holds its bases (Go: `Incremental.Push`).
+        """Push archives to a destination that holds their bases (Go: `Incremental.Push`).
 
-        The archive is verified and the destination vetted before anything is written; tags come last.
+        All archives are verified and the destination vetted before anything is written; tags come last.
 
         Args:
-            src: a path or a seekable binary file.
-            dst: the destination's reference; one with a digest must name the archive's image.
+            src: a path or a seekable binary file; or a chain of them, each made from the one before, the oldest
+                first. A registry gets all their images: the last as `dst` says; the others under their own tags
+                where `dst` has none, else by their digests alone. Any other destination gets the last one.
+            dst: the destination's reference, of any transport; one with a digest must name the last image.
+            base: where layers come from that neither the archives nor the destination have, one reference or
+                several, of `docker:`, `oci:`, `oci-archive:` or `dir:`.
             additional_tags: further tags in the same repository.
-            overwrite_tag: whether a tag that points elsewhere may be moved.
+            overwrite_tag: whether a tag that points elsewhere may be moved, or a file replaced.
             dry_run: do all but the writing.
             receipt: a file that will say what the destination has then, for `receipt:FILE` as the next pull's base;
                 a dry run writes none.
 
         Returns:
-            What was done. `changed` is False where every tag already pointed to the image.
+            What was done. `changed` is False where every tag already pointed to its image.
 
         Raises:
-            UsageError: there is no such archive, or a reference or tag is malformed.
-            MissingLayersError: the destination lacks layers that the archive leaves out.
-            ContentError: the archive is broken, hostile, or made by a newer version.
-            RegistryError: skopeo or the registry failed, or a tag would be overwritten.
+            UsageError: there is no such archive, a reference or tag is malformed, or the destination can't keep
+                digests that must be kept.
+            MissingLayersError: layers that the archives leave out are nowhere to be had.
+            ContentError: an archive is broken, hostile, or made by a newer version; or a base is not what it says.
+            RegistryError: skopeo or a registry failed, or a tag would be overwritten.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
+        destination = self._destination(_reference(dst), additional_tags, overwrite_tag=overwrite_tag)
+        bases = self._holding_bases(base)
         if receipt is None or dry_run:
-            return self._pushed(src, dst, additional_tags, overwrite_tag, dry_run)
+            return self._pushed(_listed(src), destination, bases, dry_run=dry_run)[0]
+        if destination.reference.transport in ("docker-archive", "docker-daemon"):
+            raise UsageError(
+                f"{destination.reference} keeps layers unpacked: no later archive can count on them",
+                "leave out --receipt",
+            )
         from .output import complete_file
         from .receipt import write_receipt
 
         # That there is no room for it must show before the push.
         with complete_file(Path(receipt)) as file:
-            result = self._pushed(src, dst, additional_tags, overwrite_tag, dry_run)
-            write_receipt(result, file)
+            result, images = self._pushed(_listed(src), destination, bases, dry_run=False)
+            write_receipt(result, [named.image for named in images if not named.beside], file)
         return result
 
     def _pushed(
-        self,
-        src: str | Path | BinaryIO,
-        dst: str | Reference,
-        additional_tags: Sequence[str],
-        overwrite_tag: bool,
-        dry_run: bool,
-    ) -> PushResult:
-        from .archive import Archive
-        from .contents import read_contents
-        from .pushing import (
-            PushResult,
-            Sender,
-            find_missing,
-            missing_error,
-            read_tags,
-            reference_beside,
-            refuse_overwriting,
-            require_digest,
-            verify,
-        )
+        self, src: Sequence[ArchiveFile], destination: Destination, bases: Sequence[Source], *, dry_run: bool
+    ) -> tuple[PushResult, Sequence[NamedImage]]:
+        from .contents import merge
+        from .destinations import Delivery
+        from .pushing import PushResult, missing_error
+        from .supply import Supply
+        from .vetting import choose, vet
 
-        destination = registry_reference(dst, "the destination")
-        self._push.policy_flags()
-        for tag in additional_tags:
-            if not is_tag(tag):
-                raise UsageError(f"'{tag}' is no tag")
-        wanted = [destination, *(destination.tagged(tag) for tag in additional_tags)]
-        with Archive.open(src) as archive:
-            found = read_contents(archive)
-            image = found.single.image
-            require_digest(destination, image)
-            if found.beside and not self._preserve:
+        where = str(destination.reference)
+        with Supply(src) as supply:
+            images = choose(destination, supply, self.report)
+            if any(named.beside for named in images) and not self._preserve:
                 raise UsageError(
                     "the archive holds signatures, which do not fit an image that is converted",
                     "leave out --no-preserve-digests",
                 )
-            verify(archive, self.report)
-            with self._skopeo() as skopeo:
-                if missing := find_missing(skopeo, found, destination, self._push, self.report):
-                    raise missing_error(str(destination), missing)
-                digest = image.root.digest
-                beside = [each.image for each in found.beside]
-                # Whoever sees the image is to find its signatures: they are sent first.
-                parts = [
-                    *((signed.image, reference_beside(destination, signed)) for signed in found.beside),
-                    *((image, reference) for reference in wanted),
-                ]
-                tags = read_tags(skopeo, [reference for _, reference in parts], self._push)
-                behind = [
-                    (part, reference)
-                    for (part, reference), tag in zip(parts, tags, strict=True)
-                    if tag.previous_digest != part.root.digest
-                ]
-                if not overwrite_tag:
-                    refuse_overwriting(tags, [part.root.digest for part, _ in parts])
-                if not behind:
-                    self.report(f"{destination} is {digest} already: nothing to send")
-                elif not dry_run:
-                    sender = Sender(skopeo, archive, [image, *beside], self._push, self._preserve, self.report)
-                    for part, group in groupby(behind, key=itemgetter(0)):
-                        sent = sender.send(part, [reference for _, reference in group])
-                        digest = sent if part is image else digest
-                tags = (*tags[len(beside) :], *tags[: len(beside)])
-            contents = _describe(found, archive, str(destination))
-            return PushResult(
-                **contents.shared_fields() | {"digest": digest},
-                changed=bool(behind),
-                destination=str(destination),
-                previous_digest=tags[0].previous_digest,
-                tags=tags,
+            with self._skopeo(destination.folder) as skopeo:
+                absent, missing = vet(skopeo, supply, images, destination, bases, self.report)
+                if missing:
+                    raise missing_error(where, missing)
+                delivery = Delivery(skopeo, supply, images, absent, self._preserve, self.report)
+                sent = destination.send(delivery, dry_run=dry_run)
+            found = merge(supply.contents, supply.archived, images)
+            contents = _describe(found, supply, sent.references)
+            result = PushResult(
+                **contents.shared_fields() | {"digest": sent.digest},
+                changed=sent.changed,
+                destination=where,
+                previous_digest=sent.tags[0].previous_digest,
+                tags=sent.tags,
+                image_id=sent.image_id,
             )
+            return result, found.images
+
+    def complete(self, src: Archives, base: Bases, *, output: str | Path | BinaryIO | None = None) -> RemoveOnClose:
+        """Make a whole archive of one that leaves layers out.
+
+        Args:
+            src: as for `push`: of a chain, the last image is made whole.
+            base: as for `push`.
+            output: as for `pull`.
+
+        Returns:
+            The archive, open for reading, byte for byte what `pull` would have written without a base; `.result`
+            says what it holds.
+
+        Raises:
+            MissingLayersError: no base has a layer that is left out.
+            IncrementalError: as for `push`.
+        """
+        from .contents import merge
+        from .destinations import Delivery
+        from .output import RemoveOnClose, open_target
+        from .places import ArchiveDestination, pack_whole
+        from .pulling import PullResult, holds
+        from .pushing import missing_error
+        from .supply import Supply
+        from .vetting import choose, vet
+
+        bases = self._holding_bases(base)
+        with Supply(_listed(src)) as supply, open_target(output, self._temp_dir) as target:
+            folder = target.path.parent.absolute() if target.path else None
+            path = None if target.temporary else target.path
+            where = str(path or "the output")
+            destination = ArchiveDestination(Reference("oci-archive", where), self._push, preserve=True)
+            images = choose(destination, supply, self.report)
+            with self._skopeo(folder) as skopeo:
+                absent, missing = vet(skopeo, supply, images, destination, bases, self.report)
+                if missing:
+                    raise missing_error(where, missing)
+                delivery = Delivery(skopeo, supply, images, absent, ["--preserve-digests"], self.report)
+                archive = pack_whole(delivery, target.file, None, where, folder)
+                found = merge((), supply.__contains__, images)
+            result = PullResult(
+                **_describe(found, supply).shared_fields(),
+                changed=not (path and holds(path, archive.size, archive.sha256)),
+                archive=replace(archive, path=str(path) if path else None),
+            )
+        return RemoveOnClose(target, result)
+
+    def _destination(
+        self, reference: Reference, additional_tags: Sequence[str] = (), *, overwrite_tag: bool = True
+    ) -> Destination:
+        """Return what writes to a reference."""
+        from .places import PLACES
+        from .sending import RegistryDestination
+
+        kinds: dict[str, type[Destination]] = {"docker": RegistryDestination, **PLACES}
+        if reference.transport not in kinds:
+            raise UsageError(f"{reference} is no place for an image", "give a registry, or an oci: layout")
+        return kinds[reference.transport](
+            reference,
+            self._push,
+            preserve=bool(self._preserve),
+            additional_tags=additional_tags,
+            overwrite_tag=overwrite_tag,
+        )
+
+    def _holding_bases(self, base: Bases) -> list[Source]:
+        """Return the bases of a push."""
+        found = self._bases(base)
+        if found:
+            from .supply import require_holding
+
+            require_holding(found)
+        return found
 
     def _sources(self, base: Bases, final: str | Reference) -> tuple[Source, list[Source]]:
         from .fetch import Source
 
-        bases = [base] if isinstance(base, (str, Reference)) else base or ()
         return (
             Source(registry_reference(final, "the final image"), self._final, "--final"),
-            [Source(_reference(each), self._base, "--base") for each in bases],
+            self._bases(base),
         )
+
+    def _bases(self, base: Bases) -> list[Source]:
+        from .fetch import Source
+
+        bases = [base] if isinstance(base, (str, Reference)) else base or ()
+        return [Source(_reference(each), self._base, "--base") for each in bases]
 
     def _plan(self, skopeo: runner.Skopeo, final: Source, bases: Sequence[Source]) -> Plan:
         from .pulling import make_plan
@@ -459,14 +539,11 @@ def _reference(base: str | Reference) -> Reference:
     return Reference.parse(base) if isinstance(base, str) else base
 
 
-def _describe(found: ArchiveContents, archive: Archive, reference: str | None = None) -> Contents:
+def _listed(archives: Archives) -> Sequence[ArchiveFile]:
+    return archives if isinstance(archives, (list, tuple)) else [cast("ArchiveFile", archives)]
+
+
+def _describe(found: ArchiveContents, supply: Supply, references: Mapping[str, str] | None = None) -> Contents:
     from .contents import describe
 
-    return describe(
-        found.images,
-        reference,
-        found.omitted,
-        found.bases,
-        found.bases_of,
-        lambda digest: archive.read_blob(digest),
-    )
+    return describe(found.images, references or {}, found.omitted, found.bases, found.bases_of, supply.read)

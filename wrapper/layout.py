@@ -6,20 +6,23 @@ Follows the OCI image specification, image-layout.md.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
+import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .documents import check_schema, parse_document
 from .errors import ContentError, host_errors
 from .manifest import OCI_INDEX, digest_of
-from .output import complete_file
+from .output import CHUNK, complete_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
 
 LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
@@ -84,7 +87,7 @@ class Layout(NamedTuple):
         """
         layout = cls(folder)
         with host_errors(f"cannot write the layout {folder}"):
-            (folder / "blobs" / "sha256").mkdir(parents=True)
+            (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             (folder / "oci-layout").write_bytes(LAYOUT_FILE)
             (folder / "index.json").write_bytes(index or index_document([]))
         return layout
@@ -184,13 +187,23 @@ class Layout(NamedTuple):
         with complete_file(self.folder / "index.json") as file:
             file.write(index)
 
-    def merge_into(self, folder: Path, blobs: Iterable[str], image: dict[str, Any]) -> bool:
-        """Add an image to a layout of the user's, which keeps its other images.
+    def holds(self, digest: str, size: int) -> bool:
+        """Say whether a blob of that digest and size in bytes stands here; its bytes are not looked at."""
+        try:
+            found = self.blob(digest).stat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == size
+
+    def add(
+        self, images: Sequence[dict[str, Any]], sizes: Mapping[str, int], open_blob: Callable[[str], BinaryIO]
+    ) -> bool:
+        """Add images to a layout of the user's, which keeps its other images and may be shared.
 
         Args:
-            folder: that layout; it is made where there is none.
-            blobs: digests of the blobs that the image needs and that stand here.
-            image: its entry in the index; one with the same name is replaced.
+            images: their entries in the index; one with the same name is replaced.
+            sizes: digest and size in bytes of every blob that they need and that may be absent here.
+            open_blob: opens such a blob for reading.
 
         Returns:
             Whether the layout changed.
@@ -199,28 +212,54 @@ class Layout(NamedTuple):
             ContentError: what is there is no layout.
             HostError: the folder cannot be written.
         """
-        target = Layout(folder)
-        changed = not (folder / "index.json").exists()
-        if changed:
-            Layout.create(folder)
-        index = parse_document(target.read_index(), f"index.json of {folder}")
-        check_schema(index, "oci-index", f"index.json of {folder}")
-        with host_errors(f"cannot write the layout {folder}"):
-            for digest in blobs:
-                if not target.blob(digest).exists():
-                    with complete_file(target.blob(digest)) as file, self.blob(digest).open("rb") as blob:
-                        shutil.copyfileobj(blob, file)
+        with host_errors(f"cannot write the layout {self.folder}"), self._alone() as is_new:
+            changed = is_new
+            index = parse_document(self.read_index(), f"index.json of {self.folder}")
+            check_schema(index, "oci-index", f"index.json of {self.folder}")
+            for digest in sorted(sizes):
+                if not self.holds(digest, sizes[digest]):
+                    with complete_file(self.blob(digest)) as file, open_blob(digest) as blob:
+                        shutil.copyfileobj(blob, file, CHUNK)
                     changed = True
-        name = image.get("annotations", {}).get(REF_NAME)
-        others = [
-            each
-            for each in index["manifests"]
-            if each.get("annotations", {}).get(REF_NAME) != name or (not name and each["digest"] != image["digest"])
-        ]
-        if image not in index["manifests"] or len(others) + 1 != len(index["manifests"]):
-            target.write_index(encode(index | {"manifests": [*others, image]}))
-            changed = True
-        return changed
+            entries = list(index["manifests"])
+            for image in images:
+                entries = [each for each in entries if not _replaces(image, each)] + [image]
+            if sorted(map(encode, entries)) != sorted(map(encode, index["manifests"])):
+                self.write_index(encode(index | {"manifests": entries}))
+                changed = True
+            return changed
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Keep others who add images out; make the layout where there is none, and say so."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            is_new = not (self.folder / "index.json").exists()
+            # What a run that was killed has begun is gone on with.
+            if is_new and {path.name for path in self.folder.iterdir()} - {"blobs", "oci-layout"}:
+                raise ContentError(
+                    f"{self.folder} is no OCI layout: there is no index.json", "name an empty or new folder"
+                )
+            if is_new:
+                Layout.create(self.folder)
+            yield is_new
+        finally:
+            os.close(descriptor)
+
+    def named(self, name: str | None) -> str | None:
+        """Return the digest of the image of that name; None where there is none.
+
+        Raises:
+            ContentError: what is there is no layout.
+            HostError: it cannot be read.
+        """
+        if name is None or not (self.folder / "index.json").is_file():
+            return None
+        index = parse_document(self.read_index(), f"index.json of {self.folder}")
+        check_schema(index, "oci-index", f"index.json of {self.folder}")
+        return next((str(each["digest"]) for each in index["manifests"] if _name(each) == name), None)
 
     def read_index(self) -> bytes:
         """Return the bytes of `index.json`.
@@ -230,3 +269,14 @@ class Layout(NamedTuple):
         """
         with host_errors(f"cannot read the layout {self.folder}"):
             return (self.folder / "index.json").read_bytes()
+
+
+def _name(image: Mapping[str, Any]) -> str | None:
+    name: str | None = image.get("annotations", {}).get(REF_NAME)
+    return name
+
+
+def _replaces(image: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if _name(image) != _name(other):
+        return False
+    return _name(image) is not None or image["digest"] == other["digest"]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from .pulling import PullResult
 
+CHUNK = 1024 * 1024
+"""How many bytes are copied at a time."""
+
 
 class RemoveOnClose(io.BufferedReader):
     """A binary file that reads as an oci-archive tarball (Go: `incremental.RemoveOnClose`).

@@ -26,28 +26,31 @@ if TYPE_CHECKING:
 
 # A config that is nowhere: it is what stops a probe whose layers are all there.
 _ABSENT = digest_of(b"the config of a probe, which is absent by design")
+_CONFIG = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
 _LAYERS_EACH = 10
 _PROBES = 6
 _SECONDS = 120
 _SECONDS_EACH = 5
 
 _ASKED = re.compile(r'level=debug msg="Checking if we can reuse blob (sha256:[0-9a-f]{64})[:" ]')
+_IN_STORAGE = re.compile(r'level=debug msg="Skipping blob (sha256:[0-9a-f]{64}) \(already present\)')
 _ANSWERS = {'level=debug msg="... already exists"': True, 'level=debug msg="... not present"': False}
 
 
 def present_layers(
-    skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]
+    skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor], *, mounting: bool = False
 ) -> frozenset[str]:
     """Ask a registry's repository which of `layers` it has.
 
-    Nothing is written there, nothing is mounted. That a layer is present does not mean that an upload will
-    be allowed.
+    Nothing is written there, nothing is mounted unless that is wanted. That a layer is present does not mean that
+    an upload will be allowed.
 
     Args:
         skopeo: an entered `Skopeo`.
         destination: the repository.
         access: how its registry is reached.
         layers: what to ask for, each once.
+        mounting: let skopeo mount what its cache knows to be in another repository of that registry.
 
     Returns:
         The digests of those that are there. For all others the registry said that they are not.
@@ -77,11 +80,45 @@ def present_layers(
 
     def ask() -> frozenset[str]:
         present: set[str] = set()
-        for group, (_, stderr) in zip(groups, skopeo.probes(calls), strict=True):
+        for group, (_, stderr) in zip(groups, skopeo.probes(calls, own_cache=not mounting), strict=True):
             present |= _read_answers([layer.digest for layer in group], stderr, destination)
         return frozenset(present)
 
     return skopeo.retries.run(ask)
+
+
+def present_in_storage(
+    skopeo: Skopeo, destination: Reference, layers: Sequence[Descriptor], preserve: Sequence[str]
+) -> frozenset[str]:
+    """Ask a local store (`containers-storage:`) which of `layers` it has.
+
+    skopeo builds layers one on top of the other: with one at the bottom that is nowhere, it looks for all the
+    others and builds none.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        destination: an image there, which need not exist.
+        layers: what to ask for, each once.
+        preserve: skopeo's flags to preserve digests; without any it also takes layers that are compressed in
+            another way.
+
+    Returns:
+        The digests of those that are there.
+
+    Raises:
+        IncrementalError: the store can't be asked.
+    """
+    if not layers:
+        return frozenset()
+    # The store wants to read the config first.
+    bottom = _descriptor("layer.v1.tar+gzip", _ABSENT, 2)
+    layout = _layout(skopeo, layers, bottom, _CONFIG)
+    call = ["--debug", f"--policy={private_policy(layout)}", "copy", *preserve]
+    call += [f"oci:{layout.folder.name}", str(destination)]
+    ((_, stderr),) = skopeo.probes([call], own_cache=False)
+    if not fatal_message(stderr).startswith(f"reading blob {_ABSENT}: open"):
+        raise explain(stderr, f"cannot tell which layers {destination} has", "--dest")
+    return frozenset(_IN_STORAGE.findall(stderr)) & {layer.digest for layer in layers}
 
 
 def _limit(timeout: float | None, layers: int) -> float:
@@ -105,13 +142,23 @@ def private_policy(layout: Layout) -> str:
     return str(path)
 
 
-def _layout(skopeo: Skopeo, layers: Sequence[Descriptor]) -> Layout:
-    descriptors = [_descriptor("layer.v1.tar+gzip", layer.digest, layer.size) for layer in layers]
+def _layout(
+    skopeo: Skopeo,
+    layers: Sequence[Descriptor],
+    bottom: dict[str, str | int] | None = None,
+    config_blob: bytes | None = None,
+) -> Layout:
+    descriptors = [bottom] if bottom else []
+    descriptors += [_descriptor("layer.v1.tar+gzip", layer.digest, layer.size) for layer in layers]
     config = _descriptor("config.v1+json", _ABSENT, 2)
+    if config_blob is not None:
+        config = _descriptor("config.v1+json", digest_of(config_blob), len(config_blob))
     manifest = encode({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": descriptors})
     index = index_document([entry(OCI_MANIFEST, digest_of(manifest), len(manifest))])
     layout = Layout.create(skopeo.new_folder("probe"), index)
     layout.put(manifest)
+    if config_blob is not None:
+        layout.put(config_blob)
     return layout
 
 

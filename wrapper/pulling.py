@@ -122,7 +122,7 @@ class Plan(NamedTuple):
         """Describe what travels and what does not, as `contents.describe`."""
         return describe(
             [named for _, named in self.parts],
-            str(self.source.reference),
+            {self.image.root.digest: str(self.source.reference)},
             self.omitted,
             tuple(sorted(self.bases)),
             self.bases_of,
@@ -325,19 +325,20 @@ def write_archive(layout: Layout, plan: Plan, target: Target, report: Callable[[
     path = None if target.temporary else target.path
     where = str(path or "the output")
     report(f"packing {where}")
-    blobs = {digest: layout.blob(digest) for digest in plan.travelling}
     with host_errors(f"cannot write {where}"):
-        written = pack(target.file, _index(plan), blobs, omitted)
+        written = pack(
+            target.file, _index(plan), plan.travelling, lambda digest: layout.blob(digest).open("rb"), omitted
+        )
     return PullResult(
         **plan.describe(layout.read).shared_fields(),
-        changed=not (path and _holds(path, written.size, written.digest)),
+        changed=not (path and holds(path, written.size, written.digest)),
         archive=ArchiveInfo(str(path) if path else None, written.digest, written.size),
         warnings=plan.warnings(),
     )
 
 
-def _holds(path: Path, size: int, sha256: str) -> bool:
-    """Say whether the file at `path` has these bytes already."""
+def holds(path: Path, size: int, sha256: str) -> bool:
+    """Say whether the file at `path` has that size in bytes, and that sha256, already."""
     try:
         with path.open("rb") as file:
             if path.stat().st_size != size:

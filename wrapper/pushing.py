@@ -1,4 +1,4 @@
-"""The steps of a push: verify, vet, look at the tags, send."""
+"""What vet and push find and do: their results, what is missing, and the tags of a registry."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .errors import IncrementalError, MissingLayersError, NotFoundError, RegistryError, UsageError
-from .layout import Layout, entry, index_document
-from .manifest import LISTS, digest_of
-from .probe import present_layers, private_policy
+from .manifest import digest_of
 from .results import Contents
-from .space import Space
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .access import Access
-    from .archive import Archive
-    from .contents import ArchiveContents, NamedImage
+    from .contents import NamedImage
     from .image import Image
-    from .manifest import FetchedManifest
     from .reference import Reference
     from .skopeo import Skopeo
 
@@ -78,23 +73,15 @@ class PushResult(Contents):
         changed: whether anything was, or in a dry run would be, sent.
         destination: where the image is now.
         previous_digest: the digest that the destination's tag pointed to before; None where there was none.
-        tags: the destination and every additional tag, with what each pointed to before.
+        tags: the destination and whatever else was written, with what each pointed to before.
+        image_id: the digest of the config, by which local stores name an image; None where that is no local store.
     """
 
     changed: bool
     destination: str
     previous_digest: str | None
     tags: tuple[TagChange, ...] = ()
-
-
-def verify(archive: Archive, report: Callable[[str], None]) -> None:
-    """Check every blob of an archive against its name.
-
-    Raises:
-        ContentError: one has other bytes.
-    """
-    report(f"verifying {archive.name} ({human_bytes(archive.size)})")
-    archive.verify()
+    image_id: str | None = None
 
 
 def require_digest(destination: Reference, image: Image) -> None:
@@ -110,33 +97,6 @@ def require_digest(destination: Reference, image: Image) -> None:
         )
 
 
-def find_missing(
-    skopeo: Skopeo,
-    found: ArchiveContents,
-    destination: Reference,
-    access: Access,
-    report: Callable[[str], None],
-) -> tuple[MissingLayer, ...]:
-    """Ask a destination for the layers that an archive leaves out.
-
-    Returns:
-        Those that it does not have, by digest, each with the bases that would bring it.
-
-    Raises:
-        RegistryError: it gave no clear answer.
-    """
-    if not found.omitted:
-        return ()
-    report(f"asking {destination} for {plural(len(found.omitted), 'layer')}")
-    layers = [found.omitted[digest] for digest in sorted(found.omitted)]
-    present = present_layers(skopeo, destination, access, layers)
-    return tuple(
-        MissingLayer(layer.digest, layer.size, found.bases_of.get(layer.digest, found.bases))
-        for layer in layers
-        if layer.digest not in present
-    )
-
-
 def missing_error(destination: str, missing: Sequence[MissingLayer]) -> MissingLayersError:
     """Return the error that says what a destination lacks, and what would bring it."""
     total = human_bytes(sum(layer.size for layer in missing))
@@ -146,7 +106,7 @@ def missing_error(destination: str, missing: Sequence[MissingLayer]) -> MissingL
         f"{destination} lacks {plural(len(missing), 'layer')} ({total}) that the archive leaves out; "
         "nothing was written",
         tuple(missing),
-        f"{step}, or pull again with a base that it has",
+        f"{step}, name with --base where the layers are, or pull again with a base that it has",
     )
 
 
@@ -189,88 +149,3 @@ def refuse_overwriting(tags: Sequence[TagChange], digests: Sequence[str]) -> Non
                 f"{tag.reference} is {tag.previous_digest} and would become {digest}",
                 "choose another tag, or leave out --no-overwrite-tag",
             )
-
-
-class Sender:
-    """Sends the image of an archive to a registry, and what stands beside it."""
-
-    def __init__(
-        self,
-        skopeo: Skopeo,
-        archive: Archive,
-        images: Sequence[Image],
-        access: Access,
-        preserve: Sequence[str],
-        report: Callable[[str], None],
-    ) -> None:
-        """Unpack what has to be at hand.
-
-        Args:
-            skopeo: an entered `Skopeo`.
-            archive: verified.
-            images: all that will be sent.
-            access: how the destination is reached.
-            preserve: skopeo's flags to preserve digests; without any it may convert the image.
-            report: receives a line for each step.
-
-        Raises:
-            HostError: the temporary folder can't be written.
-        """
-        self._skopeo = skopeo
-        self._access = access
-        self._preserve = preserve
-        self._report = report
-        self._blobs = Layout.create(skopeo.new_folder("blobs"))
-        inside = sorted({digest for image in images for digest in image.travelling(()) if digest in archive})
-        space = Space()
-        space.need(skopeo.folder, sum(archive.blob_size(digest) for digest in inside))
-        space.require()
-        with space.named():
-            for digest in inside:
-                archive.unpack(digest, self._blobs.blob(digest))
-
-    def send(self, image: Image, references: Sequence[Reference]) -> str:
-        """Send an image: what stands below a list first, lists innermost first, tags last.
-
-        Args:
-            image: what to send.
-            references: the destinations, all in one repository.
-
-        Returns:
-            The digest that the registry has for it.
-
-        Raises:
-            IncrementalError: as `messages.explain` reads skopeo's message.
-        """
-        root = image.root
-        if self._preserve:
-            for node in (*image.leaves, *image.lists):
-                if node is not root:
-                    self._copy(node, references[0].pinned(node.digest))
-        digest = root.digest
-        for reference in references:
-            digest = self._copy(root, reference)
-            if self._preserve and digest != root.digest:
-                raise RegistryError(f"{reference} became {digest} instead of {root.digest}")
-        return digest
-
-    def _copy(self, node: FetchedManifest, target: Reference) -> str:
-        # A layout for each: with a tag skopeo refuses Docker's media types, without one it wants one image.
-        layout = Layout.create(
-            self._skopeo.new_folder("image"), index_document([entry(node.media_type, node.digest, node.size)])
-        )
-        flags = [*self._preserve, f"--src-shared-blob-dir={self._blobs.blobs}"]
-        if node.media_type in LISTS:
-            flags.append("--multi-arch=index-only" if self._preserve else "--all")
-        self._report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))
-        # What arrived is not sent again: skopeo asks for each blob first.
-        return self._skopeo.retries.run(
-            lambda: self._skopeo.copy(
-                f"oci:{layout.folder.name}",
-                str(target),
-                flags=[*flags, *self._access.flags(target, self._skopeo.folder, "dest-")],
-                policy=self._access.policy_flags() or [f"--policy={private_policy(layout)}"],
-                doing=f"cannot send {target}",
-                flag=FLAG,
-            )
-        )

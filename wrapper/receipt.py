@@ -13,34 +13,40 @@ from .errors import ContentError, UsageError, host_errors
 from .manifest import Descriptor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
     from typing import BinaryIO
 
+    from .image import Image
     from .pushing import PushResult
 
 FORMAT = "1"
 
 
-def write_receipt(result: PushResult, file: BinaryIO) -> None:
+def write_receipt(result: PushResult, images: Iterable[Image], file: BinaryIO) -> None:
     """Write what the destination of a push has now.
 
     Args:
         result: what the push did.
+        images: what it sent, first the one whose digest there the result has.
         file: where to.
     """
-    layers = [
-        {"digest": layer.digest, "media_type": layer.media_type, "size": layer.size}
-        for layer in result.layers
-        if layer.where != "foreign"
-    ]
-    (image,) = (asdict(each) for each in result.images if not each.beside)
-    shown = {name: image[name] for name in ("media_type", "platform", "manifests")}
+    described = {each.digest: asdict(each) for each in result.images}
+    shown = []
+    for position, image in enumerate(images):
+        layers = [
+            {"digest": layer.digest, "media_type": layer.media_type, "size": layer.size}
+            for layer in image.layers.values()
+        ]
+        own = {name: described[image.root.digest][name] for name in ("media_type", "platform", "manifests")}
+        digest = image.root.digest if position else result.digest
+        shown.append({"digest": digest, **own, "layers": layers})
     document = {
         "receipt": FORMAT,
         "destination": result.destination,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": __version__,
-        "images": [{"digest": result.digest, **shown, "layers": layers}],
+        "images": shown,
     }
     file.write(json.dumps(document, indent=1).encode() + b"\n")
 

@@ -39,25 +39,15 @@ def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
 def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
     """Show whether a destination has what an archive leaves out."""
     if as_json:
-        shown = asdict(result)
-        if result.missing:
-            from .pushing import missing_error
-
-            shown["error"] = _error(missing_error(str(result.destination), result.missing))
-        _show_json(shown, out)
+        _show_checked(result, out)
         return
     for image in result.images:
         _show_image(image, out)
     _show_amounts(result, out)
-    if result.missing:
-        _show_missing(result.missing, out)
-        _line(out, "result", f"{result.destination} lacks {plural(len(result.missing), 'layer')}")
-    elif result.destination is None:
+    if result.destination is None:
         _line(out, "result", "the archive is sound" + _whether_needed(result))
-    elif result.omitted:
-        _line(out, "result", f"{result.destination} has every layer that the archive leaves out")
     else:
-        _line(out, "result", "the archive leaves nothing out: any destination will do")
+        _show_answer(result, out)
 
 
 def show_push(result: PushResult, out: TextIO, *, as_json: bool, dry_run: bool) -> None:
@@ -70,6 +60,8 @@ def show_push(result: PushResult, out: TextIO, *, as_json: bool, dry_run: bool) 
         before = "" if tag.previous_digest in (None, result.digest) else f" (was {tag.previous_digest})"
         _line(out, "tag" if len(result.tags) > 1 else "destination", f"{tag.reference}{before}")
     _line(out, "digest", result.digest)
+    if result.image_id:
+        _line(out, "image ID", result.image_id)
     _show_amounts(result, out)
     _line(out, "result", done)
 
@@ -77,7 +69,7 @@ def show_push(result: PushResult, out: TextIO, *, as_json: bool, dry_run: bool) 
 def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
     """Show what an archive holds and what it leaves out."""
     if as_json:
-        _show_json(asdict(result), out)
+        _show_checked(result, out)
         return
     made = f"format {result.format}" if result.format else "made by another tool"
     _line(out, "archive", f"{human_bytes(result.archive_size)}, {made}")
@@ -94,6 +86,8 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
             if layer.where == where:
                 _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}")
     _show_amounts(result, out)
+    if result.destination is not None:
+        _show_answer(result, out)
 
 
 def show_doctor(result: DoctorResult, out: TextIO, *, as_json: bool) -> None:
@@ -155,6 +149,26 @@ def _show_missing(missing: Iterable[MissingLayer], out: TextIO) -> None:
     for layer in missing:
         bases = f", in base {' '.join(layer.bases)}" if layer.bases else ""
         _line(out, "missing", f"{layer.digest}  {human_bytes(layer.size)}{bases}")
+
+
+def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
+    """Show whether who was asked has what is left out."""
+    if result.missing:
+        _show_missing(result.missing, out)
+        _line(out, "result", f"{result.destination} lacks {plural(len(result.missing), 'layer')}")
+    elif result.omitted:
+        _line(out, "result", f"{result.destination} has every layer that the archive leaves out")
+    else:
+        _line(out, "result", "the archive leaves nothing out: any destination will do")
+
+
+def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:
+    shown = asdict(result)
+    if result.missing:
+        from .pushing import missing_error
+
+        shown["error"] = _error(missing_error(str(result.destination), result.missing))
+    _show_json(shown, out)
 
 
 def _whether_needed(contents: Contents) -> str:

@@ -345,13 +345,13 @@ class Skopeo:
             raise explain(stderr, doing, flag)
         return (self.folder / digest_file).read_text().strip()
 
-    def probes(self, calls: Sequence[Sequence[str]]) -> list[tuple[int, str]]:
-        """Run copies that are to fail, several at a time, with a blob cache in memory only.
-
-        Without the user's cache skopeo cannot mount a blob from another repository: it asks, and no more.
+    def probes(self, calls: Sequence[Sequence[str]], *, own_cache: bool = True) -> list[tuple[int, str]]:
+        """Run copies that are to fail, several at a time.
 
         Args:
             calls: skopeo's arguments for each.
+            own_cache: use a blob cache in memory only. Without the user's, skopeo cannot mount a blob from
+                another repository: it asks, and no more.
 
         Returns:
             Exit code and stderr of each.
@@ -362,7 +362,7 @@ class Skopeo:
         # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
         # and short names are.
         memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
-        runs = self._side_by_side(calls, memory_only)
+        runs = self._side_by_side(calls, memory_only if own_cache else None)
         self._check_version()
         return [(code, stderr) for code, _, stderr in runs]
 

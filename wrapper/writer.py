@@ -5,26 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import RegistryError, UsageError
+from .errors import UsageError
 from .incremental import Incremental
-from .layout import entry, index_document
-from .manifest import LISTS
+from .layout import Layout, entry
 from .output import open_target
-from .probe import private_policy
 from .pulling import write_archive
-from .pushing import MissingLayer, PushResult, missing_error
+from .pushing import PushResult
 from .reference import Reference, path_and_tag
 
 if TYPE_CHECKING:
     from typing import TextIO
 
     from .access import Access
-    from .incremental import Fetched
     from .results import Contents
-
-# These begin empty: an image can only arrive there with all its layers.
-_EMPTY = frozenset({"dir", "docker-archive", "docker-daemon"})
-_PATHS = frozenset({"dir", "docker-archive"})
 
 
 class Writer:
@@ -71,9 +64,9 @@ class Writer:
     def copy(self, final: str | Reference, access: Access | None = None) -> PushResult:
         """Copy an image.
 
-        A registry must hold the layers that the base has: it is vetted before anything is written. An
-        `oci:` layout or `oci-archive:` gets the image without them. Any other place must hold them too,
-        which those that begin empty (`dir:`, `docker-archive:`, `docker-daemon:`) never do.
+        An `oci:` layout or `oci-archive:` gets the image without the layers that the base has. Any other place must
+        hold them, and is vetted before anything is written; those that begin empty (`dir:`, `docker-archive:`,
+        `docker-daemon:`) never do.
 
         Args:
             final: the image.
@@ -95,11 +88,11 @@ class Writer:
             temp_dir=self._temp_dir,
             skopeo=self._skopeo_path,
         )
-        if self._to.transport == "docker":
+        if self._to.transport not in ("oci", "oci-archive"):
             with incremental.pull(self._from, final) as archive:
                 return incremental.push(archive, self._to)
-        path, tag = path_and_tag(self._to) if self._to.transport in ("oci", "oci-archive") else (None, None)
-        if path and self._to.transport == "oci-archive":
+        path, tag = path_and_tag(self._to)
+        if self._to.transport == "oci-archive":
             with (
                 open_target(path, None) as target,
                 incremental.fetched(self._from, final, path.parent) as fetched,
@@ -109,43 +102,13 @@ class Writer:
             return self._result(result, changed=result.changed)
         with incremental.fetched(self._from, final) as fetched:
             contents = fetched.plan.describe(fetched.layout.read)
-            if path:
-                root = fetched.plan.image.root
-                wanted = fetched.plan.image.travelling(fetched.plan.omitted)
-                changed = fetched.layout.merge_into(
-                    path, wanted, entry(root.media_type, root.digest, root.size, tag)
-                )
-            else:
-                self._hand_over(fetched)
-                changed = True
-        return self._result(contents, changed=changed)
-
-    def _hand_over(self, fetched: Fetched) -> None:
-        """Let skopeo copy what was fetched to a place of its own."""
-        omitted = fetched.plan.omitted
-        missing = [MissingLayer(digest, omitted[digest].size, ()) for digest in sorted(omitted)]
-        if missing and self._to.transport in _EMPTY:
-            raise missing_error(str(self._to), missing)
-        root = fetched.plan.image.root
-        # skopeo runs in another folder.
-        where = Path(self._to.name).absolute() if self._to.transport in _PATHS else self._to.name
-        fetched.layout.write_index(index_document([entry(root.media_type, root.digest, root.size)]))
-        flags = ["--preserve-digests", *(["--all"] if root.media_type in LISTS else [])]
-        try:
-            fetched.skopeo.copy(
-                f"oci:{fetched.layout.folder.name}",
-                f"{self._to.transport}:{where}",
-                flags=flags,
-                policy=[f"--policy={private_policy(fetched.layout)}"],
-                doing=f"cannot write {self._to}",
-                flag="--dest",
+            root = fetched.plan.image.root
+            changed = Layout(path.absolute()).add(
+                [entry(root.media_type, root.digest, root.size, tag)],
+                fetched.plan.image.travelling(fetched.plan.omitted),
+                lambda digest: fetched.layout.blob(digest).open("rb"),
             )
-        except RegistryError as error:
-            # Only the place itself knows which layers it has; skopeo says which one it had to read from here.
-            lacking = [layer for layer in missing if f"reading blob {layer.digest}: open" in error.message]
-            if lacking:
-                raise missing_error(str(self._to), lacking) from None
-            raise
+        return self._result(contents, changed=changed)
 
     def _result(self, contents: Contents, *, changed: bool) -> PushResult:
         return PushResult(

@@ -13,6 +13,7 @@ from wrapper.archive import Archive
 from wrapper.contents import describe, read_contents
 from wrapper.errors import IncrementalError
 from wrapper.image import gather
+from wrapper.layout import Layout
 from wrapper.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
 
 if TYPE_CHECKING:
@@ -51,17 +52,14 @@ def archive(data: bytes) -> None:
         with Archive.open(io.BytesIO(_tar(data[1:]) if data[:1] == b"+" else data)) as found:
             contents = read_contents(found)
             described = describe(
-                contents.images, None, contents.omitted, contents.bases, contents.bases_of, found.read_blob
+                contents.images, {}, contents.omitted, contents.bases, contents.bases_of, found.read_blob
             )
             found.verify()
             with tempfile.TemporaryDirectory() as folder:
-                inside = Path(folder, "inside")
-                inside.mkdir()
-                for layer in described.layers:
-                    if layer.where == "inside":
-                        target = inside / layer.digest.removeprefix("sha256:")
-                        found.unpack(layer.digest, target)
-                        assert digest_of(target.read_bytes()) == layer.digest
+                inside = Layout(Path(folder, "inside"))
+                layers = [layer for layer in described.layers if layer.where == "inside"]
+                inside.add([], {layer.digest: layer.size for layer in layers}, found.open_blob)
+                assert all(digest_of(inside.read(layer.digest)) == layer.digest for layer in layers)
                 assert [path.name for path in Path(folder).iterdir()] == ["inside"]
     except IncrementalError:
         pass

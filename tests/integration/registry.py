@@ -49,7 +49,7 @@ class Registry:
     def start(self) -> Registry:
         self.folder.mkdir(parents=True, exist_ok=True)
         for _ in range(_STARTS):
-            self.port = _free_port()
+            self.port = free_port()
             self._launch()
             if self._answers():
                 return self
@@ -191,7 +191,7 @@ class Watch:
         return self.requests("POST", "PUT", "PATCH", "DELETE")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

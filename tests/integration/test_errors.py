@@ -76,7 +76,12 @@ USAGE = {
     "no such archive": (["push", "no.tar", "h/a:1", "--json"], "no.tar does not exist"),
     "an archive that is a folder": (["vet", ".", "--json"], "not a file"),
     "an output that is a folder": (["pull", "h/a:1", "--json", "-o", "."], "is a folder"),
-    "a push to a folder": (["push", "no.tar", "dir:/x", "--json"], "not in a registry"),
+    "a push to a receipt": (["push", "no.tar", "receipt:/x", "--json"], "no place for an image"),
+    "a push from a receipt": (["push", "no.tar", "h.example/a", "-b", "receipt:x", "--json"], "has no layers"),
+    "a push from a store": (["push", "no.tar", "h.example/a", "-b", "containers-storage:x", "--json"], "no layers"),
+    "tags for a folder": (["push", "no.tar", "dir:/x", "--additional-tag", "a", "--json"], "no further tags"),
+    "docker's format": (["push", "no.tar", "docker-archive:x.tar", "--json"], "--no-preserve-digests"),
+    "a daemon": (["push", "no.tar", "docker-daemon:a:1", "--json"], "--no-preserve-digests"),
 }  # fmt: skip
 
 
@@ -411,7 +416,7 @@ def test_progress_bars_on_a_terminal(tool: Tool, image: str) -> None:
         ("--json >/dev/full", 6),
         ("2>&-", 0),
         ("-o - >/dev/full", 6),
-        ("-o - | head -c 9", 6),
+        ("-o - | true", 6),
     ],
 )
 def test_streams_that_take_nothing(tool: Tool, image: str, redirection: str, code: int) -> None:

@@ -43,21 +43,18 @@ def check(data: bytes) -> None:
         archive.verify()
 
 
-def packed(tmp_path: Path, blobs: dict[str, bytes], order: list[str] | None = None) -> bytes:
+def packed(blobs: dict[str, bytes], order: list[str] | None = None) -> bytes:
     out = io.BytesIO()
-    paths = {}
-    for digest in order or blobs:
-        paths[digest] = tmp_path / digest.removeprefix("sha256:")
-        paths[digest].write_bytes(blobs[digest])
-    writer = pack(out, b"{}", paths, ())
+    sizes = {digest: len(blobs[digest]) for digest in order or blobs}
+    writer = pack(out, b"{}", sizes, lambda digest: io.BytesIO(blobs[digest]))
     assert writer.size == len(out.getvalue())
     return out.getvalue()
 
 
-def test_the_same_blobs_give_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_blobs_give_the_same_bytes() -> None:
     blobs = {digest_of(bytes([n])): bytes([n]) for n in range(20)}
-    data = packed(tmp_path, blobs)
-    assert data == packed(tmp_path, blobs, sorted(blobs, reverse=True))
+    data = packed(blobs)
+    assert data == packed(blobs, sorted(blobs, reverse=True))
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         found = archive.getmembers()
     assert [each.name for each in found] == [
@@ -70,47 +67,44 @@ def test_the_same_blobs_give_the_same_bytes(tmp_path: Path) -> None:
 
 @settings(max_examples=25)
 @given(blobs=st.lists(st.binary(max_size=3000), max_size=6))
-def test_what_is_packed_is_read(blobs: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("blobs")
-    data = packed(folder, {digest_of(blob): blob for blob in blobs})
+def test_what_is_packed_is_read(blobs: list[bytes]) -> None:
+    data = packed({digest_of(blob): blob for blob in blobs})
     with opened(data) as archive:
         archive.verify()
         assert archive.index == b"{}"
         for blob in blobs:
             assert archive.read_blob(digest_of(blob)) == blob
-            target = folder / "unpacked"
-            archive.unpack(digest_of(blob), target)
-            assert target.read_bytes() == blob
-            target.unlink()
+        # Several may be open at a time.
+        readers = [archive.open_blob(digest_of(blob)) for blob in blobs]
+        starts = [reader.read(10) for reader in readers]
+        assert [start + reader.read() for start, reader in zip(starts, readers, strict=True)] == blobs
 
 
-def test_what_is_omitted_is_never_packed(tmp_path: Path) -> None:
+def test_what_is_omitted_is_never_packed() -> None:
     with pytest.raises(ValueError, match="omitted"):
-        pack(io.BytesIO(), b"{}", {"sha256:1": tmp_path}, ["sha256:1"])
+        pack(io.BytesIO(), b"{}", {"sha256:1": 0}, lambda _: io.BytesIO(), ["sha256:1"])
 
 
 def test_a_pack_that_fails_leaves_no_tar(tmp_path: Path) -> None:
-    good = tmp_path / "good"
-    good.write_bytes(b"x" * 1024)
+    blobs = {"sha256:0": b"x" * 1024, "sha256:1": b"short"}
     out = tmp_path / "out.tar"
-    with out.open("wb") as file, pytest.raises(FileNotFoundError):
-        pack(file, b"{}", {"sha256:0": good, "sha256:1": tmp_path / "gone"}, ())
+    with out.open("wb") as file, pytest.raises(OSError, match="end of data"):
+        pack(file, b"{}", dict.fromkeys(blobs, 1024), lambda digest: io.BytesIO(blobs[digest]))
     assert out.stat().st_size
     assert subprocess.run(["tar", "tf", out], capture_output=True, check=False).returncode != 0
     with pytest.raises(ContentError):
         Archive.open(out)
 
 
-def test_a_raw_output_may_take_less_than_it_is_given(tmp_path: Path) -> None:
-    blob = tmp_path / "blob"
-    blob.write_bytes(os.urandom(3_000_000))
+def test_a_raw_output_may_take_less_than_it_is_given() -> None:
+    blob = os.urandom(3_000_000)
     reader, writer = os.pipe()
     whole = io.BytesIO()
-    pack(whole, b"{}", {"sha256:0": blob}, ())
+    pack(whole, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
     with subprocess.Popen(["sha256sum"], stdin=reader, stdout=subprocess.PIPE) as child:
         os.close(reader)
         with open(writer, "wb", buffering=0) as out:  # noqa: PTH123
-            result = pack(out, b"{}", {"sha256:0": blob}, ())
+            result = pack(out, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
         assert child.stdout
         assert child.stdout.read().split()[0].decode() == result.digest
     assert result.size == len(whole.getvalue())
@@ -335,21 +329,44 @@ def test_a_layout_is_checked(tmp_path: Path) -> None:
         layout.check({digest_of(b"x"): 1})
 
 
-def test_merging_keeps_other_images(tmp_path: Path) -> None:
-    ours, theirs = Layout.create(tmp_path / "ours"), tmp_path / "theirs"
-    blob = ours.put(b"blob")
+def test_adding_keeps_other_images(tmp_path: Path) -> None:
+    theirs = Layout(tmp_path / "theirs")
+    blobs = {digest_of(b"blob"): b"blob"}
+
+    def add(image: dict[str, Any]) -> bool:
+        sizes = {digest: len(blob) for digest, blob in blobs.items()}
+        return theirs.add([image], sizes, lambda digest: io.BytesIO(blobs[digest]))
+
     one, two = (entry(OCI_MANIFEST, digest_of(name.encode()), 1, name) for name in ("one", "two"))
     nameless = entry(OCI_MANIFEST, digest_of(b"zero"), 1)
     for image in (nameless, one, two):
-        assert ours.merge_into(theirs, [blob], image)
-        assert not ours.merge_into(theirs, [blob], image)
-    assert json.loads((theirs / "index.json").read_text())["manifests"] == [nameless, one, two]
+        assert add(image)
+        assert not add(image)
+    assert json.loads(theirs.read_index())["manifests"] == [nameless, one, two]
     moved = entry(OCI_MANIFEST, digest_of(b"new"), 1, "one")
-    assert ours.merge_into(theirs, [blob], moved)
-    assert json.loads((theirs / "index.json").read_text())["manifests"] == [nameless, two, moved]
-    (theirs / "index.json").write_text("no")
+    assert theirs.named("one") == one["digest"]
+    assert add(moved)
+    assert json.loads(theirs.read_index())["manifests"] == [nameless, two, moved]
+    assert theirs.named("one") == moved["digest"]
+    assert theirs.named("three") is None
+    # A blob that was cut short is written again.
+    theirs.blob(digest_of(b"blob")).write_bytes(b"bl")
+    assert add(moved)
+    assert theirs.read(digest_of(b"blob")) == b"blob"
+    (theirs.folder / "index.json").write_text("no")
     with pytest.raises(ContentError):
-        ours.merge_into(theirs, [blob], one)
+        add(one)
+
+
+def test_adding_makes_a_layout_only_where_nothing_else_is(tmp_path: Path) -> None:
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun/oci-layout").write_bytes(b"{}")
+    assert Layout(tmp_path / "begun").add([], {}, lambda _: io.BytesIO())
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/letter").touch()
+    with pytest.raises(ContentError, match="no OCI layout"):
+        Layout(tmp_path / "home").add([], {}, lambda _: io.BytesIO())
+    assert [path.name for path in (tmp_path / "home").iterdir()] == ["letter"]
 
 
 def test_an_output_is_complete_or_absent(tmp_path: Path) -> None:

@@ -1,0 +1,305 @@
+"""Where a push takes blobs from: its archives, and the bases that hold what those leave out."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
+
+from .archive import Archive
+from .contents import ArchiveContents, read_contents
+from .download import Download
+from .errors import ContentError, UsageError, host_errors
+from .fetch import read_image, read_roots
+from .layout import Layout
+from .manifest import Manifest
+from .reference import path_and_tag
+from .space import Space
+from .text import human_bytes, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from .fetch import Source
+    from .manifest import Descriptor, FetchedManifest
+    from .reference import Reference
+    from .skopeo import Skopeo
+
+HOLDING = ("dir", "docker", "oci", "oci-archive")
+"""Transports whose images have their layers as they travel; the others keep them unpacked."""
+
+
+class Holder(Protocol):
+    """What has blobs at hand: an archive, or a folder."""
+
+    def __contains__(self, digest: str) -> bool:
+        """Say whether it has the blob of `digest`."""
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob for reading."""
+
+
+class Folder(NamedTuple):
+    """A folder that has blobs as files: an OCI layout, or what skopeo calls `dir:`.
+
+    Attributes:
+        path: where the blobs are.
+    """
+
+    path: Path
+
+    def __contains__(self, digest: object) -> bool:
+        """Say whether there is a file of that name; its bytes are not looked at."""
+        return isinstance(digest, str) and (self.path / digest.removeprefix("sha256:")).is_file()
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob for reading.
+
+        Raises:
+            HostError: it can't be read.
+        """
+        with host_errors(f"cannot read {self.path}"):
+            return (self.path / digest.removeprefix("sha256:")).open("rb")
+
+
+def open_holder(reference: Reference, stack: ExitStack) -> Holder:
+    """Open a base that is not in a registry.
+
+    Args:
+        reference: of one of the transports in `HOLDING`.
+        stack: closes what was opened.
+
+    Raises:
+        UsageError: there is no such base.
+        ContentError: it is an archive, and broken.
+        HostError: it can't be read.
+    """
+    path, _ = path_and_tag(reference)
+    if reference.transport == "oci-archive":
+        return stack.enter_context(Archive.open(path))
+    if reference.transport == "dir":
+        path, wanted, blobs = Path(reference.name), "manifest.json", Path(reference.name)
+    else:
+        wanted, blobs = "index.json", path / "blobs" / "sha256"
+    if not (path / wanted).is_file():
+        raise UsageError(f"{reference} is not there: {path} has no {wanted}", "give the folder that skopeo wrote")
+    return Folder(blobs)
+
+
+def require_holding(bases: Iterable[Source]) -> None:
+    """Refuse bases that can't give a layer.
+
+    Raises:
+        UsageError: one has no layers, or keeps them unpacked.
+    """
+    for base in bases:
+        if base.reference.transport not in HOLDING:
+            raise UsageError(
+                f"{base.reference} has no layers in the form in which they travel",
+                f"give a base as {', '.join(f'{name}:' for name in HOLDING)}",
+            )
+
+
+class Supply:
+    """The blobs of archives, and those of bases, from which single layers are taken.
+
+    Attributes:
+        contents: what each archive holds, in the archives' order.
+    """
+
+    def __init__(self, sources: Sequence[str | Path | BinaryIO]) -> None:
+        """Open archives and read their documents.
+
+        Args:
+            sources: paths or seekable binary files; of a chain, the oldest first.
+
+        Raises:
+            UsageError: there is no such archive.
+            ContentError: one is broken, hostile, or made by a newer version.
+            HostError: one can't be read.
+        """
+        self._stack = ExitStack()
+        try:
+            self._archives = [self._stack.enter_context(Archive.open(source)) for source in sources]
+            self.contents: list[ArchiveContents] = [read_contents(archive) for archive in self._archives]
+        except BaseException:
+            self._stack.close()
+            raise
+        self._near: list[Holder] = []
+        self._far: list[tuple[Source, FetchedManifest]] = []
+        self._taken: dict[str, Callable[[str], BinaryIO]] = {}
+
+    def __enter__(self) -> Supply:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all files that are ours."""
+        self._stack.close()
+
+    def __contains__(self, digest: str) -> bool:
+        """Say whether a blob is in an archive, or was taken from a base."""
+        return digest in self._taken or self.archived(digest)
+
+    def archived(self, digest: str) -> bool:
+        """Say whether a blob is in an archive."""
+        return any(digest in archive for archive in self._archives)
+
+    @property
+    def size(self) -> int:
+        """How long all archives are together, in bytes."""
+        return sum(archive.size for archive in self._archives)
+
+    def verify(self, report: Callable[[str], None]) -> None:
+        """Check every blob of every archive against its name.
+
+        Raises:
+            ContentError: one has other bytes.
+        """
+        for archive in self._archives:
+            report(f"verifying {archive.name} ({human_bytes(archive.size)})")
+            archive.verify()
+
+    def add_bases(self, skopeo: Skopeo, bases: Sequence[Source], report: Callable[[str], None]) -> None:
+        """Look which layers bases have; of a registry's only manifests are read.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            bases: of the transports in `HOLDING`.
+            report: receives a line for each step.
+
+        Raises:
+            IncrementalError: one can't be read, or is not what its digest or schema says.
+        """
+        report("reading " + ", ".join(f"base {base.reference}" for base in bases))
+        far = [base for base in bases if base.reference.transport == "docker"]
+        for base, root in zip(far, read_roots(skopeo, far), strict=True):
+            self._far += [(base, leaf) for leaf in read_image(skopeo, base, root, report).leaves]
+        self._near += [
+            open_holder(base.reference, self._stack) for base in bases if base.reference.transport != "docker"
+        ]
+
+    def offers(self, digest: str) -> bool:
+        """Say whether a base has a layer."""
+        return any(digest in holder for holder in self._near) or any(
+            digest in _layers(leaf) for _, leaf in self._far
+        )
+
+    def registries(self) -> set[str]:
+        """Return the hosts of the bases that are in registries."""
+        return {source.reference.registry for source, _ in self._far}
+
+    def take(
+        self, skopeo: Skopeo, layers: Mapping[str, int], preserve: Sequence[str], report: Callable[[str], None]
+    ) -> None:
+        """Take layers from the bases: from files where they are read, from registries into the private folder.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            layers: digest and size in bytes of each; a base offers it.
+            preserve: skopeo's flags to preserve digests.
+            report: receives a line for each step.
+
+        Raises:
+            DiskFullError: there is too little space.
+            IncrementalError: one can't be fetched.
+        """
+        rest = dict(layers)
+        for digest, size in layers.items():
+            for holder in self._near:
+                if digest in holder:
+                    self._taken[digest] = _verified(holder, size)
+                    del rest[digest]
+                    break
+        if not rest:
+            return
+        report(f"fetching {plural(len(rest), 'layer')} ({human_bytes(sum(rest.values()))}) from bases")
+        space = Space()
+        space.need(skopeo.folder, sum(rest.values()))
+        space.require()
+        with space.named():
+            for source, leaf in self._far:
+                own = {digest: rest.pop(digest) for digest in _layers(leaf) if digest in rest}
+                if own:
+                    layout = Layout.create(skopeo.new_folder("base"))
+                    # Nothing else is needed of it; its config skopeo wants to have in any case.
+                    config = _config(leaf)
+                    others = {
+                        digest: size
+                        for digest, size in _layers(leaf).items()
+                        if digest not in own and digest != config.digest
+                    }
+                    with layout.placeholders(others):
+                        Download(skopeo, layout, preserve, None, report).fetch(source, leaf, own, config.size)
+                    layout.check(own)
+                    self._taken |= dict.fromkeys(own, _opener(layout))
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob for reading: one of an archive, which was verified, or one that was taken.
+
+        Reading it to its end raises ContentError where it is not what its digest says.
+        """
+        for archive in self._archives:
+            if digest in archive:
+                return archive.open_blob(digest)
+        return self._taken[digest](digest)
+
+    def read(self, digest: str) -> bytes:
+        """Return a small blob of an archive, a manifest or config.
+
+        Raises:
+            ContentError: no archive has it, or it is longer than a manifest may be.
+        """
+        holding = [archive for archive in self._archives if digest in archive]
+        return (holding or self._archives)[0].read_blob(digest)
+
+
+def _layers(leaf: FetchedManifest) -> dict[str, int]:
+    assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
+    return {layer.digest: layer.size for layer in leaf.parsed.layers if not layer.is_foreign}
+
+
+def _config(leaf: FetchedManifest) -> Descriptor:
+    assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
+    return leaf.parsed.config
+
+
+def _opener(layout: Layout) -> Callable[[str], BinaryIO]:
+    return lambda digest: layout.blob(digest).open("rb")
+
+
+def _verified(holder: Holder, size: int) -> Callable[[str], BinaryIO]:
+    return lambda digest: cast("BinaryIO", _VerifyingReader(holder.open_blob(digest), digest, size))
+
+
+class _VerifyingReader(io.RawIOBase):
+    """A blob of a base, which turns out to be what its digest says, or not, at its end."""
+
+    def __init__(self, file: BinaryIO, digest: str, size: int) -> None:
+        self._file = file
+        self._digest = digest
+        self._left = size
+        self._sha256 = hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        self._sha256.update(data)
+        self._left -= len(data)
+        if self._left < 0 or (not data and self._left):
+            raise self._bad("has another length")
+        if not self._left and self._digest != f"sha256:{self._sha256.hexdigest()}":
+            raise self._bad("has other bytes")
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _bad(self, what: str) -> ContentError:
+        return ContentError(f"{self._digest} of a base {what}", "check the base, or give another with --base")
