@@ -324,7 +324,7 @@ class Archive:
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob for reading, without checking it again; several may be open at a time."""
-        return cast("BinaryIO", _BlobReader(self._file, self._blobs[digest], self.name))
+        return io.BufferedReader(_BlobReader(self._file, self._blobs[digest], self.name))
 
     def _members(self) -> Iterator[tuple[str, _Extent]]:
         if self.size == 0:

@@ -14,6 +14,7 @@ from .errors import (
     NotFoundError,
     RegistryError,
     SignaturesError,
+    UsageError,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,23 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
         r"unknown flag|flag provided but not defined",
         HostError,
         "this skopeo is too old: install 1.9 or newer",
+    ),
+    (r"does not resolve to an image ID", NotFoundError, "check the name: podman images lists what there is"),
+    (
+        r"invalid reference format|parsing named reference|path name is not absolute|neither a tag nor a digest"
+        r"|failed to GetDriver graph",
+        UsageError,
+        "check how the image is called",
+    ),
+    (
+        r"parsing image name \S*containers-storage:.*(no such file|permission denied|read-only|not supported)",
+        HostError,
+        "check that this user may use the local store: podman images must work",
+    ),
+    (
+        r"io: read/write on closed pipe|Cannot connect to the Docker daemon",
+        RegistryError,
+        "check that Docker runs there, or say where it listens with --dest-daemon-host",
     ),
     (
         r"server gave HTTP response to HTTPS client",

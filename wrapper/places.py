@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .archive import pack, packed_size
 from .contents import NamedImage, index_annotations, index_entry
 from .destinations import Destination, Sent
-from .errors import IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
+from .errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
 from .image import Image
 from .layout import Layout, index_document
 from .manifest import LISTS, Manifest, digest_of
@@ -19,7 +19,7 @@ from .platforms import wanted_platform
 from .probe import present_in_storage
 from .pulling import ArchiveInfo, holds
 from .pushing import FLAG, TagChange
-from .reference import path_and_tag
+from .reference import Reference, path_and_tag
 from .space import Space
 
 if TYPE_CHECKING:
@@ -74,6 +74,17 @@ class _Place(Destination):
         if not self.overwrite_tag and path.exists():
             raise RegistryError(f"{path} exists already", "choose another name, or leave out --no-overwrite-tag")
 
+    def require_folder(self, path: Path) -> Path:
+        """Return the folder that something is written to.
+
+        Raises:
+            HostError: there is none.
+        """
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise HostError(f"cannot write {path}: there is no folder {folder}", "make it, or choose another")
+        return folder
+
     def sent(self, delivery: Delivery, *, changed: bool, digest: str, previous: str | None = None) -> Sent:
         """Return the result, which has one name; and an image ID, where that is how images are called there."""
         name, root = str(self.reference), delivery.image.image.root
@@ -116,10 +127,9 @@ class LayoutDestination(_Place):
         sizes = delivery.sizes()
         delivery.report(f"writing {self.reference}")
         space = Space()
-        space.need(
-            _existing(self._layout.folder),
-            sum(sizes[each] for each in sizes if not self._layout.holds(each, sizes[each])),
-        )
+        new = sum(sizes[each] for each in sizes if not self._layout.holds(each, sizes[each]))
+        if self._layout.folder.exists():
+            space.need(self._layout.folder, new)
         space.require()
         with space.named():
             entries = [index_entry(each) for each in (named, *delivery.images) if each is named or each.beside]
@@ -138,7 +148,7 @@ class ArchiveDestination(_Place):
         """Split path and tag too."""
         super().check()
         self._path, self._tag = path_and_tag(self.reference)
-        self.folder = self._path.absolute().parent
+        self.folder = self.require_folder(self._path)
         is_stream(self._path)
 
     def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
@@ -198,7 +208,10 @@ class CopiedDestination(_Place):
             flags.append("--all")
         blobs = delivery.unpack()
         delivery.report(f"sending {self.reference}")
-        return delivery.copy(blobs, root, target, self.access, flags, f"cannot write {self.reference}")
+        digest = delivery.copy(blobs, root, target, self.access, flags, f"cannot write {self.reference}")
+        if self.preserve and digest != root.digest:
+            raise RegistryError(f"{self.reference} became {digest} instead of {root.digest}")
+        return digest
 
 
 class FolderDestination(CopiedDestination):
@@ -208,7 +221,7 @@ class FolderDestination(CopiedDestination):
         """Refuse a folder that is not skopeo's: it would be emptied."""
         super().check()
         self._path = Path(self.reference.name).absolute()
-        self.folder = self._path.parent
+        self.folder = self.require_folder(self._path)
         if self._path.exists() and not self._path.is_dir():
             raise UsageError(f"{self._path} is a file, and dir: writes a folder")
         if self._path.exists() and any(self._path.iterdir()) and not (self._path / "version").is_file():
@@ -239,8 +252,10 @@ class DockerArchiveDestination(CopiedDestination):
         """Split path and name too."""
         super().check()
         path, _, self._name = self.reference.name.partition(":")
+        if self._name:
+            Reference.parse(f"docker://{self._name}")
         self._path = Path(path)
-        self.folder = self._path.absolute().parent
+        self.folder = self.require_folder(self._path)
         is_stream(self._path)
 
     def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
@@ -262,8 +277,10 @@ class DaemonDestination(CopiedDestination):
     keeps_digests = False
 
     def check(self) -> None:
-        """Refuse what can't be known: which image a name has there."""
+        """Refuse what is no name, and what can't be known: which image a name has there."""
         super().check()
+        if not Reference.parse(f"docker://{self.reference.name}").tag:
+            raise UsageError(f"{self.reference} has no tag", "write it as docker-daemon:NAME:TAG")
         if not self.overwrite_tag:
             raise UsageError(f"{self.reference} does not tell what a tag points to", "leave out --no-overwrite-tag")
 
@@ -281,21 +298,8 @@ class StorageDestination(CopiedDestination):
     one_platform = True
 
     def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
-        """Ask the store which layers it has.
-
-        Raises:
-            UsageError: it has what is missing, but compressed in another way.
-        """
-        flags = ["--preserve-digests"] if self.preserve else []
-        present = present_in_storage(skopeo, self.reference, layers, flags)
-        missing = [layer for layer in layers if layer.digest not in present]
-        if (
-            missing
-            and self.preserve
-            and len(present_in_storage(skopeo, self.reference, missing, [])) == len(missing)
-        ):
-            raise self._loses_digests("it has the layers compressed in another way")
-        return present
+        """Ask the store which layers it has."""
+        return present_in_storage(skopeo, self.reference, layers, ["--preserve-digests"] if self.preserve else [])
 
     def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
         """Build the image in the store, unless it is there."""
@@ -333,8 +337,3 @@ def _digest_of_file(path: Path) -> str | None:
         return digest_of(path.read_bytes())
     except OSError:
         return None
-
-
-def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that exists."""
-    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -38,19 +38,18 @@ _ANSWERS = {'level=debug msg="... already exists"': True, 'level=debug msg="... 
 
 
 def present_layers(
-    skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor], *, mounting: bool = False
+    skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]
 ) -> frozenset[str]:
     """Ask a registry's repository which of `layers` it has.
 
-    Nothing is written there, nothing is mounted unless that is wanted. That a layer is present does not mean that
-    an upload will be allowed.
+    Nothing is written there, nothing is mounted. That a layer is present does not mean that an upload will
+    be allowed.
 
     Args:
         skopeo: an entered `Skopeo`.
         destination: the repository.
         access: how its registry is reached.
         layers: what to ask for, each once.
-        mounting: let skopeo mount what its cache knows to be in another repository of that registry.
 
     Returns:
         The digests of those that are there. For all others the registry said that they are not.
@@ -60,8 +59,48 @@ def present_layers(
     """
     if not layers:
         return frozenset()
+    groups = _groups(layers)
+
+    def ask() -> frozenset[str]:
+        present: set[str] = set()
+        calls = _calls(skopeo, destination, access, groups)
+        for group, (_, stderr) in zip(groups, skopeo.probes(calls), strict=True):
+            present |= _read_answers([layer.digest for layer in group], stderr, destination)
+        return frozenset(present)
+
+    return skopeo.retries.run(ask)
+
+
+def mount_layers(
+    skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]
+) -> frozenset[str]:
+    """Let a registry mount in one repository what it has in another, as far as the user's skopeo knows.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        destination: the repository.
+        access: how its registry is reached.
+        layers: what to mount, each once.
+
+    Returns:
+        The digests of the layers that are there then.
+
+    Raises:
+        RegistryError: for at least one layer the answer was neither yes nor no.
+    """
+    # The same question, with the user's own cache of what is where: skopeo then mounts by itself what it can.
+    skopeo.probes(_calls(skopeo, destination, access, _groups(layers)), own_cache=False)
+    return present_layers(skopeo, destination, access, layers)
+
+
+def _groups(layers: Sequence[Descriptor]) -> list[Sequence[Descriptor]]:
     count = min(_PROBES, -(-len(layers) // _LAYERS_EACH))
-    groups = [layers[start::count] for start in range(count)]
+    return [layers[start::count] for start in range(count)]
+
+
+def _calls(
+    skopeo: Skopeo, destination: Reference, access: Access, groups: Sequence[Sequence[Descriptor]]
+) -> list[list[str]]:
     target = str(destination.tagged(destination.tag or "probe"))
     calls = []
     for group in groups:
@@ -77,14 +116,7 @@ def present_layers(
                 target,
             ]
         )
-
-    def ask() -> frozenset[str]:
-        present: set[str] = set()
-        for group, (_, stderr) in zip(groups, skopeo.probes(calls, own_cache=not mounting), strict=True):
-            present |= _read_answers([layer.digest for layer in group], stderr, destination)
-        return frozenset(present)
-
-    return skopeo.retries.run(ask)
+    return calls
 
 
 def present_in_storage(
@@ -99,8 +131,7 @@ def present_in_storage(
         skopeo: an entered `Skopeo`.
         destination: an image there, which need not exist.
         layers: what to ask for, each once.
-        preserve: skopeo's flags to preserve digests; without any it also takes layers that are compressed in
-            another way.
+        preserve: skopeo's flags to preserve digests, as the push will have them.
 
     Returns:
         The digests of those that are there.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .destinations import Destination, Sent
 from .errors import RegistryError
 from .manifest import LISTS
-from .probe import present_layers
+from .probe import mount_layers, present_layers
 from .pushing import read_tags, reference_beside, refuse_overwriting
 from .text import plural
 
@@ -88,7 +88,7 @@ class RegistryDestination(Destination):
         if not delivery.absent or self.reference.registry not in delivery.supply.registries():
             return frozenset()
         layers = list(delivery.absent.values())
-        mounted = present_layers(delivery.skopeo, self.reference, self.access, layers, mounting=True)
+        mounted = mount_layers(delivery.skopeo, self.reference, self.access, layers)
         if mounted:
             delivery.report(f"{plural(len(mounted), 'layer')} mounted from another repository")
         return mounted

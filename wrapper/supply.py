@@ -6,7 +6,7 @@ import hashlib
 import io
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from .archive import Archive
 from .contents import ArchiveContents, read_contents
@@ -271,7 +271,7 @@ def _opener(layout: Layout) -> Callable[[str], BinaryIO]:
 
 
 def _verified(holder: Holder, size: int) -> Callable[[str], BinaryIO]:
-    return lambda digest: cast("BinaryIO", _VerifyingReader(holder.open_blob(digest), digest, size))
+    return lambda digest: io.BufferedReader(_VerifyingReader(holder.open_blob(digest), digest, size))
 
 
 class _VerifyingReader(io.RawIOBase):
