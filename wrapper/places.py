@@ -18,7 +18,7 @@ from .platforms import choose as choose_platform
 from .platforms import wanted_platform
 from .probe import present_in_storage
 from .pulling import ArchiveInfo, holds
-from .pushing import FLAG, TagChange
+from .pushing import FLAG, TagChange, refuse_overwriting
 from .reference import Reference, path_and_tag
 from .space import Space
 
@@ -116,11 +116,8 @@ class LayoutDestination(_Place):
         named = delivery.image._replace(name=self._tag or delivery.image.name)
         digest = named.image.root.digest
         previous = self._layout.named(named.name)
-        if not self.overwrite_tag and previous not in (None, digest):
-            raise RegistryError(
-                f"{self.reference} is {previous} and would become {digest}",
-                "choose another tag, or leave out --no-overwrite-tag",
-            )
+        if not self.overwrite_tag:
+            refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
         if dry_run:
             return self.sent(delivery, changed=previous != digest, digest=digest, previous=previous)
         delivery.take()
@@ -201,7 +198,7 @@ class CopiedDestination(_Place):
         """Let skopeo write the image; return its digest there."""
         delivery.take()
         root = delivery.image.image.root
-        if len(delivery.images) > 1:
+        if delivery.supply.contents[-1].beside:
             delivery.report(f"warning: {self.reference} holds no signatures: they are left behind")
         flags = self.access.flags(self.reference, delivery.skopeo.folder, "dest-")
         if root.media_type in LISTS:
@@ -308,11 +305,8 @@ class StorageDestination(CopiedDestination):
         if isinstance(raw, IncrementalError) and not isinstance(raw, NotFoundError):
             raise raw
         previous = None if isinstance(raw, IncrementalError) else digest_of(raw)
-        if not self.overwrite_tag and previous not in (None, digest):
-            raise RegistryError(
-                f"{self.reference} is {previous} and would become {digest}",
-                "choose another tag, or leave out --no-overwrite-tag",
-            )
+        if not self.overwrite_tag:
+            refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
         changed = previous != digest
         if not changed:
             delivery.report(f"{self.reference} is {digest} already: nothing to send")
