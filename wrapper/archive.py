@@ -1,4 +1,4 @@
-"""Archives: a tar of an OCI image layout, packed in one way only and read as hostile."""
+"""Reading archives, tars of an OCI image layout: they are hostile until they are checked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from .documents import DOCUMENT_BYTES
 from .errors import ContentError, UsageError, host_errors
-from .layout import LAYOUT_FILE
 from .output import CHUNK
+from .packing import BLOBS
 from .reference import is_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 HEADER_BYTES = 16 * 1024
 """How much the headers of one member may take, in bytes: no name or extension needs as much.
@@ -32,122 +32,10 @@ NAME_LENGTH = 1024
 
 COPY_AGAIN = "copy the archive again and compare its sha256"
 
-_BLOBS = "blobs/sha256/"
 _CONVERT = "docker's old format is converted with skopeo copy docker-archive:FILE oci-archive:NEW"
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_OCTAL = 8**11
 # What we read of other members, or look for to say what the archive is instead.
 _OTHERS = ("index.json", "manifest.json", "oci-layout")
-# Not the two zero blocks that end a tar, and no header either: whoever reads on stumbles here.
-_POISON = b"\xff" * tarfile.BLOCKSIZE
-
-
-class HashingWriter:
-    """A binary output that knows how long it is and what it hashes to.
-
-    Attributes:
-        size: bytes written so far.
-    """
-
-    def __init__(self, out: BinaryIO) -> None:
-        """Write to `out`."""
-        self._out = out
-        self._sha256 = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> int:
-        """Write all of `data` and return its length in bytes."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._out.write(rest) :]
-        self._sha256.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def tell(self) -> int:
-        """Return how many bytes were written."""
-        return self.size
-
-    @property
-    def digest(self) -> str:
-        """The sha256 of what was written, as hexadecimal digits."""
-        return self._sha256.hexdigest()
-
-
-def packed_size(index: bytes, sizes: Iterable[int]) -> int:
-    """Return the size in bytes of the archive that `pack` would write.
-
-    Args:
-        index: the bytes of `index.json`.
-        sizes: the blobs' sizes in bytes.
-    """
-    block = tarfile.BLOCKSIZE
-    total = 0
-    for size in (len(LAYOUT_FILE), len(index), *sizes):
-        # Beyond what fits into twelve octal digits, a size stands in a header of its own.
-        headers = 1 if size < _OCTAL else 3
-        total += headers * block + -(-size // block) * block
-    return -(-(total + 2 * block) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
-
-
-def pack(
-    out: BinaryIO,
-    index: bytes,
-    sizes: Mapping[str, int],
-    open_blob: Callable[[str], BinaryIO],
-    omitted: Iterable[str] = (),
-) -> HashingWriter:
-    """Write an archive: `oci-layout`, `index.json`, then the blobs by digest; the same bytes every time.
-
-    Where it fails after the first byte, what was written is made unreadable as a tar.
-
-    Args:
-        out: where to write; it need not be seekable.
-        index: the bytes of `index.json`.
-        sizes: digest and size in bytes of every blob.
-        open_blob: opens the blob of a digest for reading.
-        omitted: digests that must not travel.
-
-    Returns:
-        The writer, which knows the size in bytes and the sha256 of the archive.
-
-    Raises:
-        ValueError: a blob was to be omitted.
-        OSError: reading or writing failed.
-    """
-    if clash := set(omitted) & sizes.keys():
-        raise ValueError(f"omitted, and yet to be packed: {sorted(clash)}")
-    writer = HashingWriter(out)
-    try:
-        with tarfile.TarFile(
-            fileobj=cast("IO[bytes]", writer), mode="w", format=tarfile.PAX_FORMAT, copybufsize=CHUNK
-        ) as tar:
-            _add(tar, "oci-layout", io.BytesIO(LAYOUT_FILE), len(LAYOUT_FILE))
-            _add(tar, "index.json", io.BytesIO(index), len(index))
-            for digest in sorted(sizes):
-                with open_blob(digest) as blob:
-                    _add(tar, _BLOBS + digest.removeprefix("sha256:"), blob, sizes[digest])
-        out.flush()
-    except BaseException:
-        if writer.size:
-            _spoil(out)
-        raise
-    return writer
-
-
-def _spoil(out: BinaryIO) -> None:
-    try:
-        out.write(_POISON)
-        out.flush()
-    except OSError:
-        return
-
-
-def _add(tar: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = size
-    member.mode = 0o644
-    tar.addfile(member, file)
 
 
 class _Extent(NamedTuple):
@@ -236,8 +124,8 @@ class Archive:
         others: dict[str, _Extent] = {}
         self.size = file.seek(0, os.SEEK_END)
         for path, extent in self._members():
-            if path.startswith(_BLOBS):
-                digest, kept = f"sha256:{path.removeprefix(_BLOBS)}", self._blobs
+            if path.startswith(BLOBS):
+                digest, kept = f"sha256:{path.removeprefix(BLOBS)}", self._blobs
                 if not is_digest(digest):
                     raise ContentError(f"{name} holds {path}, which is no digest")
             elif path in _OTHERS:

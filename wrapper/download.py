@@ -1,4 +1,7 @@
-"""Fetching the layers that no base has: from the cache, else by skopeo, again where the link fails."""
+"""Fetching the layers that no base has: from the cache, else by skopeo, again where the link fails.
+
+A layer goes into the archive as soon as it is whole; a placeholder in its place tells skopeo that it is there.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ if TYPE_CHECKING:
     from .fetch import Source
     from .layout import Layout
     from .manifest import FetchedManifest
+    from .packing import Packing
     from .skopeo import Skopeo
 
+_HASH_AT_ONCE = 256 * 1024 * 1024
 _AT_RISK = 10
 _WORTH_A_RUN = 16
 _ANSWERS = 8192
@@ -42,6 +47,7 @@ class Download:
         report: Callable[[str], None],
         *,
         remove_signatures: bool = False,
+        packing: Packing | None = None,
     ) -> None:
         """Prepare; nothing is fetched yet.
 
@@ -52,6 +58,7 @@ class Download:
             cache: where layers come from and are kept.
             report: receives a line for each step.
             remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
+            packing: the archive that layers go to; without one they stay in the layout.
         """
         self._skopeo = skopeo
         self._layout = layout
@@ -59,7 +66,18 @@ class Download:
         self._signatures = ["--remove-signatures"] if remove_signatures else []
         self._cache = cache
         self._report = report
+        self._packing = packing
+        self._packed: set[str] = set()
         self._since_cut = 0
+
+    def __enter__(self) -> Download:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the placeholders of what was packed."""
+        for digest in self._packed:
+            self._layout.blob(digest).unlink(missing_ok=True)
 
     def take_cached(self, layers: Mapping[str, int]) -> None:
         """Take from the cache what it has of `layers`: digest and size in bytes."""
@@ -69,6 +87,8 @@ class Download:
         if taken:
             total = sum(layers[digest] for digest in taken)
             self._report(f"{len(taken)} of {len(layers)} layers ({total} bytes) come from the cache")
+        for digest in taken:
+            self._pack(digest, layers[digest])
 
     def fetch(self, source: Source, node: FetchedManifest, layers: Mapping[str, int], config_size: int) -> str:
         """Fetch one manifest with its config and layers.
@@ -126,14 +146,16 @@ class Download:
         flags = [*self._preserve, *self._signatures, *access.flags(source.reference, self._skopeo.folder, "src-")]
         if not self._preserve and isinstance(node.parsed, Index):
             flags.append("--all")
-        rest = set(portion)
+        rest = dict(portion)
 
-        def keep() -> None:
+        def settle() -> None:
             # skopeo has verified what it has renamed; placeholders are never in a portion.
             for digest in [each for each in rest if self._layout.blob(each).exists()]:
-                rest.remove(digest)
-                assert self._cache  # noqa: S101 - else nobody calls
-                self._cache.keep(digest, self._layout.blob(digest))
+                if self._cache:
+                    self._cache.keep(digest, self._layout.blob(digest))
+                self._pack(digest, rest.pop(digest))
+            if self._packing:
+                self._packing.advance(_HASH_AT_ONCE)
 
         try:
             return self._skopeo.copy(
@@ -144,8 +166,13 @@ class Download:
                 doing=f"cannot fetch {pinned}",
                 flag=source.flag,
                 moved=self._layout.bytes_written,
-                tick=keep if self._cache else None,
+                tick=settle if self._cache or self._packing else None,
             )
         finally:
-            if self._cache:
-                keep()
+            settle()
+
+    def _pack(self, digest: str, size: int) -> None:
+        if self._packing and self._packing.lacks(digest):
+            self._packing.add(digest, self._layout.blob(digest))
+            self._layout.replace(digest, size)
+            self._packed.add(digest)

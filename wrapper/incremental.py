@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .doctor import DoctorResult
     from .fetch import Source
     from .layout import Layout
-    from .output import RemoveOnClose
+    from .output import RemoveOnClose, Target
+    from .packing import Packing
     from .pulling import Plan, PullResult
     from .pushing import MissingLayer, PushResult, VetResult
     from .results import Contents
@@ -44,13 +45,15 @@ class Fetched(NamedTuple):
 
     Attributes:
         skopeo: whose private folder the layout is in.
-        layout: holds every blob that travels, and no placeholder.
+        layout: holds every blob that travels and is not in the archive yet, and no placeholder.
         plan: what travels and what does not.
+        packing: the archive, where it was begun.
     """
 
     skopeo: runner.Skopeo
     layout: Layout
     plan: Plan
+    packing: Packing | None
 
 
 class Incremental:
@@ -175,22 +178,22 @@ class Incremental:
 
         with (
             open_target(output, self._temp_dir) as target,
-            self.fetched(base, final, target.path.parent if target.path else None) as fetched,
+            self.fetched(base, final, target) as fetched,
         ):
             from .pulling import write_archive
 
-            result = write_archive(fetched.layout, fetched.plan, target, self.report)
+            result = write_archive(fetched.layout, fetched.plan, target, self.report, fetched.packing)
         return RemoveOnClose(target, result)
 
     @contextmanager
-    def fetched(self, base: Bases, final: str | Reference, output: Path | None = None) -> Iterator[Fetched]:
-        """Fetch what no base has into a layout that lasts as long as the block.
+    def fetched(self, base: Bases, final: str | Reference, target: Target | None = None) -> Iterator[Fetched]:
+        """Fetch what no base has, as long as the block lasts.
 
         Args:
             base: as for `pull`.
             final: as for `pull`.
-            output: the folder where the archive will be written, if it will be; also that of temporary files,
-                where none was given to this object.
+            target: the archive, if one will be written; its folder is also that of temporary files, where none
+                was given to this object.
 
         Raises:
             IncrementalError: as for `pull`.
@@ -199,6 +202,7 @@ class Incremental:
         # What a missing policy would stop must stop before anything is read.
         self._final.policy_flags()
         cache = self._cache()
+        output = target.path.parent if target and target.path else None
         with self._skopeo(output) as skopeo:
             plan = self._plan(skopeo, final_source, bases)
             from .pulling import fetch
@@ -206,7 +210,7 @@ class Incremental:
 
             space = Space()
             with space.named():
-                layout, plan = fetch(
+                layout, plan, packing = fetch(
                     skopeo,
                     plan,
                     self._preserve,
@@ -214,9 +218,10 @@ class Incremental:
                     space,
                     cache=cache,
                     output=output,
+                    target=target,
                     remove_signatures=self._remove_signatures,
                 )
-                yield Fetched(skopeo, layout, plan)
+                yield Fetched(skopeo, layout, plan, packing)
 
     def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
         """Say what could keep `pull` and `push` from working on this machine.

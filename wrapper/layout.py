@@ -158,6 +158,24 @@ class Layout(NamedTuple):
                     raise
                 raise ContentError(f"layer {digest} claims {size} bytes, which no file can have") from error
 
+    def replace(self, digest: str, size: int) -> None:
+        """Put a placeholder in the place of a blob that is needed no more; whoever does so removes it.
+
+        Args:
+            digest: of the blob.
+            size: its size in bytes.
+
+        Raises:
+            HostError: the folder cannot be written.
+        """
+        blob = self.blob(digest)
+        with host_errors(f"cannot write the layout {self.folder}"):
+            # skopeo may look at any moment: there is always a file of that name and size.
+            beside = blob.with_name(f"{blob.name}.placeholder")
+            with beside.open("xb") as file:
+                os.truncate(file.fileno(), size)
+            beside.replace(blob)
+
     def check(self, blobs: Mapping[str, int]) -> None:
         """Check that every blob stands here with its size; the digests are skopeo's to verify.
 

@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .archive import pack, packed_size
 from .contents import NamedImage, index_annotations, index_entry
 from .destinations import Destination, Sent
 from .errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
@@ -14,6 +13,7 @@ from .image import Image
 from .layout import Layout, index_document
 from .manifest import LISTS, Manifest, digest_of
 from .output import CHUNK, complete_file, is_stream
+from .packing import Plan, pack
 from .platforms import choose as choose_platform
 from .platforms import wanted_platform
 from .probe import present_in_storage
@@ -183,12 +183,12 @@ def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, f
     index = index_document(entries, index_annotations([], {}))
     space = Space()
     if folder:
-        space.need(folder, packed_size(index, sizes.values()))
+        space.need(folder, Plan(index, sizes).size)
     space.require()
     delivery.report(f"packing {name}")
     with host_errors(f"cannot write {name}"), space.named():
         written = pack(file, index, sizes, delivery.supply.open_blob)
-    return ArchiveInfo(None, written.digest, written.size)
+    return ArchiveInfo(None, written.sha256, written.size)
 
 
 class CopiedDestination(_Place):

@@ -13,6 +13,8 @@ from .fetch import read_image, read_platform, read_roots
 from .image import Image, gather
 from .layout import Layout, index_document
 from .manifest import LISTS, Manifest, build_layers_dictionary, parse_manifest
+from .packing import Packing, pack
+from .packing import Plan as ArchivePlan
 from .results import Contents
 from .space import INCREDIBLE
 from .text import human_bytes, plural
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from .reference import Reference
     from .skopeo import Skopeo
     from .space import Space
+
+_AT_ONCE = 6
+"""How many layers skopeo fetches at a time."""
 
 
 @dataclass(frozen=True)
@@ -208,9 +213,10 @@ def fetch(
     *,
     cache: Cache | None = None,
     output: Path | None = None,
+    target: Target | None = None,
     remove_signatures: bool = False,
-) -> tuple[Layout, Plan]:
-    """Fetch what no base has into a layout of our own.
+) -> tuple[Layout, Plan, Packing | None]:
+    """Fetch what no base has: its layers into the archive, where that can be, the rest into a layout of our own.
 
     Args:
         skopeo: an entered `Skopeo`.
@@ -220,11 +226,13 @@ def fetch(
         space: what will be written is counted there, and compared with what is free.
         cache: where layers come from and are kept.
         output: the folder where the archive will be written.
+        target: the archive; layers go there as they arrive, if it is a file and the image stays as it is.
         remove_signatures: leave behind signatures that skopeo finds and an archive can't hold.
 
     Returns:
-        The layout, which holds every blob of the archive with its exact size and no placeholder; and the
-        plan, which is another one where skopeo converted the image.
+        The layout, which holds every blob of the archive that is not in it yet, with its exact size, and no
+        placeholder; the plan, which is another one where skopeo converted the image; and the archive, where it
+        was begun.
 
     Raises:
         DiskFullError: there is too little space.
@@ -233,12 +241,20 @@ def fetch(
     layout = Layout.create(skopeo.new_folder("layout"))
     omitted = plan.omitted
     layers = {digest: layer.size for digest, layer in plan.layers.items() if digest not in omitted}
-    download = Download(skopeo, layout, preserve, cache, report, remove_signatures=remove_signatures)
     if preserve and not remove_signatures:
         _refuse_list_signatures(skopeo, plan)
-    with layout.placeholders({digest: layer.size for digest, layer in omitted.items()}):
+    packing = None
+    if target and target.path and preserve:
+        with host_errors(f"cannot write {target.path}"):
+            packing = Packing(target.file, archive_plan(plan))
+    with (
+        layout.placeholders({digest: layer.size for digest, layer in omitted.items()}),
+        Download(
+            skopeo, layout, preserve, cache, report, remove_signatures=remove_signatures, packing=packing
+        ) as download,
+    ):
+        _require_space(plan, layers, layout, space, output, packed=packing is not None)
         download.take_cached(layers)
-        _require_space(plan, layout, space, output)
         # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
         for source, named in plan.parts:
             for node in named.image.leaves if preserve else [named.image.root]:
@@ -257,8 +273,9 @@ def fetch(
         converted = parse_manifest(layout.read(digest))
         image = gather(converted, lambda children: [layout.read(child.digest) for child in children])
         plan = plan._replace(image=image)
-    layout.check(plan.travelling)
-    return layout, plan
+    rest = {digest: size for digest, size in plan.travelling.items() if not packing or packing.lacks(digest)}
+    layout.check(rest)
+    return layout, plan, packing
 
 
 def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
@@ -290,14 +307,28 @@ def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
         return
 
 
-def _require_space(plan: Plan, layout: Layout, space: Space, output: Path | None) -> None:
-    from .archive import packed_size
-
+def _require_space(
+    plan: Plan, layers: Mapping[str, int], layout: Layout, space: Space, output: Path | None, *, packed: bool
+) -> None:
     sizes = {digest: size for digest, size in plan.travelling.items() if size < INCREDIBLE}
-    space.need(layout.folder, sum(size for digest, size in sizes.items() if not layout.blob(digest).exists()))
+    if packed:
+        in_flight = sorted(size for digest, size in sizes.items() if digest in layers)[-_AT_ONCE:]
+        space.need(layout.folder, sum(in_flight))
+    else:
+        space.need(layout.folder, sum(sizes.values()))
     if output:
-        space.need(output, packed_size(_index(plan), sizes.values()))
+        space.need(output, archive_plan(plan, sizes).size)
     space.require()
+
+
+def archive_plan(plan: Plan, sizes: Mapping[str, int] | None = None) -> ArchivePlan:
+    """Lay out the archive that a pull will write.
+
+    Args:
+        plan: what travels.
+        sizes: digest and size in bytes of every blob that counts; by default all.
+    """
+    return ArchivePlan(_index(plan), plan.travelling if sizes is None else sizes, plan.omitted)
 
 
 def _index(plan: Plan) -> bytes:
@@ -307,32 +338,41 @@ def _index(plan: Plan) -> bytes:
     )
 
 
-def write_archive(layout: Layout, plan: Plan, target: Target, report: Callable[[str], None]) -> PullResult:
-    """Pack what was fetched.
+def write_archive(
+    layout: Layout, plan: Plan, target: Target, report: Callable[[str], None], packing: Packing | None = None
+) -> PullResult:
+    """Pack what was fetched, or the rest of it.
 
     Args:
         layout: what `fetch` returned.
         plan: likewise.
         target: where to write.
         report: receives a line for each step.
+        packing: what `fetch` has begun there.
 
     Raises:
         HostError: the target can't be written.
     """
-    from .archive import pack
-
-    omitted = plan.omitted
     path = None if target.temporary else target.path
     where = str(path or "the output")
     report(f"packing {where}")
     with host_errors(f"cannot write {where}"):
-        written = pack(
-            target.file, _index(plan), plan.travelling, lambda digest: layout.blob(digest).open("rb"), omitted
-        )
+        if packing:
+            for digest in filter(packing.lacks, plan.travelling):
+                packing.add(digest, layout.blob(digest))
+            written = packing.finish()
+        else:
+            written = pack(
+                target.file,
+                _index(plan),
+                plan.travelling,
+                lambda digest: layout.blob(digest).open("rb"),
+                plan.omitted,
+            )
     return PullResult(
         **plan.describe(layout.read).shared_fields(),
-        changed=not (path and holds(path, written.size, written.digest)),
-        archive=ArchiveInfo(str(path) if path else None, written.digest, written.size),
+        changed=not (path and holds(path, written.size, written.sha256)),
+        archive=ArchiveInfo(str(path) if path else None, written.sha256, written.size),
         warnings=plan.warnings(),
     )
 

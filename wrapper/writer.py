@@ -95,7 +95,7 @@ class Writer:
         if self._to.transport == "oci-archive":
             with (
                 open_target(path, None) as target,
-                incremental.fetched(self._from, final, path.parent) as fetched,
+                incremental.fetched(self._from, final) as fetched,
             ):
                 plan = fetched.plan._replace(name=tag or fetched.plan.name)
                 result = write_archive(fetched.layout, plan, target, incremental.report)

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import json
 import lzma
 import os
+import random
 import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wrapper.archive
-from wrapper.archive import Archive, pack
+import wrapper.layout
+from wrapper.archive import Archive
 from wrapper.contents import index_annotations, read_contents
 from wrapper.errors import ContentError, HostError, IncrementalError, UsageError
 from wrapper.layout import Layout, entry, index_document
 from wrapper.manifest import OCI_MANIFEST, Descriptor, digest_of, parse_manifest
 from wrapper.output import complete_file, is_stream
+from wrapper.packing import Packing, Plan, pack
 
 from .builders import LAYOUT, index, list_child, manifest, members, name_of, part, tar
 
@@ -80,6 +85,53 @@ def test_what_is_packed_is_read(blobs: list[bytes]) -> None:
         assert [start + reader.read() for start, reader in zip(starts, readers, strict=True)] == blobs
 
 
+@settings(max_examples=25)
+@given(blobs=st.lists(st.binary(max_size=3000), max_size=6, unique=True), seed=st.integers())
+def test_blobs_may_come_in_any_order(
+    blobs: list[bytes], seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    chance = random.Random(seed)
+    folder = tmp_path_factory.mktemp("blobs")
+    by_digest = {digest_of(blob): blob for blob in blobs}
+    sizes = {digest: len(blob) for digest, blob in by_digest.items()}
+    with (folder / "out.tar").open("w+b") as file:
+        packing = Packing(file, Plan(b"{}", sizes))
+        for digest in chance.sample(sorted(by_digest), len(by_digest)):
+            assert packing.lacks(digest)
+            (folder / "blob").write_bytes(by_digest[digest])
+            packing.add(digest, folder / "blob")
+            assert not packing.lacks(digest)
+            packing.advance(chance.choice([None, 100, 5000]))
+        written = packing.finish()
+    data = (folder / "out.tar").read_bytes()
+    assert data == packed(by_digest)
+    assert written == (len(data), digest_of(data).removeprefix("sha256:"))
+
+
+def test_a_packing_wants_every_blob_in_its_length(tmp_path: Path) -> None:
+    (tmp_path / "blob").write_bytes(b"four")
+    with (tmp_path / "out.tar").open("w+b") as file:
+        packing = Packing(file, Plan(b"{}", {"sha256:0": 4, "sha256:1": 5}))
+        packing.add("sha256:0", tmp_path / "blob")
+        with pytest.raises(ContentError, match="manifest says 5"):
+            packing.add("sha256:1", tmp_path / "blob")
+        with pytest.raises(ValueError, match="blobs/sha256/1"):
+            packing.finish()
+
+
+def test_a_packing_copies_where_the_kernel_will_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "blob").write_bytes(b"x" * 3_000_000)
+    written = []
+    for answer in (None, OSError(errno.EXDEV, "another file system"), 0):
+        if answer is not None:
+            monkeypatch.setattr(os, "copy_file_range", Mock(side_effect=[answer] * 9))
+        with (tmp_path / "out.tar").open("w+b") as file:
+            packing = Packing(file, Plan(b"{}", {"sha256:0": 3_000_000}))
+            packing.add("sha256:0", tmp_path / "blob")
+            written.append(packing.finish())
+    assert len(set(written)) == 1
+
+
 def test_what_is_omitted_is_never_packed() -> None:
     with pytest.raises(ValueError, match="omitted"):
         pack(io.BytesIO(), b"{}", {"sha256:1": 0}, lambda _: io.BytesIO(), ["sha256:1"])
@@ -88,7 +140,7 @@ def test_what_is_omitted_is_never_packed() -> None:
 def test_a_pack_that_fails_leaves_no_tar(tmp_path: Path) -> None:
     blobs = {"sha256:0": b"x" * 1024, "sha256:1": b"short"}
     out = tmp_path / "out.tar"
-    with out.open("wb") as file, pytest.raises(OSError, match="end of data"):
+    with out.open("wb") as file, pytest.raises(ContentError, match="shorter"):
         pack(file, b"{}", dict.fromkeys(blobs, 1024), lambda digest: io.BytesIO(blobs[digest]))
     assert out.stat().st_size
     assert subprocess.run(["tar", "tf", out], capture_output=True, check=False).returncode != 0
@@ -106,7 +158,7 @@ def test_a_raw_output_may_take_less_than_it_is_given() -> None:
         with open(writer, "wb", buffering=0) as out:  # noqa: PTH123
             result = pack(out, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
         assert child.stdout
-        assert child.stdout.read().split()[0].decode() == result.digest
+        assert child.stdout.read().split()[0].decode() == result.sha256
     assert result.size == len(whole.getvalue())
 
 
@@ -394,7 +446,7 @@ def test_kinds_of_outputs(tmp_path: Path) -> None:
 
 
 def test_the_layout_file_is_what_the_specification_says() -> None:
-    assert json.loads(LAYOUT) == json.loads(wrapper.archive.LAYOUT_FILE)
+    assert json.loads(LAYOUT) == json.loads(wrapper.layout.LAYOUT_FILE)
     assert parse_manifest(index_document([])).parsed.media_type == "application/vnd.oci.image.index.v1+json"
 
 
