@@ -11,7 +11,7 @@ from .errors import LinkError
 from .manifest import Index
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .cache import Cache
     from .fetch import Source
@@ -48,6 +48,7 @@ class Download:
         *,
         remove_signatures: bool = False,
         packing: Packing | None = None,
+        staying: Collection[str] = (),
     ) -> None:
         """Prepare; nothing is fetched yet.
 
@@ -59,6 +60,7 @@ class Download:
             report: receives a line for each step.
             remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
             packing: the archive that layers go to; without one they stay in the layout.
+            staying: digests of blobs that stay in any case: they are also read as configs or manifests.
         """
         self._skopeo = skopeo
         self._layout = layout
@@ -67,6 +69,7 @@ class Download:
         self._cache = cache
         self._report = report
         self._packing = packing
+        self._staying = staying
         self._packed: set[str] = set()
         self._since_cut = 0
 
@@ -172,7 +175,7 @@ class Download:
             settle()
 
     def _pack(self, digest: str, size: int) -> None:
-        if self._packing and self._packing.lacks(digest):
+        if self._packing and self._packing.lacks(digest) and digest not in self._staying:
             self._packing.add(digest, self._layout.blob(digest))
             self._layout.replace(digest, size)
             self._packed.add(digest)

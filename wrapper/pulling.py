@@ -250,7 +250,14 @@ def fetch(
     with (
         layout.placeholders({digest: layer.size for digest, layer in omitted.items()}),
         Download(
-            skopeo, layout, preserve, cache, report, remove_signatures=remove_signatures, packing=packing
+            skopeo,
+            layout,
+            preserve,
+            cache,
+            report,
+            remove_signatures=remove_signatures,
+            packing=packing,
+            staying={digest for _, named in plan.parts for digest in named.image.always},
         ) as download,
     ):
         _require_space(plan, layers, layout, space, output, packed=packing is not None)

@@ -149,12 +149,13 @@ def test_many_runs_share_it(tool: Tool, vendor: Registry, image: tuple[str, Imag
 
 
 def test_layers_are_not_copied_on_one_file_system(tool: Tool, vendor: Registry, image: tuple[str, Image]) -> None:
-    """While skopeo fetches, what has arrived is one file under two names."""
+    """Where layers wait to be streamed, what has arrived is one file under two names."""
     with Proxy(vendor.host, bytes_per_second=6 * SIZE) as proxy:
         running = subprocess.Popen(
-            [*tool.command, *pull(proxy.host, image[0])],
+            [*tool.command, *pull(proxy.host, image[0], "-")],
             env=tool.environment,
             cwd=tool.home,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         links: set[int] = set()
