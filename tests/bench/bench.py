@@ -1,0 +1,236 @@
+"""What this tool takes beside plain skopeo, in the same run: time, bytes, memory, disk."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.integration.images import put_image
+from tests.integration.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+TOOL = (sys.executable, "-m", "wrapper")
+PULL = ("--final-tls-verify", "false", "--base-tls-verify", "false", "--quiet")
+PUSH = ("--dest-tls-verify", "false", "--quiet")
+SAMPLE = 0.01
+
+
+@dataclass
+class Run:
+    """One run of a command: wall time in seconds; peaks of memory of the process itself and of disk, in bytes."""
+
+    seconds: float
+    memory: int
+    disk: int
+    fetched: int
+
+
+@dataclass
+class Row:
+    """One command for one image, measured several times."""
+
+    command: str
+    image: str
+    runs: list[Run] = field(default_factory=list)
+
+    def median(self, what: str) -> float:
+        return statistics.median(getattr(run, what) for run in self.runs)
+
+
+class Sampler:
+    """Looks at a process and at folders again and again while a command runs."""
+
+    def __init__(self, process: int, folders: Sequence[Path]) -> None:
+        self._status = Path(f"/proc/{process}/status")
+        self._folders = folders
+        self._ended = threading.Event()
+        self.memory = self.disk = 0
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Sampler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(SAMPLE):
+            self.disk = max(self.disk, sum(map(_disk, self._folders)))
+            try:
+                lines = self._status.read_text().splitlines()
+            except OSError:
+                continue
+            self.memory = max([self.memory, *(int(line.split()[1]) * 1024 for line in lines if "VmHWM" in line)])
+
+
+def _disk(path: Path) -> int:
+    """Return what is used below a folder, in bytes: sparse files take nothing."""
+    total = 0
+    try:
+        for each in os.scandir(path):
+            if each.is_dir(follow_symlinks=False):
+                total += _disk(Path(each.path))
+            else:
+                total += each.stat(follow_symlinks=False).st_blocks * 512
+    except FileNotFoundError:
+        pass
+    return total
+
+
+def measure(command: Sequence[str], folder: Path, registry: Registry) -> Run:
+    """Run a command in an empty folder, and measure it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "tmp").mkdir(parents=True)
+    before = _sent(registry)
+    # What other runs have written is not this one's to wait for.
+    os.sync()
+    environment = os.environ | {"TMPDIR": str(folder / "tmp")}
+    begun = time.perf_counter()
+    with (
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process,
+        Sampler(process.pid, [folder]) as sampler,
+    ):
+        code = process.wait()
+        seconds = time.perf_counter() - begun
+    if code:
+        raise SystemExit(f"failed: {' '.join(command)}")
+    return Run(seconds, sampler.memory, sampler.disk, _sent(registry) - before)
+
+
+def _sent(registry: Registry) -> int:
+    """Return how many bytes a registry has answered with so far, by its access log."""
+    total = 0
+    for line in registry.log.read_text().splitlines():
+        parts = line.split('" ')
+        if len(parts) > 1 and (fields := parts[1].split()) and len(fields) > 1 and fields[1].isdigit():
+            total += int(fields[1]) if '"GET ' in line else 0
+    return total
+
+
+def noise(seed: str, size: int) -> bytes:
+    """Return a layer that is a gzip of `size` bytes, and quick to make."""
+    return gzip.compress(random.Random(seed).randbytes(size), 0, mtime=0)
+
+
+def put(registry: Registry, repository: str, layers: int, megabytes: float) -> str:
+    """Put an image of `layers` equal layers, and return its reference."""
+    size = int(megabytes * 1_000_000 / layers)
+    put_image(registry, repository, "1", [noise(f"{repository}{each}", size) for each in range(layers)])
+    return f"{registry.host}/{repository}:1"
+
+
+def pulls(image: str, temporary: Path) -> dict[str, tuple[str, ...]]:
+    """Return the ways to get an image into a file, and the one that only downloads."""
+    skopeo = ("skopeo", "copy", "--quiet", "--preserve-digests", "--src-tls-verify=false", f"docker://{image}")
+    return {
+        "pull": (*TOOL, "pull", image, "-o", "out.tar", *PULL),
+        "skopeo copy … oci-archive:": (*skopeo[:1], "--tmpdir", str(temporary), *skopeo[1:], "oci-archive:out.tar"),
+        "skopeo copy … oci:": (*skopeo, "oci:layout"),
+    }
+
+
+def pushes(
+    archive: Path, registry: Registry, temporary: Path, fresh: Callable[[], str]
+) -> dict[str, Callable[[], tuple[str, ...]]]:
+    """Return the ways to get a file into a registry, each into a repository that is new."""
+
+    def ours() -> tuple[str, ...]:
+        return (*TOOL, "push", str(archive), f"{registry.host}/{fresh()}:1", *PUSH)
+
+    def plain() -> tuple[str, ...]:
+        skopeo = (
+            "skopeo",
+            "--tmpdir",
+            str(temporary),
+            "copy",
+            "--quiet",
+            "--preserve-digests",
+            "--dest-tls-verify=false",
+        )
+        return (*skopeo, f"oci-archive:{archive}", f"docker://{registry.host}/{fresh()}:1")
+
+    return {"push": ours, "skopeo copy oci-archive: …": plain}
+
+
+def compare(folder: Path, sizes: Sequence[int], times: int) -> list[Row]:
+    """Measure pulls and pushes of images of some sizes in megabytes, in turn, each so many times."""
+    rows: list[Row] = []
+    vendor, customer = Registry(folder / "vendor").start(), Registry(folder / "customer").start()
+    count = iter(range(10**6))
+    try:
+        for megabytes in sizes:
+            name = f"{megabytes} MB"
+            image = put(vendor, f"app/mb{megabytes}", 10, megabytes)
+            ways = pulls(image, folder / "work/tmp")
+            found = {way: Row(way, name) for way in ways}
+            for _ in range(times):
+                for way, command in ways.items():
+                    found[way].runs.append(measure(command, folder / "work", vendor))
+            rows += found.values()
+            archive = folder / "archive.tar"
+            subprocess.run([*TOOL, "pull", image, "-o", str(archive), *PULL], check=True, stdout=subprocess.DEVNULL)
+            sending = pushes(archive, customer, folder / "work/tmp", lambda: f"app/n{next(count)}")
+            found = {way: Row(way, name) for way in sending}
+            for _ in range(times):
+                for way, make in sending.items():
+                    found[way].runs.append(measure(make(), folder / "work", customer))
+                    shutil.rmtree(folder / "customer/data", ignore_errors=True)
+            rows += found.values()
+            archive.unlink()
+            shutil.rmtree(folder / "vendor/data")
+    finally:
+        vendor.stop()
+        customer.stop()
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Show medians, and wall time as a ratio to each group's first line."""
+    lines = [f"{'image':<9}{'command':<30}{'wall':>9}{'ratio':>7}{'memory':>10}{'disk':>11}{'fetched':>11}"]
+    first = rows[0]
+    for row in rows:
+        if row.image != first.image or row.command in ("pull", "push"):
+            first = row
+        ratio = first.median("seconds") / row.median("seconds")
+        lines.append(
+            f"{row.image:<9}{row.command:<30}{row.median('seconds'):>7.2f} s{ratio:>7.2f}"
+            f"{row.median('memory') / 2**20:>6.0f} MiB{row.median('disk') / 1e6:>8.0f} MB"
+            f"{row.median('fetched') / 1e6:>8.0f} MB"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 500], metavar="MB", help="images' sizes")
+    parser.add_argument("--times", type=int, default=5, help="runs of each command: medians are shown")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
+    parser.add_argument("--tmpdir", type=Path, default=Path("/var/tmp"), help="where the images are made")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=given.tmpdir) as folder:
+        rows = compare(Path(folder), given.sizes, given.times)
+    sys.stdout.write(f"{table(rows)}\nratio: this tool's wall time to that line's, of the same image\n")
+    if given.json:
+        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
