@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from .documents import DOCUMENT_BYTES
 from .errors import ContentError, UsageError, host_errors
+from .feeding import Extent
 from .output import CHUNK
 from .packing import BLOBS
 from .reference import is_digest
@@ -213,6 +214,15 @@ class Archive:
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob for reading, without checking it again; several may be open at a time."""
         return io.BufferedReader(_BlobReader(self._file, self._blobs[digest], self.name))
+
+    def extent(self, digest: str) -> Extent | None:
+        """Return where a blob lies in the open file; None where that is no file of the system's."""
+        try:
+            descriptor = self._file.fileno()
+        except OSError:
+            return None
+        place = self._blobs[digest]
+        return Extent(descriptor, place.offset, place.size)
 
     def _members(self) -> Iterator[tuple[str, _Extent]]:
         if self.size == 0:

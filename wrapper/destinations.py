@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import UsageError
+from .feeding import Feeder
 from .layout import Layout, entry, index_document
+from .manifest import Manifest
 from .probe import private_policy
 from .pushing import FLAG
 from .reference import is_tag
 from .space import Space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .access import Access
     from .contents import ArchiveContents, NamedImage
+    from .feeding import Extent
     from .manifest import Descriptor, FetchedManifest
     from .pushing import TagChange
     from .reference import Reference
     from .skopeo import Skopeo
     from .supply import Supply
+
+_SHORT = 16 * 1024
+"""Blobs of so many bytes are written to files: a pipe would not be worth it."""
 
 
 class Sent(NamedTuple):
@@ -81,21 +89,50 @@ class Delivery(NamedTuple):
         needed = {digest: size for named in self.images for digest, size in named.image.travelling(()).items()}
         return {digest: needed[digest] for digest in sorted(needed) if digest in self.supply}
 
-    def unpack(self) -> Layout:
-        """Write these blobs to the private folder.
+    @contextmanager
+    def at_hand(self, *, piped: bool = False) -> Iterator[Layout]:
+        """Give skopeo these blobs.
+
+        Args:
+            piped: let skopeo read layers straight out of archives, through named pipes; what can't be read so is
+                written to the private folder, as is all the rest.
 
         Raises:
             ContentError: a blob of a base is not what its digest says.
             HostError: the folder can't be written.
         """
-        blobs = Layout(self.skopeo.new_folder("blobs"))
+        blobs = Layout.create(self.skopeo.new_folder("blobs"))
         sizes = self.sizes()
-        space = Space()
-        space.need(self.skopeo.folder, sum(sizes.values()))
-        space.require()
-        with space.named():
-            blobs.add([], sizes, self.supply.open_blob)
-        return blobs
+        pipes = self._pipes(sizes) if piped else {}
+        with ExitStack() as stack:
+            try:
+                by_name = {blobs.blob(digest).name: extent for digest, extent in pipes.items()}
+                stack.enter_context(Feeder(blobs.blobs / "sha256", by_name))
+            except OSError as error:
+                self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
+                pipes = {}
+            rest = {digest: size for digest, size in sizes.items() if digest not in pipes}
+            space = Space()
+            space.need(self.skopeo.folder, sum(rest.values()))
+            space.require()
+            with space.named():
+                blobs.add([], rest, self.supply.open_blob)
+            yield blobs
+
+    def _pipes(self, sizes: Mapping[str, int]) -> dict[str, Extent]:
+        """Return what can go through a pipe: layers of an archive, not short ones, with one reader at a time."""
+        times: Counter[str] = Counter()
+        for named in self.images:
+            times.update(dict.fromkeys(named.image.always, 2))
+            for leaf in named.image.leaves:
+                assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
+                times |= Counter(layer.digest for layer in leaf.parsed.layers)
+        extents = {
+            digest: self.supply.extent(digest)
+            for digest, size in sizes.items()
+            if size > _SHORT and times[digest] == 1
+        }
+        return {digest: extent for digest, extent in extents.items() if extent}
 
     def copy(
         self, blobs: Layout, node: FetchedManifest, target: str, access: Access, flags: Sequence[str], doing: str

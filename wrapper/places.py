@@ -203,9 +203,10 @@ class CopiedDestination(_Place):
         flags = self.access.flags(self.reference, delivery.skopeo.folder, "dest-")
         if root.media_type in LISTS:
             flags.append("--all")
-        blobs = delivery.unpack()
-        delivery.report(f"sending {self.reference}")
-        digest = delivery.copy(blobs, root, target, self.access, flags, f"cannot write {self.reference}")
+        with delivery.at_hand() as blobs:
+            delivery.report(f"sending {self.reference}")
+            doing = f"cannot write {self.reference}"
+            digest = delivery.copy(blobs, root, target, self.access, flags, doing)
         if self.preserve and digest != root.digest:
             raise RegistryError(f"{self.reference} became {digest} instead of {root.digest}")
         return digest

@@ -57,10 +57,11 @@ class RegistryDestination(Destination):
             delivery.report(f"{self.reference} is {digest} already: nothing to send")
         elif not dry_run:
             delivery.take(except_for=self._mounted(delivery))
-            blobs = delivery.unpack()
-            for image, group in groupby(behind, key=itemgetter(0)):
-                sent = self._send(delivery, blobs, image, [reference for _, reference in group])
-                digest = sent if image is asked_for.image else digest
+            # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
+            with delivery.at_hand(piped=self.preserve) as blobs:
+                for image, group in groupby(behind, key=itemgetter(0)):
+                    sent = self._send(delivery, blobs, image, [reference for _, reference in group])
+                    digest = sent if image is asked_for.image else digest
         # sorted() keeps the order of equals.
         ordered = sorted(zip(parts, found, strict=True), key=lambda pair: pair[0][0] is not asked_for.image)
         # The first reference of each, where it has several.

@@ -244,6 +244,11 @@ class Skopeo:
             run.kill()
         self._private.remove()
 
+    def trace(self, line: str) -> None:
+        """Hand a line to whoever wants to know each step."""
+        if self._trace:
+            self._trace(line)
+
     def new_folder(self, kind: str) -> Path:
         """Return the path of a folder that is not there yet, inside the private folder."""
         self._folders += 1

@@ -22,6 +22,7 @@ from .text import human_bytes, plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from .feeding import Extent
     from .fetch import Source
     from .manifest import Descriptor, FetchedManifest
     from .reference import Reference
@@ -245,6 +246,11 @@ class Supply:
             if digest in archive:
                 return archive.open_blob(digest)
         return self._taken[digest](digest)
+
+    def extent(self, digest: str) -> Extent | None:
+        """Return where a blob lies in an archive's file; None where it must be copied from its place."""
+        holding = [archive for archive in self._archives if digest in archive]
+        return holding[0].extent(digest) if holding else None
 
     def read(self, digest: str) -> bytes:
         """Return a small blob of an archive, a manifest or config.
