@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from .packing import Packing
     from .skopeo import Skopeo
 
-_HASH_AT_ONCE = 256 * 1024 * 1024
 _AT_RISK = 10
 _WORTH_A_RUN = 16
 _ANSWERS = 8192
@@ -157,8 +156,6 @@ class Download:
                 if self._cache:
                     self._cache.keep(digest, self._layout.blob(digest))
                 self._pack(digest, rest.pop(digest))
-            if self._packing:
-                self._packing.advance(_HASH_AT_ONCE)
 
         try:
             return self._skopeo.copy(

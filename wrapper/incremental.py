@@ -205,12 +205,12 @@ class Incremental:
         output = target.path.parent if target and target.path else None
         with self._skopeo(output) as skopeo:
             plan = self._plan(skopeo, final_source, bases)
-            from .pulling import fetch
+            from .pulling import begin_archive, fetch
             from .space import Space
 
             space = Space()
-            with space.named():
-                layout, plan, packing = fetch(
+            with space.named(), begin_archive(plan, target, self._preserve) as packing:
+                layout, plan = fetch(
                     skopeo,
                     plan,
                     self._preserve,
@@ -218,7 +218,7 @@ class Incremental:
                     space,
                     cache=cache,
                     output=output,
-                    target=target,
+                    packing=packing,
                     remove_signatures=self._remove_signatures,
                 )
                 yield Fetched(skopeo, layout, plan, packing)

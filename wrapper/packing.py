@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import tarfile
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from .errors import ContentError
@@ -147,15 +149,17 @@ def pack(
 class Packing:
     """An archive that is written as its blobs arrive, into a file that can be read back.
 
-    Each blob is moved to its place by the kernel; the archive is hashed from its beginning as far as it is there.
+    Each blob is copied to its place by the kernel. Meanwhile the archive is hashed, from its beginning as far as it
+    is there, and brought to the disk.
     """
 
-    def __init__(self, file: BinaryIO, plan: Plan) -> None:
+    def __init__(self, file: BinaryIO, plan: Plan, *, durable: bool = True) -> None:
         """Begin.
 
         Args:
             file: an empty file, open for writing and reading.
             plan: what the archive will be.
+            durable: whether it is to reach the disk; whoever wants to be sure of that still has to see to it.
 
         Raises:
             OSError: writing failed.
@@ -165,14 +169,21 @@ class Packing:
         self._there: set[str] = set()
         self._sha256 = hashlib.sha256()
         self._hashed = 0
-        self._rest = plan.members
-        self._next: _Member | None = next(self._rest)
+        self._more = threading.Event()
+        self._closed = False
+        self._problem: OSError | None = None
+        self._written = threading.Event()
+        self._threads = [threading.Thread(target=self._hash_all, name="hashing", daemon=True)]
+        if durable:
+            self._threads.append(threading.Thread(target=self._flush, name="flushing", daemon=True))
         for member in plan.members:
             _write(self._descriptor, member.header, member.offset)
             if member.content is not None:
                 _write(self._descriptor, member.content, member.start)
                 self._there.add(member.name)
         os.truncate(self._descriptor, plan.size)
+        for thread in self._threads:
+            thread.start()
 
     def lacks(self, digest: str) -> bool:
         """Say whether a blob is to be packed, and is not there yet."""
@@ -197,18 +208,9 @@ class Packing:
                 raise ContentError(f"{digest} is {found} bytes long, but its manifest says {member.size}")
             _copy(blob.fileno(), self._descriptor, member.size, member.start)
         self._there.add(member.name)
-
-    def advance(self, limit: int | None = None) -> None:
-        """Hash what is there from the beginning without a gap.
-
-        Args:
-            limit: stop after about so many bytes; None for no limit.
-        """
-        stop = self._hashed + limit if limit else self._plan.size
-        while self._next and self._next.name in self._there and self._hashed < stop:
-            self._hash(min(self._next.end, stop))
-            if self._hashed == self._next.end:
-                self._next = next(self._rest, None)
+        self._more.set()
+        self._written.set()
+        self._more.set()
 
     def finish(self) -> Packed:
         """Return what was written; every blob must be there.
@@ -219,12 +221,47 @@ class Packing:
         """
         if absent := [member.name for member in self._plan.members if member.name not in self._there]:
             raise ValueError(f"not packed: {absent}")
-        self.advance()
-        self._hash(self._plan.size)
+        self._threads[0].join()
+        if self._problem:
+            raise self._problem
         return Packed(self._plan.size, self._sha256.hexdigest())
 
+    def __enter__(self) -> Packing:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop what still goes on; the file is not closed."""
+        self._closed = True
+        self._more.set()
+        self._written.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _flush(self) -> None:
+        # To leave it all to the end would be to wait for it there.
+        while not self._closed:
+            self._written.wait()
+            self._written.clear()
+            with suppress(OSError):
+                os.fdatasync(self._descriptor)
+
+    def _hash_all(self) -> None:
+        """Hash the archive as far as it is there, and wait for more, up to its end."""
+        try:
+            for member in self._plan.members:
+                while member.name not in self._there:
+                    self._more.wait()
+                    self._more.clear()
+                    if self._closed:
+                        return
+                self._hash(member.end)
+            self._hash(self._plan.size)
+        except OSError as error:
+            self._problem = error
+
     def _hash(self, end: int) -> None:
-        while self._hashed < end:
+        while self._hashed < end and not self._closed:
             chunk = os.pread(self._descriptor, min(CHUNK, end - self._hashed), self._hashed)
             if not chunk:
                 raise OSError(errno.EIO, "the output became shorter while it was written")

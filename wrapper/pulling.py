@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +21,7 @@ from .space import INCREDIBLE
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .cache import Cache
@@ -204,6 +205,27 @@ def make_plan(
     return plan
 
 
+@contextmanager
+def begin_archive(plan: Plan, target: Target | None, preserve: Sequence[str]) -> Iterator[Packing | None]:
+    """Begin the archive, if layers can go there as they arrive: into a file, and if the image stays as it is.
+
+    Args:
+        plan: what it will hold.
+        target: where to write, if anywhere.
+        preserve: skopeo's flags to preserve digests; without any it may convert the image.
+
+    Raises:
+        HostError: the target can't be written.
+    """
+    if not target or not target.path or not preserve:
+        yield None
+        return
+    with host_errors(f"cannot write {target.path}"):
+        packing = Packing(target.file, archive_plan(plan), durable=not target.temporary)
+    with packing:
+        yield packing
+
+
 def fetch(
     skopeo: Skopeo,
     plan: Plan,
@@ -213,9 +235,9 @@ def fetch(
     *,
     cache: Cache | None = None,
     output: Path | None = None,
-    target: Target | None = None,
+    packing: Packing | None = None,
     remove_signatures: bool = False,
-) -> tuple[Layout, Plan, Packing | None]:
+) -> tuple[Layout, Plan]:
     """Fetch what no base has: its layers into the archive, where that can be, the rest into a layout of our own.
 
     Args:
@@ -226,13 +248,12 @@ def fetch(
         space: what will be written is counted there, and compared with what is free.
         cache: where layers come from and are kept.
         output: the folder where the archive will be written.
-        target: the archive; layers go there as they arrive, if it is a file and the image stays as it is.
+        packing: the archive, where layers can go there as they arrive.
         remove_signatures: leave behind signatures that skopeo finds and an archive can't hold.
 
     Returns:
         The layout, which holds every blob of the archive that is not in it yet, with its exact size, and no
-        placeholder; the plan, which is another one where skopeo converted the image; and the archive, where it
-        was begun.
+        placeholder; and the plan, which is another one where skopeo converted the image.
 
     Raises:
         DiskFullError: there is too little space.
@@ -243,10 +264,6 @@ def fetch(
     layers = {digest: layer.size for digest, layer in plan.layers.items() if digest not in omitted}
     if preserve and not remove_signatures:
         _refuse_list_signatures(skopeo, plan)
-    packing = None
-    if target and target.path and preserve:
-        with host_errors(f"cannot write {target.path}"):
-            packing = Packing(target.file, archive_plan(plan))
     with (
         layout.placeholders({digest: layer.size for digest, layer in omitted.items()}),
         Download(
@@ -282,7 +299,7 @@ def fetch(
         plan = plan._replace(image=image)
     rest = {digest: size for digest, size in plan.travelling.items() if not packing or packing.lacks(digest)}
     layout.check(rest)
-    return layout, plan, packing
+    return layout, plan
 
 
 def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:

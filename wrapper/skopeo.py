@@ -45,7 +45,7 @@ TIMEOUT = 600.0
 """How long a copy may move no bytes, and one answer may take, in seconds."""
 
 _GRACE = 5.0
-_TICK = 0.2
+_TICK = 0.05
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 

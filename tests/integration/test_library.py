@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import io
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -89,6 +92,31 @@ def test_pull_and_push(
     assert capfd.readouterr() == ("", "")
     with pytest.raises(dataclasses.FrozenInstanceError):
         pushed.digest = "x"  # type: ignore[misc]
+
+
+def test_where_there_are_no_pipes_a_push_unpacks(
+    release: Release, customer: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    # More than what is written to a file in any case.
+    repository = fresh("pipes")
+    image = put_image(customer, repository, "1", [layer(repository, 100_000)])
+    incremental = Incremental(authentications=SIDES, temp_dir=tmp_path, trace=lines.append)
+    with incremental.pull(None, f"{customer.host}/{repository}:1") as archive:
+        for fails in (False, True):
+            if fails:
+                monkeypatch.setattr(os, "mkfifo", Mock(side_effect=PermissionError(errno.EPERM, "no pipes")))
+            target = fresh("unpacked")
+            incremental.push(archive, f"{customer.host}/{target}:1")
+            assert customer.manifest(target, "1") == image.raw
+            assert any("unpacking" in line for line in lines) == fails
+        # What is no file of the system's can't be read by others.
+        lines.clear()
+        target = fresh("unpacked")
+        archive.seek(0)
+        incremental.push(io.BytesIO(archive.read()), f"{customer.host}/{target}:1")
+        assert customer.manifest(target, "1") == image.raw
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_outputs(release: Release, tmp_path: Path) -> None:
