@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _AT_ONCE = 1024 * 1024
+# How long nobody looks at pipes that are full, in seconds: none is emptied sooner.
+_DRAIN = 0.0005
 _SHORTEST, _LONGEST = 0.002, 0.05
 _SHARE = 10
 """How much longer than a look at all pipes takes is the pause before the next one."""
@@ -82,13 +83,9 @@ class Feeder:
                 looked = time.monotonic()
                 # Hundreds of pipes must not keep a processor busy.
                 pause = min(max(_SHORTEST, _SHARE * (looked - begun)), _LONGEST)
-            if not self._feeding:
-                self._ended.wait(pause)
-                continue
-            poll = select.poll()
-            for pipe in self._feeding:
-                poll.register(pipe, select.POLLOUT)
-            for pipe, _ in poll.poll(pause * 1000):
+            # To be woken for every page that a reader takes would cost more than it brings.
+            self._ended.wait(_DRAIN if self._feeding else pause)
+            for pipe in list(self._feeding):
                 self._feed(pipe)
 
     def _serve(self, name: str) -> None:
