@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.integration.images import put_image
+from tests.integration.images import platform, put_image, put_list
 from tests.integration.registry import Registry
 
 if TYPE_CHECKING:
@@ -201,20 +201,84 @@ def compare(folder: Path, sizes: Sequence[int], times: int) -> list[Row]:
     return rows
 
 
+def growth(folder: Path, times: int) -> list[Row]:
+    """Measure what grows with what: one kind of work more and more, all else equal."""
+    rows: list[Row] = []
+    registry = Registry(folder / "growth").start()
+
+    def add(name: str, *command: str) -> None:
+        row = Row(command[0], name)
+        for _ in range(times):
+            row.runs.append(measure((*TOOL, *command, *PULL), folder / "work", registry))
+        rows.append(row)
+
+    try:
+        for count in (1, 20, 500):
+            add(f"{count} layers", "pull", put(registry, f"layers/n{count}", count, 10), "-o", "out.tar")
+        for count in (1, 4, 16):
+            repository = f"platforms/n{count}"
+            leaves = [
+                (put_image(registry, repository, None, [noise(f"{count}{each}", 500_000)]), platform(f"cpu{each}"))
+                for each in range(count)
+            ]
+            put_list(registry, repository, "1", leaves)
+            add(f"{count} platforms", "pull", f"{registry.host}/{repository}:1", "--all", "-o", "out.tar")
+        final = put(registry, "based/final", 1, 1)
+        for count in (1, 1000, 20000):
+            # A manifest is at most 4 MiB long, so many layers are in many.
+            for start in range(0, count, 1000):
+                known = [b"%d" % each for each in range(start, min(count, start + 1000))]
+                base = put_image(registry, "based/base", "1", known, upload=False)
+                (folder / f"bases-{count}").mkdir(exist_ok=True)
+                (folder / f"bases-{count}" / f"{start}.json").write_bytes(base.raw)
+            given = ("--base", f"manifest:{folder}/bases-{count}")
+            add(f"{count} known", "pull", final, *given, "-o", "out.tar")
+    finally:
+        registry.stop()
+    return rows
+
+
 def table(rows: Sequence[Row]) -> str:
     """Show medians, and wall time as a ratio to each group's first line."""
-    lines = [f"{'image':<9}{'command':<30}{'wall':>9}{'ratio':>7}{'memory':>10}{'disk':>11}{'fetched':>11}"]
+    lines = [f"{'image':<13}{'command':<30}{'wall':>9}{'ratio':>7}{'memory':>10}{'disk':>11}{'fetched':>11}"]
     first = rows[0]
     for row in rows:
-        if row.image != first.image or row.command in ("pull", "push"):
+        if row.command in ("pull", "push"):
             first = row
-        ratio = first.median("seconds") / row.median("seconds")
         lines.append(
-            f"{row.image:<9}{row.command:<30}{row.median('seconds'):>7.2f} s{ratio:>7.2f}"
+            f"{row.image:<13}{row.command:<30}{row.median('seconds'):>7.2f} s{ratio(first, row):>7.2f}"
             f"{row.median('memory') / 2**20:>6.0f} MiB{row.median('disk') / 1e6:>8.0f} MB"
             f"{row.median('fetched') / 1e6:>8.0f} MB"
         )
     return "\n".join(lines)
+
+
+def ratio(ours: Row, other: Row) -> float:
+    return ours.median("seconds") / other.median("seconds")
+
+
+def chart(rows: Sequence[Row]) -> str:
+    """Draw wall times as bars, each group to its own scale."""
+    shown: list[str] = []
+    place = 10
+    longest = 1.0
+    for row in rows:
+        ours = row.command in ("pull", "push")
+        if ours:
+            place += 14
+            group = rows[rows.index(row) :][: 3 if row.command == "pull" else 2]
+            longest = max(each.median("seconds") for each in group)
+        width = 300 * row.median("seconds") / longest
+        text = f"{row.image}: {row.command}"
+        shown.append(
+            f'<text x="250" y="{place + 12}" text-anchor="end">{text}</text>'
+            f'<rect x="260" y="{place}" width="{width:.0f}" height="15" fill="{"#2a6f97" if ours else "#adb5bd"}"/>'
+            f'<text x="{266 + width:.0f}" y="{place + 12}">{row.median("seconds"):.2f} s</text>'
+        )
+        place += 20
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{place + 10}" font-family="sans-serif"'
+    back = '<rect width="100%" height="100%" fill="white"/>'
+    return "\n".join([f'{head} font-size="12">', back, *shown, "</svg>", ""])
 
 
 def main() -> None:
@@ -223,11 +287,16 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 500], metavar="MB", help="images' sizes")
     parser.add_argument("--times", type=int, default=5, help="runs of each command: medians are shown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart there")
+    parser.add_argument("--growth", action="store_true", help="measure what grows with what instead")
     parser.add_argument("--tmpdir", type=Path, default=Path("/var/tmp"), help="where the images are made")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.tmpdir) as folder:
-        rows = compare(Path(folder), given.sizes, given.times)
+        place = Path(folder)
+        rows = growth(place, given.times) if given.growth else compare(place, given.sizes, given.times)
     sys.stdout.write(f"{table(rows)}\nratio: this tool's wall time to that line's, of the same image\n")
+    if given.svg:
+        given.svg.write_text(chart(rows))
     if given.json:
         given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
