@@ -13,7 +13,7 @@ import click
 
 from . import __version__
 from .errors import HostError, IncrementalError, MissingLayersError, UsageError
-from .interrupt import interrupt
+from .interrupt import disarm, interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -442,7 +442,11 @@ def main() -> NoReturn:
     if sys.stdout is None:
         sys.stderr.write("error: standard output is closed, and the result goes there\n")
         os._exit(HostError.code)
-    code = run(sys.argv[1:])
+    try:
+        code = run(sys.argv[1:])
+    except (KeyboardInterrupt, Terminated) as problem:
+        # It came in the moment in which another end was told of.
+        code = TerminatedError.code if isinstance(problem, Terminated) else CancelledError.code
     with suppress(OSError):
         sys.stderr.flush()
     # Everything is closed by now; to take the interpreter down in good order would cost a tenth of a small pull.
@@ -458,6 +462,8 @@ def run(arguments: list[str]) -> int:
     try:
         code = cli.main(arguments, prog_name=NAME, standalone_mode=False) or 0
         sys.stdout.flush()
+        # What was done is done: a signal that comes now is too late.
+        disarm()
         return code
     except click.exceptions.NoArgsIsHelpError as problem:
         if _wants_json(arguments):
@@ -483,6 +489,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(arguments: list[str], problem: BaseException, error: IncrementalError) -> int:
+    disarm()
     from .show import show_error
 
     if "--debug" in arguments and type(error) is IncrementalError:

@@ -48,6 +48,7 @@ class Download:
         remove_signatures: bool = False,
         packing: Packing | None = None,
         staying: Collection[str] = (),
+        bars: bool = True,
     ) -> None:
         """Prepare; nothing is fetched yet.
 
@@ -59,6 +60,7 @@ class Download:
             report: receives a line for each step.
             remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
             packing: the archive that layers go to; without one they stay in the layout.
+            bars: whether skopeo may draw progress bars.
             staying: digests of blobs that stay in any case: they are also read as configs or manifests.
         """
         self._skopeo = skopeo
@@ -69,6 +71,7 @@ class Download:
         self._report = report
         self._packing = packing
         self._staying = staying
+        self._bars = bars
         self._packed: set[str] = set()
         self._since_cut = 0
 
@@ -167,6 +170,7 @@ class Download:
                 flag=source.flag,
                 moved=self._layout.bytes_written,
                 tick=settle if self._cache or self._packing else None,
+                bars=self._bars,
             )
         finally:
             settle()

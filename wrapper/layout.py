@@ -176,6 +176,16 @@ class Layout(NamedTuple):
                 os.truncate(file.fileno(), size)
             beside.replace(blob)
 
+    def move(self, digest: str, other: Layout) -> None:
+        """Move a blob to another layout on the same file system, unless that has it.
+
+        Raises:
+            HostError: one of the two can't be written.
+        """
+        with host_errors(f"cannot write the layout {other.folder}"):
+            if not other.blob(digest).exists():
+                self.blob(digest).replace(other.blob(digest))
+
     def check(self, blobs: Mapping[str, int]) -> None:
         """Check that every blob stands here with its size; the digests are skopeo's to verify.
 

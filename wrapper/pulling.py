@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from .contents import NamedImage, describe, index_annotations, index_entry
@@ -17,6 +18,7 @@ from .manifest import LISTS, Manifest, build_layers_dictionary, parse_manifest
 from .packing import Packing, pack
 from .packing import Plan as ArchivePlan
 from .results import Contents
+from .skopeo import COPIES_SIDE_BY_SIDE
 from .space import INCREDIBLE
 from .text import human_bytes, plural
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from .cache import Cache
     from .fetch import Source
-    from .manifest import Descriptor
+    from .manifest import Descriptor, FetchedManifest
     from .output import Target
     from .platforms import Platform
     from .reference import Reference
@@ -264,31 +266,36 @@ def fetch(
     layers = {digest: layer.size for digest, layer in plan.layers.items() if digest not in omitted}
     if preserve and not remove_signatures:
         _refuse_list_signatures(skopeo, plan)
+    begin = partial(
+        Download,
+        skopeo,
+        preserve=preserve,
+        cache=cache,
+        report=report,
+        remove_signatures=remove_signatures,
+        packing=packing,
+        staying={digest for _, named in plan.parts for digest in named.image.always},
+    )
     with (
         layout.placeholders({digest: layer.size for digest, layer in omitted.items()}),
-        Download(
-            skopeo,
-            layout,
-            preserve,
-            cache,
-            report,
-            remove_signatures=remove_signatures,
-            packing=packing,
-            staying={digest for _, named in plan.parts for digest in named.image.always},
-        ) as download,
+        begin(layout) as download,
     ):
         _require_space(plan, layers, layout, space, output, packed=packing is not None)
         download.take_cached(layers)
         # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
-        for source, named in plan.parts:
-            for node in named.image.leaves if preserve else [named.image.root]:
-                if isinstance(node.parsed, Manifest):
-                    own = {layer.digest for layer in node.parsed.layers} & layers.keys()
-                    config_size = node.parsed.config.size
-                else:
-                    own, config_size = set(layers), 0
+        nodes = [
+            (source, node)
+            for source, named in plan.parts
+            for node in (named.image.leaves if preserve else [named.image.root])
+        ]
+        # Where the link is bad, one after the other: a cut then costs less.
+        if len(nodes) > 1 and not skopeo.retries.times:
+            _fetch_side_by_side(skopeo, begin, nodes, layers, layout)
+        else:
+            for source, node in nodes:
+                own = _layers_of(node) if isinstance(node.parsed, Manifest) else set(layers)
                 wanted = {digest: size for digest, size in layers.items() if digest in own}
-                digest = download.fetch(source, node, wanted, config_size)
+                digest = download.fetch(source, node, wanted, _config_size(node))
     if preserve:
         for _, named in plan.parts:
             for node in named.image.lists:
@@ -300,6 +307,50 @@ def fetch(
     rest = {digest: size for digest, size in plan.travelling.items() if not packing or packing.lacks(digest)}
     layout.check(rest)
     return layout, plan
+
+
+def _fetch_side_by_side(
+    skopeo: Skopeo,
+    begin: Callable[..., Download],
+    nodes: Sequence[tuple[Source, FetchedManifest]],
+    layers: Mapping[str, int],
+    layout: Layout,
+) -> None:
+    """Fetch manifests, each into a layout of its own, and a layer that several have with the first of them."""
+    rest = {digest: size for digest, size in layers.items() if not layout.blob(digest).exists()}
+    steps = []
+    for source, node in nodes:
+        own = {digest: rest.pop(digest) for digest in sorted(_layers_of(node) & rest.keys())}
+        steps.append(partial(_fetch_alone, skopeo, begin, source, node, own))
+    for (_, node), own_layout in zip(nodes, skopeo.side_by_side(steps), strict=True):
+        assert isinstance(node.parsed, Manifest)  # noqa: S101 - what a leaf is
+        for digest in (node.digest, node.parsed.config.digest, *(_layers_of(node) & layers.keys())):
+            if own_layout.blob(digest).exists():
+                own_layout.move(digest, layout)
+
+
+def _fetch_alone(
+    skopeo: Skopeo, begin: Callable[..., Download], source: Source, node: FetchedManifest, wanted: Mapping[str, int]
+) -> Layout:
+    assert isinstance(node.parsed, Manifest)  # noqa: S101 - what a leaf is
+    layout = Layout.create(skopeo.new_folder("layout"))
+    others = {
+        layer.digest: layer.size
+        for layer in node.parsed.layers
+        if layer.digest not in wanted and layer.digest != node.parsed.config.digest and not layer.is_foreign
+    }
+    with layout.placeholders(others), begin(layout, bars=False) as download:
+        download.fetch(source, node, wanted, _config_size(node))
+    return layout
+
+
+def _layers_of(node: FetchedManifest) -> set[str]:
+    assert isinstance(node.parsed, Manifest)  # noqa: S101 - what a leaf is
+    return {layer.digest for layer in node.parsed.layers}
+
+
+def _config_size(node: FetchedManifest) -> int:
+    return node.parsed.config.size if isinstance(node.parsed, Manifest) else 0
 
 
 def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
@@ -336,7 +387,9 @@ def _require_space(
 ) -> None:
     sizes = {digest: size for digest, size in plan.travelling.items() if size < INCREDIBLE}
     if packed:
-        in_flight = sorted(size for digest, size in sizes.items() if digest in layers)[-_AT_ONCE:]
+        several = sum(len(named.image.leaves) for _, named in plan.parts)
+        at_once = _AT_ONCE * min(several, COPIES_SIDE_BY_SIDE)
+        in_flight = sorted(size for digest, size in sizes.items() if digest in layers)[-at_once:]
         space.need(layout.folder, sum(in_flight))
     else:
         space.need(layout.folder, sum(sizes.values()))

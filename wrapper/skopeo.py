@@ -13,10 +13,12 @@ import select
 import shlex
 import signal
 import time
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from importlib import import_module
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, TypeVar
 
 import sh
 
@@ -32,11 +34,16 @@ if TYPE_CHECKING:
     from .access import Access
     from .reference import Reference
 
+T = TypeVar("T")
+
 OLDEST = (1, 9)
 """The oldest skopeo whose behaviour this package was built on."""
 
 SIDE_BY_SIDE = 6
 """How many short skopeo runs go on at a time."""
+
+COPIES_SIDE_BY_SIDE = 3
+"""How many copies go on at a time: each moves six layers at once."""
 
 OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
 """What the names of our own environment variables begin with; they don't reach skopeo."""
@@ -123,9 +130,12 @@ class Run:
             os.close(descriptor)
 
     def kill(self) -> None:
-        """End it, gently first; nothing happens if it has ended."""
-        with self._stdout, self._stderr:
+        """End it, gently first; nothing happens if it has ended, or if somebody else does so already."""
+        try:
             self._kill()
+        finally:
+            self._stdout.close()
+            self._stderr.close()
 
     def _kill(self) -> None:
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -202,9 +212,10 @@ class Skopeo:
         self.retries = retries
         self.timeout = timeout
         self._running: list[Run] = []
-        self._runs = 0
-        self._folders = 0
+        self._runs = count(1)
+        self._folders = count(1)
         self._version_known = False
+        self._stopped = False
 
     def __enter__(self) -> Skopeo:
         """Make the private folder; nothing runs yet.
@@ -251,8 +262,39 @@ class Skopeo:
 
     def new_folder(self, kind: str) -> Path:
         """Return the path of a folder that is not there yet, inside the private folder."""
-        self._folders += 1
-        return self.folder / f"{kind}-{self._folders}"
+        return self.folder / f"{kind}-{next(self._folders)}"
+
+    def side_by_side(self, steps: Sequence[Callable[[], T]]) -> list[T]:
+        """Take steps that run skopeo, a few at a time, each in a thread of its own.
+
+        Args:
+            steps: what to do; none may be in another's way.
+
+        Returns:
+            What each returned.
+
+        Raises:
+            BaseException: what the first one raised that failed; the others are ended.
+        """
+        pool = ThreadPoolExecutor(COPIES_SIDE_BY_SIDE, "copy")
+        running = [pool.submit(step) for step in steps]
+        try:
+            pending = set(running)
+            while pending:
+                done, pending = wait(pending, _TICK, FIRST_EXCEPTION)
+                check()
+                for step in done:
+                    step.result()
+        except BaseException:
+            self._stopped = True
+            for step in running:
+                step.cancel()
+            for run in list(self._running):
+                run.kill()
+            raise
+        finally:
+            pool.shutdown()
+        return [step.result() for step in running]
 
     def inspect_raw(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
         """Read manifests or lists, several at a time.
@@ -305,6 +347,7 @@ class Skopeo:
         flag: str,
         moved: Callable[[], int] | None = None,
         tick: Callable[[], None] | None = None,
+        bars: bool = True,
     ) -> str:
         """Copy an image, once.
 
@@ -317,6 +360,7 @@ class Skopeo:
             flag: the start of this side's flags, such as `--final`, for an error's next step.
             moved: tells how many bytes have moved so far; by default how many skopeo has read.
             tick: called a few times a second as long as skopeo runs.
+            bars: whether it may draw progress bars.
 
         Returns:
             The digest of what was written, which may be another where digests are not preserved.
@@ -325,10 +369,10 @@ class Skopeo:
             LinkError: the link failed, or nothing moved for longer than the timeout.
             IncrementalError: as `messages.explain` reads skopeo's message.
         """
-        digest_file = f"digest-{self._runs}"
+        digest_file = f"digest-{next(self._runs)}"
         # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
-        run = self._start(arguments, terminal=self._progress)
+        run = self._start(arguments, terminal=self._progress if bars else None)
         self._check_version()
         watch = _StallWatch(moved or run.bytes_read, self.timeout)
 
@@ -410,7 +454,8 @@ class Skopeo:
         terminal: TextIO | None = None,
     ) -> Run:
         check()
-        self._runs += 1
+        if self._stopped:
+            raise HostError("another copy has failed")
         if self._trace:
             self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
         command = self._command.bake(_cwd=str(self.folder), _env={**self._environment, **(environment or {})})
@@ -419,7 +464,7 @@ class Skopeo:
         return run
 
     def _finish(self, run: Run, tick: Callable[[], None] | None = None) -> tuple[int, bytes, str]:
-        if self._imports:
+        with suppress(IndexError):
             import_module(self._imports.pop(0))
         code, stdout, stderr = run.wait(tick)
         self._running.remove(run)

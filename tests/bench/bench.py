@@ -238,6 +238,46 @@ def growth(folder: Path, times: int) -> list[Row]:
     return rows
 
 
+PHASES = (
+    ("+ skopeo", " inspect ", "registry: manifests"),
+    ("+ skopeo", " copy ", "skopeo: copy"),
+    ("+ skopeo", " --version", "skopeo: version, beside the copy"),
+    ("verifying", "", "hashing the archive"),
+    ("packing", "", "packing, and hashing the rest"),
+)
+
+
+def profile(folder: Path, megabytes: int) -> str:
+    """Say where the time of one pull and one push went: a step lasts from its line to the next one's."""
+    registry = Registry(folder / "profile").start()
+    try:
+        image = put(registry, "app/profile", 10, megabytes)
+        archive = str(folder / "out.tar")
+        lines = []
+        for command in (("pull", image, "-o", archive, *PULL[:-1]), ("push", archive, f"{image}0", *PUSH[:-1])):
+            spent: dict[str, float] = {}
+            step, since = "start-up", time.perf_counter()
+            with subprocess.Popen(
+                [*TOOL, *command, "--debug"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            ) as running:
+                assert running.stderr
+                for line in running.stderr:
+                    now = time.perf_counter()
+                    spent[step] = spent.get(step, 0) + now - since
+                    since = now
+                    found = [name for start, part, name in PHASES if line.startswith(start) and part in line]
+                    step = found[0] if found else ("planning" if line.startswith("  exit") else step)
+                running.wait()
+            spent["end: disk, exit"] = time.perf_counter() - since
+            lines += [
+                f"{command[0]} of {megabytes} MB",
+                *(f"  {name:<34}{took:7.3f} s" for name, took in spent.items()),
+            ]
+        return "\n".join(lines)
+    finally:
+        registry.stop()
+
+
 def table(rows: Sequence[Row]) -> str:
     """Show medians, and wall time as a ratio to each group's first line."""
     lines = [f"{'image':<13}{'command':<30}{'wall':>9}{'ratio':>7}{'memory':>10}{'disk':>11}{'fetched':>11}"]
@@ -289,10 +329,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart there")
     parser.add_argument("--growth", action="store_true", help="measure what grows with what instead")
+    parser.add_argument("--profile", action="store_true", help="say where the time of one run went instead")
     parser.add_argument("--tmpdir", type=Path, default=Path("/var/tmp"), help="where the images are made")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.tmpdir) as folder:
         place = Path(folder)
+        if given.profile:
+            sys.stdout.write("\n".join(profile(place, size) for size in given.sizes) + "\n")
+            return
         rows = growth(place, given.times) if given.growth else compare(place, given.sizes, given.times)
     sys.stdout.write(f"{table(rows)}\nratio: this tool's wall time to that line's, of the same image\n")
     if given.svg:

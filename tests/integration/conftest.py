@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .images import Image, fresh, layer, platform, put_image, put_list
 from .registry import Registry
 
 if TYPE_CHECKING:
@@ -146,3 +147,16 @@ def skopeo(*arguments: str | Path, cwd: Path | None = None) -> str:
     ran = subprocess.run(["skopeo", *map(str, arguments)], capture_output=True, cwd=cwd, check=False)
     assert ran.returncode == 0, ran.stderr.decode()
     return ran.stdout.decode()
+
+
+@pytest.fixture
+def wide(vendor: Registry) -> tuple[str, Image]:
+    """A list of five platforms, which share a layer."""
+    repository = fresh("wide")
+    common = layer(repository, 300_000)
+    leaves = [
+        put_image(vendor, repository, None, [common, layer(f"{repository}{number}", 300_000)], arch=f"cpu{number}")
+        for number in range(5)
+    ]
+    described = [(leaf, platform(f"cpu{number}")) for number, leaf in enumerate(leaves)]
+    return f"{vendor.host}/{repository}:1", put_list(vendor, repository, "1", described)

@@ -200,3 +200,24 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(tool: Tool, large: tuple
     running.send_signal(signal.SIGHUP)
     _, stderr = running.communicate(timeout=60)
     assert running.returncode == 0, stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_ended_while_leaves_are_fetched(
+    tool: Tool, vendor: Registry, wide: tuple[str, Image], number: signal.Signals
+) -> None:
+    reference, _ = wide
+    with Proxy(vendor.host, bytes_per_second=200_000) as proxy:
+        slow = reference.replace(vendor.host, proxy.host)
+        running = started(tool, "pull", slow, "--all", "-o", "o.tar", "--tmpdir", tool.temporary, *PLAIN_PULL)
+        while sum("copy" in line.split("\0") for line in processes_in(tool.temporary)) < 2:
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(number)
+        _, stderr = running.communicate(timeout=20)
+        assert running.returncode == ENDINGS[number], stderr
+        assert b"Traceback" not in stderr
+        assert gone_within_a_second(tool.temporary)
+    if number != signal.SIGKILL:
+        assert tool.leftovers() == []
+        assert list(tool.home.iterdir()) == []

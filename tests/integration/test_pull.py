@@ -16,6 +16,7 @@ from .images import digest_of, fresh, layer, platform, put_image, put_list
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .images import Image
     from .registry import Registry
 
 
@@ -387,3 +388,35 @@ def test_no_preserve_digests_lets_skopeo_convert(tool: Tool, vendor: Registry, c
     raw = customer.manifest(target, "2")
     assert raw is not None
     assert pushed.json["digest"] == ran.json["digest"] == digest_of(raw)
+
+
+def test_leaves_are_fetched_side_by_side(tool: Tool, vendor: Registry, wide: tuple[str, Image]) -> None:
+    reference, image = wide
+    pull = ("pull", reference, "--all", *PLAIN_PULL)
+    watch = vendor.watch()
+    lines = tool.good(*pull, "-o", "o.tar", "--debug").stderr.splitlines()
+    steps = [line for line in lines if (line.startswith("+") and " copy " in line) or line.startswith("  exit")]
+    copies = [place for place, line in enumerate(steps) if line.startswith("+")]
+    assert copies[2] - copies[0] == 2, steps
+    # What several have is fetched once.
+    digests = {digest for leaf in image.children for digest in (*leaf.layers, leaf.config)}
+    assert sorted(watch.blobs()) == sorted(digests)
+    whole = (tool.home / "o.tar").read_bytes()
+    # One after the other, streamed, and from a cache: the same bytes.
+    assert tool.good(*pull, "-o", "-").stdout == whole
+    for more in (["--retry-times", "1"], ["--cache-dir", "c"], ["--cache-dir", "c"]):
+        tool.good(*pull, "-o", "again.tar", *more)
+        assert (tool.home / "again.tar").read_bytes() == whole
+    assert tool.leftovers() == []
+
+
+def test_a_leaf_that_fails_ends_the_others(tool: Tool, vendor: Registry, wide: tuple[str, Image]) -> None:
+    reference, image = wide
+    repository = reference.partition("/")[2].partition(":")[0]
+    for leaf in image.children[1:4]:
+        assert vendor.call("DELETE", f"/v2/{repository}/blobs/{leaf.layers[1]}")[0] == 202
+    ran = tool("pull", reference, "--all", "-o", "o.tar", "--json", *PLAIN_PULL)
+    assert ran.code == 5, ran.stderr
+    assert any(leaf.digest in ran.json["error"]["message"] for leaf in image.children[1:4])
+    assert not (tool.home / "o.tar").exists()
+    assert list(tool.home.iterdir()) == []
