@@ -353,8 +353,7 @@ def _check_size(archive: Archive, digest: str, size: int) -> None:
 def _platform(leaf: FetchedManifest, read_platform: Callable[[str], str | None]) -> str | None:
     if leaf.platform:
         return str(leaf.platform)
-    assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
-    config = leaf.parsed.config
+    config = leaf.manifest.config
     return read_platform(config.digest) if config.size <= DOCUMENT_BYTES else None
 
 

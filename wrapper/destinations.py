@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from .errors import UsageError
 from .feeding import Feeder
 from .layout import Layout, entry, index_document
-from .manifest import Manifest
 from .probe import private_policy
 from .pushing import FLAG
 from .reference import is_tag
-from .space import Space
+from .space import room_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -105,17 +104,15 @@ class Delivery(NamedTuple):
         sizes = self.sizes()
         pipes = self._pipes(sizes) if piped else {}
         with ExitStack() as stack:
-            try:
+            if pipes:
                 by_name = {blobs.blob(digest).name: extent for digest, extent in pipes.items()}
-                stack.enter_context(Feeder(blobs.blobs / "sha256", by_name))
-            except OSError as error:
-                self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
-                pipes = {}
+                try:
+                    stack.enter_context(Feeder(blobs.blobs / "sha256", by_name))
+                except OSError as error:
+                    self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
+                    pipes = {}
             rest = {digest: size for digest, size in sizes.items() if digest not in pipes}
-            space = Space()
-            space.need(self.skopeo.folder, sum(rest.values()))
-            space.require()
-            with space.named():
+            with room_for(self.skopeo.folder, sum(rest.values())):
                 blobs.add([], rest, self.supply.open_blob)
             yield blobs
 
@@ -125,8 +122,7 @@ class Delivery(NamedTuple):
         for named in self.images:
             times.update(dict.fromkeys(named.image.always, 2))
             for leaf in named.image.leaves:
-                assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
-                times |= Counter(layer.digest for layer in leaf.parsed.layers)
+                times |= Counter(layer.digest for layer in leaf.manifest.layers)
         extents = {
             digest: self.supply.extent(digest)
             for digest, size in sizes.items()

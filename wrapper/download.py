@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .errors import LinkError
+from .layout import Layout
 from .manifest import Index
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from .cache import Cache
     from .fetch import Source
-    from .layout import Layout
     from .manifest import FetchedManifest
     from .packing import Packing
     from .skopeo import Skopeo
@@ -180,3 +180,34 @@ class Download:
             self._packing.add(digest, self._layout.blob(digest))
             self._layout.replace(digest, size)
             self._packed.add(digest)
+
+
+def fetch_alone(
+    skopeo: Skopeo,
+    begin: Callable[[Layout], Download],
+    source: Source,
+    leaf: FetchedManifest,
+    wanted: Mapping[str, int],
+) -> Layout:
+    """Fetch a manifest and some of its layers into a layout of its own.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        begin: makes the `Download` into that layout.
+        source: where the image is.
+        leaf: the manifest.
+        wanted: digest and size in bytes of the layers; placeholders stand for the others meanwhile.
+
+    Raises:
+        IncrementalError: something can't be fetched.
+    """
+    layout = Layout.create(skopeo.new_folder("layout"))
+    config = leaf.manifest.config
+    others = {
+        layer.digest: layer.size
+        for layer in leaf.manifest.layers
+        if layer.digest not in wanted and layer.digest != config.digest and not layer.is_foreign
+    }
+    with layout.placeholders(others), begin(layout) as download:
+        download.fetch(source, leaf, wanted, config.size)
+    return layout

@@ -85,8 +85,7 @@ class Image:
         """Digest and size in bytes of what always travels: manifests, lists and configs."""
         sizes = {node.digest: node.size for node in self.nodes}
         for leaf in self.leaves:
-            assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
-            sizes[leaf.parsed.config.digest] = leaf.parsed.config.size
+            sizes[leaf.manifest.config.digest] = leaf.manifest.config.size
         return sizes
 
     def require_leaves(self) -> None:

@@ -143,14 +143,14 @@ class Layout(NamedTuple):
         """
         try:
             for digest, size in layers.items():
-                self._place(digest, size)
+                self._place(self.blob(digest), digest, size)
             yield
         finally:
             for digest in layers:
                 self.blob(digest).unlink(missing_ok=True)
 
-    def _place(self, digest: str, size: int) -> None:
-        with host_errors(f"cannot write the layout {self.folder}"), self.blob(digest).open("xb") as file:
+    def _place(self, path: Path, digest: str, size: int) -> None:
+        with host_errors(f"cannot write the layout {self.folder}"), path.open("xb") as file:
             try:
                 os.truncate(file.fileno(), size)
             except OSError as error:
@@ -168,13 +168,11 @@ class Layout(NamedTuple):
         Raises:
             HostError: the folder cannot be written.
         """
-        blob = self.blob(digest)
+        # skopeo may look at any moment: there is always a file of that name and size.
+        beside = self.blob(digest).with_suffix(".placeholder")
+        self._place(beside, digest, size)
         with host_errors(f"cannot write the layout {self.folder}"):
-            # skopeo may look at any moment: there is always a file of that name and size.
-            beside = blob.with_name(f"{blob.name}.placeholder")
-            with beside.open("xb") as file:
-                os.truncate(file.fileno(), size)
-            beside.replace(blob)
+            beside.replace(self.blob(digest))
 
     def move(self, digest: str, other: Layout) -> None:
         """Move a blob to another layout on the same file system, unless that has it.

@@ -124,6 +124,13 @@ class FetchedManifest:
         """Length of `raw` in bytes."""
         return len(self.raw)
 
+    @property
+    def manifest(self) -> Manifest:
+        """What a manifest says; never asked of a list."""
+        if not isinstance(self.parsed, Manifest):
+            raise TypeError(f"{self.digest} is a list")
+        return self.parsed
+
 
 def digest_of(data: bytes) -> str:
     """Return the sha256 digest of `data`, as `sha256:` and hexadecimal digits."""

@@ -210,7 +210,6 @@ class Packing:
         self._there.add(member.name)
         self._more.set()
         self._written.set()
-        self._more.set()
 
     def finish(self) -> Packed:
         """Return what was written; every blob must be there.
@@ -240,8 +239,7 @@ class Packing:
 
     def _flush(self) -> None:
         # To leave it all to the end would be to wait for it there.
-        while not self._closed:
-            self._written.wait()
+        while self._written.wait() and not self._closed:
             self._written.clear()
             with suppress(OSError):
                 os.fdatasync(self._descriptor)

@@ -20,11 +20,11 @@ from .probe import present_in_storage
 from .pulling import ArchiveInfo, holds
 from .pushing import FLAG, TagChange, refuse_overwriting
 from .reference import Reference, path_and_tag
-from .space import Space
+from .space import room_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     from .contents import ArchiveContents
     from .destinations import Delivery
@@ -113,9 +113,8 @@ class LayoutDestination(_Place):
 
     def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
         """Add the image, its blobs first."""
-        named = delivery.image._replace(name=self._tag or delivery.image.name)
-        digest = named.image.root.digest
-        previous = self._layout.named(named.name)
+        digest = delivery.image.image.root.digest
+        previous = self._layout.named(self._tag or delivery.image.name)
         if not self.overwrite_tag:
             refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
         if dry_run:
@@ -123,23 +122,14 @@ class LayoutDestination(_Place):
         delivery.take()
         sizes = delivery.sizes()
         delivery.report(f"writing {self.reference}")
-        space = Space()
         new = sum(sizes[each] for each in sizes if not self._layout.holds(each, sizes[each]))
-        if self._layout.folder.exists():
-            space.need(self._layout.folder, new)
-        space.require()
-        with space.named():
-            entries = [index_entry(each) for each in (named, *delivery.images) if each is named or each.beside]
-            changed = self._layout.add(entries, sizes, delivery.supply.open_blob)
+        with room_for(self._layout.folder, new):
+            changed = self._layout.add(_entries(delivery, self._tag), sizes, delivery.supply.open_blob)
         return self.sent(delivery, changed=changed, digest=digest, previous=previous)
 
 
 class ArchiveDestination(_Place):
-    """A whole OCI archive, `oci-archive:FILE[:TAG]`, packed as `pull` packs one.
-
-    Attributes:
-        written: what was written; None before.
-    """
+    """A whole OCI archive, `oci-archive:FILE[:TAG]`, packed as `pull` packs one."""
 
     def check(self) -> None:
         """Split path and tag too."""
@@ -178,17 +168,16 @@ def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, f
     """
     delivery.take()
     sizes = delivery.sizes()
-    named = delivery.image._replace(name=tag or delivery.image.name)
-    entries = [index_entry(each) for each in (named, *delivery.images) if each is named or each.beside]
-    index = index_document(entries, index_annotations([], {}))
-    space = Space()
-    if folder:
-        space.need(folder, Plan(index, sizes).size)
-    space.require()
+    index = index_document(_entries(delivery, tag), index_annotations([], {}))
     delivery.report(f"packing {name}")
-    with host_errors(f"cannot write {name}"), space.named():
+    with host_errors(f"cannot write {name}"), room_for(folder, Plan(index, sizes).size):
         written = pack(file, index, sizes, delivery.supply.open_blob)
     return ArchiveInfo(None, written.sha256, written.size)
+
+
+def _entries(delivery: Delivery, tag: str | None) -> list[dict[str, Any]]:
+    named = delivery.image._replace(name=tag or delivery.image.name)
+    return [index_entry(each) for each in (named, *delivery.images) if each is named or each.beside]
 
 
 class CopiedDestination(_Place):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
 
 from .contents import NamedImage, describe, index_annotations, index_entry
-from .download import Download
+from .download import Download, fetch_alone
 from .errors import IncrementalError, SignaturesError, host_errors
 from .fetch import read_image, read_platform, read_roots
 from .image import Image, gather
@@ -69,7 +69,8 @@ class PullResult(Contents):
     warnings: tuple[str, ...] = ()
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True)
+class Plan:
     """What a pull is to do.
 
     Attributes:
@@ -88,17 +89,17 @@ class Plan(NamedTuple):
     beside: tuple[tuple[Source, NamedImage], ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def parts(self) -> list[tuple[Source, NamedImage]]:
         """Everything that travels, the image first, each with where it is."""
         return [(self.source, NamedImage(self.name, self.image)), *self.beside]
 
-    @property
+    @cached_property
     def layers(self) -> dict[str, Descriptor]:
         """The layers of everything that travels, by digest."""
         return {digest: layer for _, named in self.parts for digest, layer in named.image.layers.items()}
 
-    @property
+    @cached_property
     def omitted(self) -> dict[str, Descriptor]:
         """The layers that need not travel."""
         images = [named.image for _, named in self.parts]
@@ -112,13 +113,13 @@ class Plan(NamedTuple):
             if digest not in always
         }
 
-    @property
+    @cached_property
     def travelling(self) -> dict[str, int]:
         """Digest and size in bytes of every blob of the archive."""
         omitted = self.omitted
         return {digest: size for _, named in self.parts for digest, size in named.image.travelling(omitted).items()}
 
-    @property
+    @cached_property
     def bases_of(self) -> dict[str, tuple[str, ...]]:
         """For every layer that need not travel, digests of the bases that have it, sorted."""
         return {
@@ -303,7 +304,7 @@ def fetch(
     else:
         converted = parse_manifest(layout.read(digest))
         image = gather(converted, lambda children: [layout.read(child.digest) for child in children])
-        plan = plan._replace(image=image)
+        plan = replace(plan, image=image)
     rest = {digest: size for digest, size in plan.travelling.items() if not packing or packing.lacks(digest)}
     layout.check(rest)
     return layout, plan
@@ -321,32 +322,15 @@ def _fetch_side_by_side(
     steps = []
     for source, node in nodes:
         own = {digest: rest.pop(digest) for digest in sorted(_layers_of(node) & rest.keys())}
-        steps.append(partial(_fetch_alone, skopeo, begin, source, node, own))
+        steps.append(partial(fetch_alone, skopeo, partial(begin, bars=False), source, node, own))
     for (_, node), own_layout in zip(nodes, skopeo.side_by_side(steps), strict=True):
-        assert isinstance(node.parsed, Manifest)  # noqa: S101 - what a leaf is
-        for digest in (node.digest, node.parsed.config.digest, *(_layers_of(node) & layers.keys())):
+        for digest in (node.digest, node.manifest.config.digest, *(_layers_of(node) & layers.keys())):
             if own_layout.blob(digest).exists():
                 own_layout.move(digest, layout)
 
 
-def _fetch_alone(
-    skopeo: Skopeo, begin: Callable[..., Download], source: Source, node: FetchedManifest, wanted: Mapping[str, int]
-) -> Layout:
-    assert isinstance(node.parsed, Manifest)  # noqa: S101 - what a leaf is
-    layout = Layout.create(skopeo.new_folder("layout"))
-    others = {
-        layer.digest: layer.size
-        for layer in node.parsed.layers
-        if layer.digest not in wanted and layer.digest != node.parsed.config.digest and not layer.is_foreign
-    }
-    with layout.placeholders(others), begin(layout, bars=False) as download:
-        download.fetch(source, node, wanted, _config_size(node))
-    return layout
-
-
 def _layers_of(node: FetchedManifest) -> set[str]:
-    assert isinstance(node.parsed, Manifest)  # noqa: S101 - what a leaf is
-    return {layer.digest for layer in node.parsed.layers}
+    return {layer.digest for layer in node.manifest.layers}
 
 
 def _config_size(node: FetchedManifest) -> int:

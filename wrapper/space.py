@@ -65,6 +65,25 @@ class Space:
             raise DiskFullError(f"{error.message} (needed: {needs})", error.next_step) from error
 
 
+@contextmanager
+def room_for(folder: Path | None, size: int) -> Iterator[None]:
+    """Require room before the block, which then writes.
+
+    Args:
+        folder: where; None, or one that is not there yet, is not looked at.
+        size: how much, in bytes.
+
+    Raises:
+        DiskFullError: there is too little, now or in the block.
+    """
+    space = Space()
+    if folder:
+        space.need(folder, size)
+    space.require()
+    with space.named():
+        yield
+
+
 def _free(folder: Path) -> int:
     found = os.statvfs(folder)
     # A part is kept for root.

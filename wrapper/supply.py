@@ -5,18 +5,18 @@ from __future__ import annotations
 import hashlib
 import io
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from .archive import Archive
 from .contents import ArchiveContents, read_contents
-from .download import Download
+from .download import Download, fetch_alone
 from .errors import ContentError, UsageError, host_errors
 from .fetch import read_image, read_roots
-from .layout import Layout
-from .manifest import Manifest
+from .manifest import build_layers_dictionary
 from .reference import path_and_tag
-from .space import Space
+from .space import room_for
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from .feeding import Extent
     from .fetch import Source
-    from .manifest import Descriptor, FetchedManifest
+    from .layout import Layout
+    from .manifest import FetchedManifest
     from .reference import Reference
     from .skopeo import Skopeo
 
@@ -146,7 +147,7 @@ class Supply:
 
     def archived(self, digest: str) -> bool:
         """Say whether a blob is in an archive."""
-        return any(digest in archive for archive in self._archives)
+        return self._holding(digest) is not None
 
     @property
     def size(self) -> int:
@@ -185,7 +186,7 @@ class Supply:
     def offers(self, digest: str) -> bool:
         """Say whether a base has a layer."""
         return any(digest in holder for holder in self._near) or any(
-            digest in _layers(leaf) for _, leaf in self._far
+            digest in build_layers_dictionary(leaf) for _, leaf in self._far
         )
 
     def registries(self) -> set[str]:
@@ -217,23 +218,12 @@ class Supply:
         if not rest:
             return
         report(f"fetching {plural(len(rest), 'layer')} ({human_bytes(sum(rest.values()))}) from bases")
-        space = Space()
-        space.need(skopeo.folder, sum(rest.values()))
-        space.require()
-        with space.named():
+        begin = partial(Download, skopeo, preserve=preserve, cache=None, report=report)
+        with room_for(skopeo.folder, sum(rest.values())):
             for source, leaf in self._far:
-                own = {digest: rest.pop(digest) for digest in _layers(leaf) if digest in rest}
+                own = {digest: rest.pop(digest) for digest in build_layers_dictionary(leaf) if digest in rest}
                 if own:
-                    layout = Layout.create(skopeo.new_folder("base"))
-                    # Nothing else is needed of it; its config skopeo wants to have in any case.
-                    config = _config(leaf)
-                    others = {
-                        digest: size
-                        for digest, size in _layers(leaf).items()
-                        if digest not in own and digest != config.digest
-                    }
-                    with layout.placeholders(others):
-                        Download(skopeo, layout, preserve, None, report).fetch(source, leaf, own, config.size)
+                    layout = fetch_alone(skopeo, begin, source, leaf, own)
                     layout.check(own)
                     self._taken |= dict.fromkeys(own, _opener(layout))
 
@@ -242,15 +232,13 @@ class Supply:
 
         Reading it to its end raises ContentError where it is not what its digest says.
         """
-        for archive in self._archives:
-            if digest in archive:
-                return archive.open_blob(digest)
-        return self._taken[digest](digest)
+        archive = self._holding(digest)
+        return archive.open_blob(digest) if archive else self._taken[digest](digest)
 
     def extent(self, digest: str) -> Extent | None:
         """Return where a blob lies in an archive's file; None where it must be copied from its place."""
-        holding = [archive for archive in self._archives if digest in archive]
-        return holding[0].extent(digest) if holding else None
+        archive = self._holding(digest)
+        return archive.extent(digest) if archive else None
 
     def read(self, digest: str) -> bytes:
         """Return a small blob of an archive, a manifest or config.
@@ -258,18 +246,10 @@ class Supply:
         Raises:
             ContentError: no archive has it, or it is longer than a manifest may be.
         """
-        holding = [archive for archive in self._archives if digest in archive]
-        return (holding or self._archives)[0].read_blob(digest)
+        return (self._holding(digest) or self._archives[0]).read_blob(digest)
 
-
-def _layers(leaf: FetchedManifest) -> dict[str, int]:
-    assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
-    return {layer.digest: layer.size for layer in leaf.parsed.layers if not layer.is_foreign}
-
-
-def _config(leaf: FetchedManifest) -> Descriptor:
-    assert isinstance(leaf.parsed, Manifest)  # noqa: S101 - what a leaf is
-    return leaf.parsed.config
+    def _holding(self, digest: str) -> Archive | None:
+        return next((archive for archive in self._archives if digest in archive), None)
 
 
 def _opener(layout: Layout) -> Callable[[str], BinaryIO]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ class Writer:
                 open_target(path, None) as target,
                 incremental.fetched(self._from, final) as fetched,
             ):
-                plan = fetched.plan._replace(name=tag or fetched.plan.name)
+                plan = replace(fetched.plan, name=tag or fetched.plan.name)
                 result = write_archive(fetched.layout, plan, target, incremental.report)
             return self._result(result, changed=result.changed)
         with incremental.fetched(self._from, final) as fetched:
