@@ -220,7 +220,9 @@ def begin_archive(plan: Plan, target: Target | None, preserve: Sequence[str]) ->
     Raises:
         HostError: the target can't be written.
     """
-    if not target or not target.path or not preserve:
+    # A layer beyond belief has no place that could be reserved: what really arrives will show the lie.
+    beyond_belief = any(size >= INCREDIBLE for size in plan.travelling.values())
+    if not target or not target.path or not preserve or beyond_belief:
         yield None
         return
     with host_errors(f"cannot write {target.path}"):

@@ -100,3 +100,18 @@ def test_a_full_cache_is_no_failure(tool: Tool, small: Path, large: str) -> None
     ran = tool.good("pull", large, "-o", "o.tar", "--cache-dir", small / "cache", *PLAIN_PULL)
     assert "going on without" in ran.stderr
     assert not list(small.rglob("*.part"))
+
+
+@pytest.mark.parametrize("size", [10**12, 2**50, 2**62, 2**63 - 1])
+def test_a_layer_beyond_belief_is_the_manifests_fault(
+    tool: Tool, vendor: Registry, tmp_path: Path, size: int
+) -> None:
+    repository = fresh("absurd")
+    image = put_image(vendor, repository, "1", [layer(f"{repository}{number}", 1000) for number in range(2)])
+    true = max(image.sizes.values())
+    lie = image.raw.replace(f'"size": {true}'.encode(), f'"size": {size}'.encode(), 1)
+    assert lie != image.raw
+    vendor.put_manifest(repository, "2", lie, image.media_type)
+    ran = tool("pull", f"{vendor.host}/{repository}:2", "-o", tmp_path / "o.tar", "--json", *PLAIN_PULL)
+    refused(ran, 4, "sha256:", str(size))
+    assert not (tmp_path / "o.tar").exists()
