@@ -28,6 +28,7 @@ TOOL = (sys.executable, "-m", "wrapper")
 PULL = ("--final-tls-verify", "false", "--base-tls-verify", "false", "--quiet")
 PUSH = ("--dest-tls-verify", "false", "--quiet")
 SAMPLE = 0.01
+OURS = ("pull", "push", "vet", "--help", "--version")
 
 
 @dataclass
@@ -209,7 +210,8 @@ def growth(folder: Path, times: int) -> list[Row]:
     def add(name: str, *command: str) -> None:
         row = Row(command[0], name)
         for _ in range(times):
-            row.runs.append(measure((*TOOL, *command, *PULL), folder / "work", registry))
+            options = PULL if command[0] == "pull" else PUSH
+            row.runs.append(measure((*TOOL, *command, *options), folder / "work", registry))
         rows.append(row)
 
     try:
@@ -233,9 +235,45 @@ def growth(folder: Path, times: int) -> list[Row]:
                 (folder / f"bases-{count}" / f"{start}.json").write_bytes(base.raw)
             given = ("--base", f"manifest:{folder}/bases-{count}")
             add(f"{count} known", "pull", final, *given, "-o", "out.tar")
+        for count in (1, 20, 500):
+            image = put(registry, f"layers/n{count}", count, 10)
+            archive = str(folder / "vetted.tar")
+            subprocess.run(
+                [*TOOL, "pull", image, "--base", image, "-o", archive, *PULL], check=True, stdout=subprocess.DEVNULL
+            )
+            add(f"{count} there", "vet", archive, image)
     finally:
         registry.stop()
     return rows
+
+
+def start(folder: Path, times: int) -> str:
+    """Say how many times as long as an empty Python a start takes, and a small pull above skopeo's own runs."""
+    registry = Registry(folder / "start").start()
+    try:
+        base = put(registry, "start/base", 1, 0.01)
+        final = put(registry, "start/final", 1, 0.01)
+        read = ("skopeo", "inspect", "--raw", "--tls-verify=false")
+        write = ("skopeo", "copy", "--quiet", "--preserve-digests", "--src-tls-verify=false")
+        commands = {
+            "python -c ''": (sys.executable, "-c", ""),
+            "--help": (*TOOL, "--help"),
+            "--version": (*TOOL, "--version"),
+            "small pull": (*TOOL, "pull", final, "--base", base, "-o", "out.tar", *PULL),
+            "skopeo inspect": (*read, f"docker://{final}"),
+            "skopeo copy": (*write, f"docker://{final}", "oci:layout"),
+        }
+        found = {name: Row(name, "") for name in commands}
+        for _ in range(times):
+            for name, command in commands.items():
+                found[name].runs.append(measure(command, folder / "work", registry))
+    finally:
+        registry.stop()
+    took = {name: row.median("seconds") for name, row in found.items()}
+    empty = took["python -c ''"]
+    # Both sides are inspected side by side.
+    took["small pull above its skopeo runs"] = took["small pull"] - took["skopeo inspect"] - took["skopeo copy"]
+    return "\n".join(f"{name:<34}{1000 * took[name]:6.0f} ms{took[name] / empty:6.1f}" for name in took)
 
 
 PHASES = (
@@ -283,7 +321,7 @@ def table(rows: Sequence[Row]) -> str:
     lines = [f"{'image':<13}{'command':<30}{'wall':>9}{'ratio':>7}{'memory':>10}{'disk':>11}{'fetched':>11}"]
     first = rows[0]
     for row in rows:
-        if row.command in ("pull", "push"):
+        if row.command in OURS:
             first = row
         lines.append(
             f"{row.image:<13}{row.command:<30}{row.median('seconds'):>7.2f} s{ratio(first, row):>7.2f}"
@@ -303,7 +341,7 @@ def chart(rows: Sequence[Row]) -> str:
     place = 10
     longest = 1.0
     for row in rows:
-        ours = row.command in ("pull", "push")
+        ours = row.command in OURS
         if ours:
             place += 14
             group = rows[rows.index(row) :][: 3 if row.command == "pull" else 2]
@@ -330,12 +368,16 @@ def main() -> None:
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart there")
     parser.add_argument("--growth", action="store_true", help="measure what grows with what instead")
     parser.add_argument("--profile", action="store_true", help="say where the time of one run went instead")
+    parser.add_argument("--start", action="store_true", help="measure how long starting takes instead")
     parser.add_argument("--tmpdir", type=Path, default=Path("/var/tmp"), help="where the images are made")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.tmpdir) as folder:
         place = Path(folder)
         if given.profile:
             sys.stdout.write("\n".join(profile(place, size) for size in given.sizes) + "\n")
+            return
+        if given.start:
+            sys.stdout.write(f"{start(place, given.times)}\nlast column: empty Pythons\n")
             return
         rows = growth(place, given.times) if given.growth else compare(place, given.sizes, given.times)
     sys.stdout.write(f"{table(rows)}\nratio: this tool's wall time to that line's, of the same image\n")

@@ -1,0 +1,127 @@
+"""What is started, and what is imported: no more than the result needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import PLAIN_DEST, PLAIN_PULL, Tool
+from .images import fresh, layer, platform, put_image, put_list
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .registry import Registry
+
+
+@pytest.fixture
+def count(tmp_path: Path, tool: Tool) -> Callable[..., Counter[str]]:
+    """Runs the command, and counts what it asks skopeo for."""
+    log, spy = tmp_path / "runs", tmp_path / "spy"
+    spy.write_text(f'#!/bin/sh\necho "$*" >> {log}\nexec {shutil.which("skopeo")} "$@"\n')
+    spy.chmod(0o755)
+
+    def run(*arguments: str | Path, code: int = 0) -> Counter[str]:
+        log.write_text("")
+        ran = tool(*arguments, "--skopeo", spy)
+        assert ran.code == code, ran.stderr
+        words = ("inspect", "copy", "--version")
+        return Counter(
+            next(word for word in words if word in line.split()) for line in log.read_text().splitlines()
+        )
+
+    return run
+
+
+# Its version is looked at once, beside the first copy.
+VERSION = Counter({"--version": 1})
+
+
+def test_a_pull_inspects_each_side_and_copies_once(vendor: Registry, count: Callable[..., Counter[str]]) -> None:
+    repository = fresh()
+    put_image(vendor, repository, "1", [layer("same")])
+    put_image(vendor, repository, "2", [layer("same"), layer(repository)])
+    pull = ("pull", f"{vendor.host}/{repository}:2", "--base", f"{vendor.host}/{repository}:1", *PLAIN_PULL)
+    assert count(*pull, "-o", "o.tar") == Counter(inspect=2, copy=1) + VERSION
+    assert count(*pull, "--dry-run") == Counter(inspect=2)
+
+
+def test_a_list_is_copied_leaf_by_leaf(vendor: Registry, count: Callable[..., Counter[str]]) -> None:
+    repository = fresh()
+    leaves = [(put_image(vendor, repository, None, [layer(f"{repository}{n}")]), platform(n)) for n in "abc"]
+    put_list(vendor, repository, "1", leaves)
+    pull = ("pull", f"{vendor.host}/{repository}:1", *PLAIN_PULL, "-o", "o.tar")
+    assert count(*pull, "--all") == Counter(inspect=4, copy=3) + VERSION
+    assert count(*pull, "--override-arch", "b") == Counter(inspect=2, copy=1) + VERSION
+
+
+def test_a_push_reads_the_tag_probes_and_copies(
+    tool: Tool, vendor: Registry, customer: Registry, count: Callable[..., Counter[str]]
+) -> None:
+    repository = fresh()
+    shared = [layer(f"{repository}{n}", 100) for n in range(150)]
+    put_image(vendor, repository, "1", shared)
+    put_image(customer, repository, "1", shared)
+    put_image(vendor, repository, "2", [*shared, layer(repository)])
+    base = ("--base", f"{vendor.host}/{repository}:1", *PLAIN_PULL)
+    tool.good("pull", f"{vendor.host}/{repository}:2", *base, "-o", "o.tar")
+    there = f"{customer.host}/{repository}:2"
+    vetting = count("vet", "o.tar", there, *PLAIN_DEST)
+    # Hundreds of layers are asked for in a handful of runs, whether they are there or not.
+    assert 1 <= vetting["copy"] <= 6
+    assert count("vet", "o.tar", f"{customer.host}/{fresh()}:1", *PLAIN_DEST, code=3)["copy"] <= 6
+    assert count("push", "o.tar", there, *PLAIN_DEST) == vetting + Counter(inspect=1, copy=1)
+    assert count("push", "o.tar", there, *PLAIN_DEST) == vetting + Counter(inspect=1)
+
+
+def test_what_needs_no_skopeo_starts_none(
+    tool: Tool, vendor: Registry, tmp_path: Path, count: Callable[..., Counter[str]]
+) -> None:
+    repository = fresh()
+    put_image(vendor, repository, "1", [layer(repository)])
+    tool.good("pull", f"{vendor.host}/{repository}:1", *PLAIN_PULL, "-o", "o.tar")
+    none = tmp_path / "none"
+    assert "not installed" not in tool.good("inspect", "o.tar", env={"PATH": str(none)}).stderr
+    assert count("vet", "o.tar") == Counter()
+
+
+# What is only for moving images, or takes longest to import.
+HEAVY = ("sh", "jsonschema", "hashlib", "tarfile", "json", "subprocess", "wrapper.incremental", "wrapper.manifest")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["--help"], {}),
+        (["pull", "--help"], {}),
+        (
+            [],
+            {
+                "_SKOPEO_INCREMENTAL_COMPLETE": "bash_complete",
+                "COMP_WORDS": "skopeo-incremental pu",
+                "COMP_CWORD": "1",
+            },
+        ),
+    ],
+)
+def test_help_and_completion_import_little(tool: Tool, arguments: list[str], variables: dict[str, str]) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", *tool.command[1:], *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},
+        check=True,
+    )
+    assert ran.stdout.strip()
+    imported = {
+        line.rpartition("|")[2].strip() for line in ran.stderr.splitlines() if line.startswith("import time")
+    }
+    assert "click.core" in imported
+    assert not imported.intersection(HEAVY)
