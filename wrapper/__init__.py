@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .access import Access as Access
     from .access import Authentications as Authentications
+    from .bundle import Outcome as Outcome
     from .contents import InspectResult as InspectResult
     from .doctor import DoctorResult as DoctorResult
     from .doctor import Finding as Finding
+    from .errors import BundleError as BundleError
     from .errors import ContentError as ContentError
     from .errors import HostError as HostError
     from .errors import IncrementalError as IncrementalError
@@ -35,13 +37,17 @@ if TYPE_CHECKING:
     from .pushing import PushResult as PushResult
     from .pushing import VetResult as VetResult
     from .reference import Reference as Reference
+    from .spec import SpecImage as SpecImage
+    from .spec import read_spec as read_spec
     from .writer import Writer as Writer
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "access": ["Access", "Authentications"],
+    "bundle": ["Outcome"],
     "errors": [
+        "BundleError",
         "ContentError",
         "HostError",
         "IncrementalError",
@@ -60,6 +66,7 @@ _HOMES = {
     "pushing": ["PushResult", "VetResult"],
     "platforms": ["Platform"],
     "reference": ["Reference"],
+    "spec": ["SpecImage", "read_spec"],
     "writer": ["Writer"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

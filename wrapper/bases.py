@@ -11,7 +11,7 @@ from .image import gather
 from .layout import REF_NAME, Layout
 from .manifest import Index, build_layers_dictionary, digest_of, parse_manifest
 from .receipt import read_receipt
-from .reference import path_and_tag
+from .reference import path_and_tag, repository_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +28,15 @@ WITHOUT_DIGESTS = ("docker-archive", "docker-daemon")
 """Transports that know layers only as they were before they were compressed, which is another digest."""
 
 
-def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None]) -> Layers:
+def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name: str | None = None) -> Layers:
     """Read which layers a base has that is not in a registry.
 
     Args:
         skopeo: an entered `Skopeo`; it is asked for `containers-storage:` alone.
         base: the base.
         report: receives a line for each child of a list that is not at hand: its layers don't count.
+        name: of an image in a bundle: of a base that is a bundle, only images of that name count, whatever their
+            tags are. Another repository's layers are of no use to it.
 
     Returns:
         For the digest of each of its images, the layers by digest. Nothing for a base that can't know them.
@@ -48,9 +50,9 @@ def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None]) -> La
     if reference.transport in WITHOUT_DIGESTS:
         return {}
     if reference.transport == "receipt":
-        return read_receipt(Path(reference.name))
+        return read_receipt(Path(reference.name), name)
     if reference.transport == "oci-archive":
-        images = list(_in_archive(reference))
+        images = list(_in_archive(reference, name))
     elif reference.transport == "oci":
         images = list(_in_layout(reference, report))
     elif reference.transport == "containers-storage":
@@ -60,13 +62,17 @@ def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None]) -> La
     return {image.root.digest: build_layers_dictionary(*image.nodes) for image in images}
 
 
-def _in_archive(reference: Reference) -> Iterator[Image]:
+def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:
     from .archive import Archive
     from .contents import read_contents
 
     path, tag = path_and_tag(reference)
     with Archive.open(path) as archive:
-        named = [each for each in read_contents(archive).images if not each.beside]
+        contents = read_contents(archive)
+    named = [each for each in contents.images if not each.beside]
+    if name and contents.is_bundle:
+        yield from (each.image for each in named if repository_of(each.name) == repository_of(name))
+        return
     wanted = [each.image for each in named if tag in (None, each.name)]
     if not wanted:
         raise _no_tag(reference, [each.name for each in named])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from . import __version__
-from .errors import HostError, IncrementalError, MissingLayersError, UsageError
+from .errors import BundleError, HostError, IncrementalError, MissingLayersError, UsageError
 from .interrupt import disarm, interrupt
 
 if TYPE_CHECKING:
@@ -183,6 +183,11 @@ def skopeo_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def fail_fast_option(when: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the option to stop early."""
+    return click.option("--fail-fast", is_flag=True, help=f"Stop at the first image of a bundle {when}.")
+
+
 @click.group(
     name=NAME,
     context_settings={
@@ -201,8 +206,17 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("final")
+@click.argument("final", required=False)
 @click.option("--base", "-b", multiple=True, metavar="REF", help="What the other side has; may be repeated.")
+@click.option("--spec", metavar="FILE", help="Pull the images that this file names into one bundle.")
+@click.option("--base-spec", metavar="FILE", help="What the other side has: the bundle that this file names.")
+@fail_fast_option("that can't be read")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 32),
+    metavar="N",
+    help="Fetch so many images at a time: 3 by default, 1 where retries are wanted.",
+)
 @click.option("--output", "-o", metavar="FILE", help="Where the archive goes; - is standard output.")
 @click.option("--dry-run", is_flag=True, help="Only say how much would be fetched.")
 @click.option("--cache-dir", metavar="DIR", help="Keep layers there as they arrive, and take them from there.")
@@ -233,11 +247,16 @@ def cli() -> None:
 @side_options("base", "the bases")
 @skopeo_options
 @common_options
-def pull(final: str, base: tuple[str, ...], output: str | None, **options: Any) -> None:
-    """Pull the difference between bases and FINAL into an archive."""
+def pull(final: str | None, base: tuple[str, ...], output: str | None, **options: Any) -> None:
+    """Pull the difference between bases and FINAL, or of all images of a --spec, into an archive."""
     from .platforms import wanted_platform
     from .show import show_pull
 
+    spec = options["spec"]
+    if (final is None) == (spec is None):
+        raise click.UsageError("Give FINAL, or --spec FILE.")
+    if spec is None and (options["base_spec"] or options["fail_fast"]):
+        raise click.UsageError("--base-spec and --fail-fast go with --spec.")
     if output is None and not options["dry_run"]:
         raise click.UsageError("Give --output FILE (or -), or --dry-run.")
     to_stdout = not options["dry_run"] and _to_stdout(output, options)
@@ -245,11 +264,17 @@ def pull(final: str, base: tuple[str, ...], output: str | None, **options: Any) 
     if options["all"] and any(overrides):
         raise click.UsageError("--all takes every platform: leave out --override-os, -arch and -variant.")
     incremental = _incremental(options, all_architectures=options["all"], platform=wanted_platform(*overrides))
+    several = {"base": base, "earlier": options["base_spec"], "fail_fast": options["fail_fast"]}
     if options["dry_run"]:
-        show_pull(incremental.plan(base, final), sys.stdout, as_json=options["json"])
+        plan = incremental.plan_bundle(spec, **several) if spec else incremental.plan(base, str(final))
+        show_pull(plan, sys.stdout, as_json=options["json"])
         return
     where = sys.stdout.buffer if to_stdout else output
-    with incremental.pull(base, final, output=where) as archive:
+    with (
+        incremental.pull_bundle(spec, **several, output=where)
+        if spec
+        else incremental.pull(base, str(final), output=where)
+    ) as archive:
         show_pull(archive.result, sys.stderr if to_stdout else sys.stdout, as_json=options["json"])
 
 
@@ -261,9 +286,35 @@ def holding_bases(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def bundle_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what chooses from a bundle."""
+    for option in (
+        click.option("--map", "names", multiple=True, metavar="OLD=NEW", help="Call a bundle's image NEW there."),
+        click.option(
+            "--only",
+            multiple=True,
+            metavar="NAME",
+            help="Of a bundle, only images of this name, with or without its tag; *, ? and [] as in a shell.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _names(options: Mapping[str, Any]) -> dict[str, str]:
+    names = {}
+    for pair in options["names"]:
+        old, equals, new = pair.partition("=")
+        if not (old and equals and new):
+            raise click.UsageError(f"--map '{pair}' is not OLD=NEW.")
+        names[old] = new
+    return names
+
+
 @cli.command()
 @click.argument("archive")
 @click.argument("destination", required=False)
+@bundle_options
 @holding_bases
 @side_options("dest", "the destination")
 @skopeo_options
@@ -275,7 +326,9 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
     """
     from .show import show_vet
 
-    result = _incremental(options).push_vet(archive, destination, base=options["base"])
+    result = _incremental(options).push_vet(
+        archive, destination, base=options["base"], only=options["only"], names=_names(options)
+    )
     show_vet(result, sys.stdout, as_json=options["json"])
     return MissingLayersError.code if result.missing else 0
 
@@ -283,6 +336,8 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
 @cli.command()
 @click.argument("archive", nargs=-1, required=True)
 @click.argument("destination")
+@bundle_options
+@fail_fast_option("that fails; else the others are pushed")
 @holding_bases
 @click.option("--additional-tag", multiple=True, metavar="TAG", help="A further tag; may be repeated.")
 @click.option("--no-overwrite-tag", is_flag=True, help="Stop where a tag points to another image.")
@@ -292,25 +347,37 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
 @side_options("dest", "the destination")
 @skopeo_options
 @common_options
-def push(archive: tuple[str, ...], destination: str, **options: Any) -> None:
+def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
     """Push ARCHIVE to DESTINATION, which must have every layer that it leaves out, or a base must.
 
     Of a chain of archives, each made from the one before, the oldest comes first. A registry gets them all: the
     last as DESTINATION says, the others under their own tags where DESTINATION has none, else by digest. Other
     destinations get the last one.
+
+    Of a bundle each image goes to DESTINATION/NAME, its name in the bundle.
     """
     from .show import show_push
 
-    result = _incremental(options).push(
-        archive,
-        destination,
-        base=options["base"],
-        additional_tags=options["additional_tag"],
-        overwrite_tag=not options["no_overwrite_tag"],
-        dry_run=options["dry_run"],
-        receipt=options["receipt"],
-    )
-    show_push(result, sys.stdout, as_json=options["json"], dry_run=options["dry_run"])
+    failure = None
+    try:
+        result = _incremental(options).push(
+            archive,
+            destination,
+            base=options["base"],
+            additional_tags=options["additional_tag"],
+            overwrite_tag=not options["no_overwrite_tag"],
+            dry_run=options["dry_run"],
+            receipt=options["receipt"],
+            only=options["only"],
+            names=_names(options),
+            fail_fast=options["fail_fast"],
+        )
+    except BundleError as error:
+        if error.result is None:
+            raise
+        result, failure = error.result, error
+    show_push(result, sys.stdout, as_json=options["json"], dry_run=options["dry_run"], failure=failure)
+    return failure.code if failure else 0
 
 
 @cli.command()
@@ -398,6 +465,7 @@ def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
         retry_times=options.get("retry_times", 0),
         retry_delay=options.get("retry_delay", 1.0),
         timeout=options.get("timeout") or None,
+        jobs=options.get("jobs"),
         progress=sys.stderr if on_terminal else None,
         trace=(lambda line: click.echo(line, err=True)) if options["debug"] else None,
         **more,

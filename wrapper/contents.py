@@ -14,9 +14,9 @@ from .documents import DOCUMENT_BYTES, check_schema, parse_document
 from .errors import ContentError, UsageError
 from .image import Image, gather
 from .layout import REF_NAME, encode, entry
-from .manifest import OCI_INDEX, Index, Manifest, parse_manifest
+from .manifest import OCI_INDEX, Index, parse_manifest
 from .platforms import Platform
-from .reference import is_digest
+from .reference import is_bundle_name, is_digest
 from .results import WHERE, Contents, ImageInfo, LayerInfo, LeafInfo, OmittedLayer
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .pushing import MissingLayer
 
 FORMAT = "1"
+BUNDLE = "1"
 PREFIX = "io.skopeo-incremental."
 
 MANIFESTS_BYTES = 8 * 1024 * 1024
@@ -80,6 +81,7 @@ class ArchiveContents(NamedTuple):
         bases: digests of the images that it was compared with, sorted.
         bases_of: for omitted layers, digests of the bases that have it, as far as the archive says.
         format: the archive format's version; None for other tools' archives.
+        is_bundle: whether it is a bundle: every image has a name of its own.
     """
 
     images: tuple[NamedImage, ...]
@@ -87,6 +89,7 @@ class ArchiveContents(NamedTuple):
     bases: tuple[str, ...]
     bases_of: Mapping[str, tuple[str, ...]]
     format: str | None
+    is_bundle: bool = False
 
     @property
     def single(self) -> NamedImage:
@@ -99,7 +102,8 @@ class ArchiveContents(NamedTuple):
         if len(alone) > 1:
             names = ", ".join(named.name or named.image.root.digest for named in alone)
             raise UsageError(
-                f"the archive holds {len(alone)} images: {names:.500}", "push takes an archive of one image"
+                f"the archive holds {len(alone)} images: {names:.500}",
+                "a bundle can be pushed to a registry; else an archive holds one image",
             )
         return alone[0]
 
@@ -114,14 +118,17 @@ def tags_beside(image: Image) -> list[str]:
     return [node.digest.replace(":", "-") + kind for node in image.nodes for kind in KINDS_BESIDE]
 
 
-def index_annotations(bases: Sequence[str], bases_of: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def index_annotations(
+    bases: Sequence[str], bases_of: Mapping[str, Sequence[str]], *, is_bundle: bool = False
+) -> dict[str, str]:
     """Return the annotations of an archive's index.
 
     Args:
         bases: digests of the bases, sorted.
         bases_of: for every layer that is left out, digests of the bases that have it.
+        is_bundle: whether it is a bundle.
     """
-    return {
+    return ({f"{PREFIX}bundle": BUNDLE} if is_bundle else {}) | {
         f"{PREFIX}format": FORMAT,
         f"{PREFIX}requires": "",
         f"{PREFIX}bases": ",".join(bases),
@@ -153,18 +160,21 @@ def read_contents(archive: Archive) -> ArchiveContents:
     if not isinstance(index, Index) or index.media_type != OCI_INDEX:
         raise ContentError(f"index.json of {archive.name} is {root.media_type}, not an index")
     bases, declared = _read_annotations(index, archive.name)
+    is_bundle = f"{PREFIX}bundle" in index.annotations
     images: dict[tuple[str, str | None], NamedImage] = {}
     load = _loader(archive)
     for child in index.manifests:
         name, beside = child.annotations.get(REF_NAME), child.annotations.get(f"{PREFIX}beside")
-        # What belongs to an image may do so under two tags; an image counts once.
-        key = child.digest, name if beside else None
+        # What belongs to an image may do so under two tags, and a bundle may call an image by two names.
+        key = child.digest, name if beside or is_bundle else None
         if key not in images:
             (raw,) = load([child])
             image = gather(parse_manifest(raw, descriptor=child), load)
             image.require_leaves()
             images[key] = NamedImage(name, image, beside)
     _check_beside(images.values(), archive.name)
+    if is_bundle:
+        _check_names(images.values(), archive.name)
     omitted = {
         digest: layer for named in images.values() for digest, layer in _omitted(named.image, archive).items()
     }
@@ -179,6 +189,7 @@ def read_contents(archive: Archive) -> ArchiveContents:
         bases=bases,
         bases_of=declared or {},
         format=index.annotations.get(f"{PREFIX}format"),
+        is_bundle=is_bundle,
     )
 
 
@@ -209,6 +220,7 @@ def merge(
         bases=tuple(sorted({base for found in contents for base in found.bases})),
         bases_of={digest: tuple(sorted(bases)) for digest, bases in bases_of.items()},
         format=contents[-1].format if contents else FORMAT,
+        is_bundle=any(found.is_bundle for found in contents),
     )
 
 
@@ -219,6 +231,8 @@ def describe(
     bases: tuple[str, ...],
     bases_of: Mapping[str, Sequence[str]],
     read_config: Callable[[str], bytes | None],
+    *,
+    is_bundle: bool = False,
 ) -> Contents:
     """Describe for a result what an archive holds or would hold.
 
@@ -229,14 +243,16 @@ def describe(
         bases: digests of the bases, sorted.
         bases_of: for omitted layers, digests of the bases that have it.
         read_config: returns the bytes of a config, or None where it is not at hand.
+        is_bundle: whether it is a bundle.
     """
     # Many images may have one config, and it may be long.
     read_platform = cache(lambda digest: _config_platform(digest, read_config))
     layers = _describe_layers([named.image for named in images], omitted, bases_of)
     sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
     return Contents(
-        digest=images[0].image.root.digest,
-        images=tuple(_describe_image(named, references, read_platform) for named in images),
+        digest=None if is_bundle else images[0].image.root.digest,
+        bundle=is_bundle,
+        images=tuple(_describe_image(named, references, omitted, read_platform) for named in images),
         bases=bases,
         bytes_new=sum(sizes["inside"]),
         bytes_shared=sum(sizes["omitted"]),
@@ -249,17 +265,28 @@ def describe(
 
 
 def _describe_image(
-    named: NamedImage, references: Mapping[str, str], read_platform: Callable[[str], str | None]
+    named: NamedImage,
+    references: Mapping[str, str],
+    omitted: Mapping[str, Descriptor],
+    read_platform: Callable[[str], str | None],
 ) -> ImageInfo:
     root = named.image.root
-    reference = None if named.beside else references.get(root.digest)
-    if isinstance(root.parsed, Manifest):
-        platform = _platform(root, read_platform)
-        return ImageInfo(named.name, reference, root.digest, root.media_type, platform, (), named.beside)
+    is_list = isinstance(root.parsed, Index)
     leaves = tuple(
         LeafInfo(leaf.digest, leaf.media_type, _platform(leaf, read_platform)) for leaf in named.image.leaves
     )
-    return ImageInfo(named.name, reference, root.digest, root.media_type, None, leaves, named.beside)
+    layers = named.image.layers
+    return ImageInfo(
+        named.name,
+        None if named.beside else references.get(root.digest),
+        root.digest,
+        root.media_type,
+        None if is_list else leaves[0].platform,
+        leaves if is_list else (),
+        named.beside,
+        bytes_new=sum(layer.size for digest, layer in layers.items() if digest not in omitted),
+        bytes_shared=sum(layer.size for digest, layer in layers.items() if digest in omitted),
+    )
 
 
 def _describe_layers(
@@ -281,7 +308,8 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
     said = index.annotations
     if f"{PREFIX}format" not in said:
         return (), None
-    if said[f"{PREFIX}format"] != FORMAT or said.get(f"{PREFIX}requires"):
+    newer = said.get(f"{PREFIX}requires") or said.get(f"{PREFIX}bundle", BUNDLE) != BUNDLE
+    if said[f"{PREFIX}format"] != FORMAT or newer:
         wanted = f"format {said[f'{PREFIX}format']} {said.get(f'{PREFIX}requires', '')}".strip()
         raise ContentError(f"{name} was made by a newer version: {wanted:.200}", "install the version that made it")
     bases = tuple(base for base in said.get(f"{PREFIX}bases", "").split(",") if base)
@@ -311,6 +339,19 @@ def _check_beside(images: Iterable[NamedImage], name: str) -> None:
             raise ContentError(
                 f"{name} has tag '{named.name:.100}' beside {named.beside}, where it does not belong"
             )
+
+
+def _check_names(images: Iterable[NamedImage], name: str) -> None:
+    """Refuse a bundle that would push an image to no place, or two to one place."""
+    seen = set()
+    for named in images:
+        if named.beside:
+            continue
+        if named.name is None or not is_bundle_name(named.name):
+            raise ContentError(f"{name} is a bundle, and calls {named.image.root.digest} '{named.name}'")
+        if named.name in seen:
+            raise ContentError(f"{name} is a bundle, and has two images of the name '{named.name}'")
+        seen.add(named.name)
 
 
 def _omitted(image: Image, archive: Archive) -> dict[str, Descriptor]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from .pushing import MissingLayer
+    from .pushing import MissingLayer, PushResult
 
 
 FREE_SPACE = "free some space, or choose another folder with --tmpdir or --output"
@@ -32,7 +32,7 @@ class IncrementalError(Exception):
         next_step: what to do about it; one line, empty where there is nothing to say.
     """
 
-    code: ClassVar[int] = 1
+    code: int = 1
 
     def __init__(self, message: str, next_step: str = "") -> None:
         """Keep `message` and `next_step`, each made one printable line."""
@@ -60,6 +60,31 @@ class MissingLayersError(IncrementalError):
         """Keep the `missing` layers beside the message."""
         super().__init__(message, next_step)
         self.missing = missing
+
+
+class BundleError(IncrementalError):
+    """Images of a bundle failed; the exit code is that of the first in the bundle's order.
+
+    Attributes:
+        failures: the name of each, and what was wrong.
+        result: what was done all the same; None where nothing was.
+    """
+
+    result: PushResult | None = None
+
+    def __init__(self, done: str, failures: Sequence[tuple[str, IncrementalError]], count: int) -> None:
+        """Keep the failures.
+
+        Args:
+            done: what could not be done, such as "pushed".
+            failures: the name of each image that failed, and what was wrong, in the bundle's order; at least one.
+            count: how many images there are.
+        """
+        name, first = failures[0]
+        message = f"{len(failures)} of {count} images could not be {done}; {name}: {first.message}"
+        super().__init__(message, first.next_step)
+        self.failures = tuple(failures)
+        self.code = first.code
 
 
 class ContentError(IncrementalError):

@@ -51,17 +51,39 @@ def read_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifes
             names, or not those of a manifest.
     """
     roots = []
-    for source, raw in zip(sources, _inspect(skopeo, sources), strict=True):
-        if isinstance(raw, IncrementalError):
-            raise raw
-        root = parse_manifest(raw, reference=source.reference)
-        if source.reference.digest not in (None, root.digest):
-            raise ContentError(
-                f"{source.reference} came with other bytes: they hash to {root.digest}",
-                "try again; tell who runs the registry",
-            )
+    for root in try_roots(skopeo, sources):
+        if isinstance(root, IncrementalError):
+            raise root
         roots.append(root)
     return roots
+
+
+def try_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifest | IncrementalError]:
+    """Read what references name, side by side, and hash it.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        sources: what to read.
+
+    Returns:
+        The manifest or list of each, or what is wrong with it, as `read_roots` would raise it.
+    """
+
+    def check(source: Source, raw: bytes | IncrementalError) -> FetchedManifest | IncrementalError:
+        if isinstance(raw, IncrementalError):
+            return raw
+        try:
+            root = parse_manifest(raw, reference=source.reference)
+        except ContentError as error:
+            return error
+        if source.reference.digest in (None, root.digest):
+            return root
+        return ContentError(
+            f"{source.reference} came with other bytes: they hash to {root.digest}",
+            "try again; tell who runs the registry",
+        )
+
+    return [check(source, raw) for source, raw in zip(sources, _inspect(skopeo, sources), strict=True)]
 
 
 def read_image(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
@@ -14,10 +14,11 @@ from .reference import Reference, registry_reference
 
 # What runs skopeo, and what reads archives, takes long to import: each method imports what it needs.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
     from . import skopeo as runner
+    from .bundle import Shipment
     from .cache import Cache
     from .contents import ArchiveContents, InspectResult, NamedImage
     from .destinations import Destination
@@ -26,18 +27,37 @@ if TYPE_CHECKING:
     from .layout import Layout
     from .output import RemoveOnClose, Target
     from .packing import Packing
-    from .pulling import Plan, PullResult
+    from .planning import Plan, Wanted
+    from .pulling import PullResult
     from .pushing import MissingLayer, PushResult, VetResult
     from .results import Contents
+    from .spec import SpecImage
     from .supply import Supply
 
     Bases = str | Reference | Sequence[str | Reference] | None
     ArchiveFile = str | Path | BinaryIO
     Archives = ArchiveFile | Sequence[ArchiveFile]
+    Spec = str | Path | Sequence[SpecImage]
 
 
 # What a pull needs only after skopeo has begun to run.
 _LATE = ("jsonschema.validators", f"{__package__}.archive", f"{__package__}.show")
+
+
+class Request(NamedTuple):
+    """What a pull is asked for.
+
+    Attributes:
+        wanted: the images.
+        is_bundle: whether they are to be a bundle.
+        gone: names of an earlier bundle's images that this one has not.
+        fail_fast: whether to stop at the first image that can't be read.
+    """
+
+    wanted: tuple[Wanted, ...]
+    is_bundle: bool = False
+    gone: tuple[str, ...] = ()
+    fail_fast: bool = False
 
 
 class Fetched(NamedTuple):
@@ -54,6 +74,27 @@ class Fetched(NamedTuple):
     layout: Layout
     plan: Plan
     packing: Packing | None
+
+
+class Selection(NamedTuple):
+    """Which images of a bundle go, and under which names.
+
+    Attributes:
+        only: patterns; all images where there is none.
+        names: other names for images.
+    """
+
+    only: Sequence[str]
+    names: Mapping[str, str]
+
+    def require_none(self) -> None:
+        """Refuse to choose from an archive of one image.
+
+        Raises:
+            UsageError: there is a pattern or a name.
+        """
+        if self.only or self.names:
+            raise UsageError("the archive is no bundle: it holds one image", "leave out --only and --map")
 
 
 class Incremental:
@@ -80,6 +121,7 @@ class Incremental:
         retry_times: int = 0,
         retry_delay: float = 1.0,
         timeout: float | None = 600.0,
+        jobs: int | None = None,
         progress: TextIO | None = None,
         trace: Callable[[str], None] | None = None,
     ) -> None:
@@ -106,6 +148,8 @@ class Incremental:
             retry_times: how often in a row to try again where the link fails and nothing more arrives.
             retry_delay: the pause before the first such try, in seconds; each further one is twice as long.
             timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
+            jobs: how many images, or children of a list, are fetched at a time; by default three, or one where
+                retries are wanted: on a bad link a cut then costs less.
             progress: a terminal for skopeo's progress bars.
             trace: receives a line for each call of skopeo, and what it said.
         """
@@ -132,6 +176,7 @@ class Incremental:
         self._retry_times = retry_times
         self._retry_delay = retry_delay
         self._timeout = timeout
+        self._jobs = jobs
         self._progress = progress
         self._trace = trace
 
@@ -145,13 +190,38 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull`.
         """
+        return self._planned(self._single(base, final))
+
+    def plan_bundle(
+        self,
+        spec: Spec,
+        *,
+        base: Bases = None,
+        earlier: Spec | None = None,
+        fail_fast: bool = False,
+    ) -> PullResult:
+        """Say what `pull_bundle` would do; no layer and no config is fetched.
+
+        Args:
+            spec: as for `pull_bundle`.
+            base: as for `pull_bundle`.
+            earlier: as for `pull_bundle`.
+            fail_fast: as for `pull_bundle`.
+
+        Raises:
+            IncrementalError: as for `pull_bundle`.
+        """
+        return self._planned(self._bundle(spec, base, earlier, fail_fast=fail_fast))
+
+    def _planned(self, request: Request) -> PullResult:
         from .pulling import PullResult
 
-        final_source, bases = self._sources(base, final)
         with self._skopeo() as skopeo:
-            plan = self._plan(skopeo, final_source, bases)
+            plan = self._plan(skopeo, request)
         contents = plan.describe(lambda _: None)
-        return PullResult(**contents.shared_fields(), changed=False, archive=None, warnings=plan.warnings())
+        return PullResult(
+            **contents.shared_fields(), changed=False, archive=None, warnings=plan.warnings(), gone=plan.gone
+        )
 
     def pull(
         self, base: Bases, final: str | Reference, *, output: str | Path | BinaryIO | None = None
@@ -174,11 +244,44 @@ class Incremental:
             RegistryError: skopeo or a registry failed.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
+        return self._pulled(self._single(base, final), output)
+
+    def pull_bundle(
+        self,
+        spec: Spec,
+        *,
+        base: Bases = None,
+        earlier: Spec | None = None,
+        output: str | Path | BinaryIO | None = None,
+        fail_fast: bool = False,
+    ) -> RemoveOnClose:
+        """Pull several images into one archive, each as the difference to its own bases.
+
+        Args:
+            spec: the images, or the path of a file that names them, as `spec.read_spec` reads it. Where it does not
+                say whether a list travels whole, what was given to this object counts.
+            base: further bases of every image; of a bundle's receipt or archive, what it has in the repository of
+                the image's name.
+            earlier: the images of an earlier bundle, which the other side has, or their file: those in the
+                repository of an image's name are its bases too.
+            output: as for `pull`.
+            fail_fast: stop at the first image that can't be read; else all are tried, and all failures told.
+
+        Returns:
+            The archive, as for `pull`. It holds all of the images, or there is none.
+
+        Raises:
+            BundleError: images can't be read.
+            IncrementalError: as for `pull`.
+        """
+        return self._pulled(self._bundle(spec, base, earlier, fail_fast=fail_fast), output)
+
+    def _pulled(self, request: Request, output: str | Path | BinaryIO | None) -> RemoveOnClose:
         from .output import RemoveOnClose, open_target
 
         with (
             open_target(output, self._temp_dir) as target,
-            self.fetched(base, final, target) as fetched,
+            self._fetched(request, target) as fetched,
         ):
             from .pulling import write_archive
 
@@ -198,13 +301,17 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull`.
         """
-        final_source, bases = self._sources(base, final)
+        with self._fetched(self._single(base, final), target) as fetched:
+            yield fetched
+
+    @contextmanager
+    def _fetched(self, request: Request, target: Target | None) -> Iterator[Fetched]:
         # What a missing policy would stop must stop before anything is read.
         self._final.policy_flags()
         cache = self._cache()
         output = target.path.parent if target and target.path else None
         with self._skopeo(output) as skopeo:
-            plan = self._plan(skopeo, final_source, bases)
+            plan = self._plan(skopeo, request)
             from .pulling import begin_archive, fetch
             from .space import Space
 
@@ -278,13 +385,23 @@ class Incremental:
                 missing=missing,
             )
 
-    def push_vet(self, src: Archives, dst: str | Reference | None = None, *, base: Bases = None) -> VetResult:
+    def push_vet(
+        self,
+        src: Archives,
+        dst: str | Reference | None = None,
+        *,
+        base: Bases = None,
+        only: Sequence[str] = (),
+        names: Mapping[str, str] | None = None,
+    ) -> VetResult:
         """Check archives, and whether a destination has what they leave out (Go: `Incremental.PushVet`).
 
         Args:
             src: as for `push`.
             dst: the destination's reference; without it the archives alone are checked.
             base: as for `push`.
+            only: as for `push`.
+            names: as for `push`.
 
         Returns:
             What was found; `missing` names the layers that nobody has. Nothing is written anywhere.
@@ -301,14 +418,18 @@ class Incremental:
         from .vetting import choose, vet
 
         bases = self._holding_bases(base)
+        selection = Selection(only, names or {})
         destination = self._destination(_reference(dst)) if dst is not None else None
         with Supply(_listed(src)) as supply:
-            if destination is None:
+            if destination is None or dst is None:
                 supply.verify(self.report)
                 found = merge(supply.contents, supply.archived)
                 return VetResult(
                     **_describe(found, supply).shared_fields(), changed=False, destination=None, missing=()
                 )
+            if supply.is_bundle:
+                return self._vetted_bundle(supply, dst, bases, selection)
+            selection.require_none()
             images = choose(destination, supply, self.report)
             with self._skopeo(destination.folder) as skopeo:
                 _, missing = vet(skopeo, supply, images, destination, bases, self.report)
@@ -327,6 +448,9 @@ class Incremental:
         overwrite_tag: bool = True,
         dry_run: bool = False,
         receipt: str | Path | None = None,
+        only: Sequence[str] = (),
+        names: Mapping[str, str] | None = None,
+        fail_fast: bool = False,
     ) -> PushResult:
         """Push archives to a destination that holds their bases (Go: `Incremental.Push`).
 
@@ -336,7 +460,8 @@ class Incremental:
             src: a path or a seekable binary file; or a chain of them, each made from the one before, the oldest
                 first. A registry gets all their images: the last as `dst` says; the others under their own tags
                 where `dst` has none, else by their digests alone. Any other destination gets the last one.
-            dst: the destination's reference, of any transport; one with a digest must name the last image.
+            dst: the destination's reference, of any transport; one with a digest must name the last image. Of a
+                bundle each image goes to a repository below it: a registry, or a part of one, without a tag.
             base: where layers come from that neither the archives nor the destination have, one reference or
                 several, of `docker:`, `oci:`, `oci-archive:` or `dir:`.
             additional_tags: further tags in the same repository.
@@ -344,11 +469,15 @@ class Incremental:
             dry_run: do all but the writing.
             receipt: a file that will say what the destination has then, for `receipt:FILE` as the next pull's base;
                 a dry run writes none.
+            only: of a bundle, the images whose names fit one of these patterns, with or without their tags.
+            names: of a bundle, other names for images, by their names with or without tags.
+            fail_fast: of a bundle, stop at the first image that fails; else the others are pushed all the same.
 
         Returns:
             What was done. `changed` is False where every tag already pointed to its image.
 
         Raises:
+            BundleError: images of a bundle failed; its `result` says what happened to each.
             UsageError: there is no such archive, a reference or tag is malformed, or the destination can't keep
                 digests that must be kept.
             MissingLayersError: layers that the archives leave out are nowhere to be had.
@@ -356,58 +485,159 @@ class Incremental:
             RegistryError: skopeo or a registry failed, or a tag would be overwritten.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
+        from .supply import Supply
+
         destination = self._destination(_reference(dst), additional_tags, overwrite_tag=overwrite_tag)
         bases = self._holding_bases(base)
-        if receipt is None or dry_run:
-            return self._pushed(_listed(src), destination, bases, dry_run=dry_run)[0]
-        if destination.reference.transport in ("docker-archive", "docker-daemon"):
+        selection = Selection(only, names or {})
+        if receipt is not None and destination.reference.transport in ("docker-archive", "docker-daemon"):
             raise UsageError(
                 f"{destination.reference} keeps layers unpacked: no later archive can count on them",
                 "leave out --receipt",
             )
-        from .output import complete_file
-        from .receipt import write_receipt
+        with ExitStack() as stack:
+            file = None
+            if receipt is not None and not dry_run:
+                from .output import complete_file
 
-        # That there is no room for it must show before the push.
-        with complete_file(Path(receipt)) as file:
-            result, images = self._pushed(_listed(src), destination, bases, dry_run=False)
-            write_receipt(result, [named.image for named in images if not named.beside], file)
+                # That there is no room for it must show before the push.
+                file = stack.enter_context(complete_file(Path(receipt)))
+            supply = stack.enter_context(Supply(_listed(src)))
+            if supply.is_bundle:
+                if additional_tags:
+                    raise UsageError("the images of a bundle have one name each", "leave out --additional-tag")
+                result, images = self._pushed_bundle(
+                    supply, dst, bases, selection, overwrite_tag=overwrite_tag, dry_run=dry_run, fail_fast=fail_fast
+                )
+            else:
+                selection.require_none()
+                result, images = self._pushed(supply, destination, bases, dry_run=dry_run)
+            if file:
+                from .receipt import write_receipt
+
+                write_receipt(result, [named for named in images if not named.beside], file)
         return result
 
     def _pushed(
-        self, src: Sequence[ArchiveFile], destination: Destination, bases: Sequence[Source], *, dry_run: bool
+        self, supply: Supply, destination: Destination, bases: Sequence[Source], *, dry_run: bool
     ) -> tuple[PushResult, Sequence[NamedImage]]:
         from .contents import merge
         from .destinations import Delivery
         from .pushing import PushResult, missing_error
-        from .supply import Supply
         from .vetting import choose, vet
 
         where = str(destination.reference)
-        with Supply(src) as supply:
-            images = choose(destination, supply, self.report)
-            if any(named.beside for named in images) and not self._preserve:
-                raise UsageError(
-                    "the archive holds signatures, which do not fit an image that is converted",
-                    "leave out --no-preserve-digests",
-                )
-            with self._skopeo(destination.folder) as skopeo:
-                absent, missing = vet(skopeo, supply, images, destination, bases, self.report)
-                if missing:
-                    raise missing_error(where, missing)
-                delivery = Delivery(skopeo, supply, images, absent, self._preserve, self.report)
-                sent = destination.send(delivery, dry_run=dry_run)
-            found = merge(supply.contents, supply.archived, images)
-            contents = _describe(found, supply, sent.references)
-            result = PushResult(
-                **contents.shared_fields() | {"digest": sent.digest},
-                changed=sent.changed,
-                destination=where,
-                previous_digest=sent.tags[0].previous_digest,
-                tags=sent.tags,
-                image_id=sent.image_id,
+        images = choose(destination, supply, self.report)
+        self._require_kept(images)
+        with self._skopeo(destination.folder) as skopeo:
+            absent, missing = vet(skopeo, supply, images, destination, bases, self.report)
+            if missing:
+                raise missing_error(where, missing)
+            delivery = Delivery(skopeo, supply, images, absent, self._preserve, self.report)
+            sent = destination.send(delivery, dry_run=dry_run)
+        found = merge(supply.contents, supply.archived, images)
+        contents = _describe(found, supply, sent.references)
+        result = PushResult(
+            **contents.shared_fields() | {"digest": sent.digest},
+            changed=sent.changed,
+            destination=where,
+            previous_digest=sent.tags[0].previous_digest,
+            tags=sent.tags,
+            image_id=sent.image_id,
+        )
+        return result, found.images
+
+    def _require_kept(self, images: Iterable[NamedImage]) -> None:
+        if any(named.beside for named in images) and not self._preserve:
+            raise UsageError(
+                "the archive holds signatures, which do not fit an image that is converted",
+                "leave out --no-preserve-digests",
             )
-            return result, found.images
+
+    def _vetted_bundle(
+        self, supply: Supply, dst: str | Reference, bases: Sequence[Source], selection: Selection
+    ) -> VetResult:
+        from .bundle import Round, all_missing, prefix_of
+        from .pushing import VetResult
+
+        prefix = prefix_of(dst)
+        shipments = self._ship(supply, prefix, selection)
+        supply.verify(self.report)
+        with self._skopeo() as skopeo:
+            vetting = Round(skopeo, supply, shipments, bases, self.report)
+            vetting.vet()
+        outcomes = vetting.outcomes()
+        unclear = [outcome for outcome in outcomes if outcome.error and not outcome.missing]
+        if unclear and (failure := vetting.failure("vetted")):
+            raise failure
+        found = merged(supply, shipments)
+        return VetResult(
+            **_describe(found, supply).shared_fields(),
+            changed=False,
+            destination=str(prefix),
+            missing=all_missing(outcomes),
+            outcomes=outcomes,
+        )
+
+    def _pushed_bundle(
+        self,
+        supply: Supply,
+        dst: str | Reference,
+        bases: Sequence[Source],
+        selection: Selection,
+        *,
+        overwrite_tag: bool,
+        dry_run: bool,
+        fail_fast: bool,
+    ) -> tuple[PushResult, Sequence[NamedImage]]:
+        from .bundle import Round, prefix_of
+        from .pushing import PushResult, TagChange
+
+        prefix = prefix_of(dst)
+        shipments = self._ship(supply, prefix, selection, overwrite_tag=overwrite_tag)
+        for shipment in shipments:
+            self._require_kept(shipment.images)
+        supply.verify(self.report)
+        with self._skopeo() as skopeo:
+            sending = Round(skopeo, supply, shipments, bases, self.report, fail_fast=fail_fast)
+            sending.vet()
+            sending.send(self._preserve, dry_run=dry_run)
+        outcomes = sending.outcomes()
+        found = merged(supply, shipments)
+        by_name = {outcome.name: outcome for outcome in outcomes}
+        contents = _describe(found, supply)
+        contents = replace(
+            contents,
+            images=tuple(
+                replace(image, reference=by_name[image.name].destination) if image.name in by_name else image
+                for image in contents.images
+            ),
+        )
+        result = PushResult(
+            **contents.shared_fields(),
+            changed=any(outcome.changed for outcome in outcomes),
+            destination=str(prefix),
+            previous_digest=None,
+            tags=tuple(TagChange(each.destination, each.previous_digest) for each in outcomes if not each.error),
+            outcomes=outcomes,
+        )
+        if failure := sending.failure("pushed"):
+            failure.result = result
+            raise failure
+        return result, found.images
+
+    def _ship(
+        self, supply: Supply, prefix: Reference, selection: Selection, *, overwrite_tag: bool = True
+    ) -> list[Shipment]:
+        from .bundle import ship
+        from .sending import RegistryDestination
+
+        def open_destination(reference: Reference) -> RegistryDestination:
+            return RegistryDestination(
+                reference, self._push, preserve=bool(self._preserve), overwrite_tag=overwrite_tag
+            )
+
+        return ship(supply.contents, prefix, selection.only, selection.names, open_destination)
 
     def complete(self, src: Archives, base: Bases, *, output: str | Path | BinaryIO | None = None) -> RemoveOnClose:
         """Make a whole archive of one that leaves layers out.
@@ -482,13 +712,41 @@ class Incremental:
             require_holding(found)
         return found
 
-    def _sources(self, base: Bases, final: str | Reference) -> tuple[Source, list[Source]]:
+    def _single(self, base: Bases, final: str | Reference) -> Request:
+        from .planning import Wanted
+
+        source = self._final_source(registry_reference(final, "the final image"))
+        return Request((Wanted(source, tuple(self._bases(base)), self._one_platform()),))
+
+    def _bundle(self, spec: Spec, base: Bases, earlier: Spec | None, *, fail_fast: bool) -> Request:
+        from .planning import Wanted
+        from .spec import bases_from, gone_since
+
+        if not self._preserve:
+            raise UsageError("the images of a bundle keep their digests", "leave out --no-preserve-digests")
+        if self._referrers:
+            raise UsageError("--with names what belongs to one image, and a bundle has several", "leave it out")
+        images, before = _images(spec), _images(earlier or ())
+        wanted = []
+        for image in images:
+            bases = [*image.bases, *bases_from(before, image.name)]
+            platform = image.platform
+            if image.all is None:
+                platform = platform or self._one_platform()
+            elif not image.all:
+                platform = platform or self._platform or wanted_platform()
+            sources = dict.fromkeys([*self._bases(bases), *self._bases(base)])
+            wanted.append(Wanted(self._final_source(image.final), tuple(sources), platform, image.name))
+        return Request(tuple(wanted), True, gone_since(before, images), fail_fast)
+
+    def _one_platform(self) -> Platform | None:
+        """Return what a list is narrowed to; None where it travels whole."""
+        return None if self._all else self._platform or wanted_platform()
+
+    def _final_source(self, reference: Reference) -> Source:
         from .fetch import Source
 
-        return (
-            Source(registry_reference(final, "the final image"), self._final, "--final"),
-            self._bases(base),
-        )
+        return Source(reference, self._final, "--final")
 
     def _bases(self, base: Bases) -> list[Source]:
         from .fetch import Source
@@ -496,16 +754,16 @@ class Incremental:
         bases = [base] if isinstance(base, (str, Reference)) else base or ()
         return [Source(_reference(each), self._base, "--base") for each in bases]
 
-    def _plan(self, skopeo: runner.Skopeo, final: Source, bases: Sequence[Source]) -> Plan:
-        from .pulling import make_plan
+    def _plan(self, skopeo: runner.Skopeo, request: Request) -> Plan:
+        from .planning import make_plan
 
-        platform = None if self._all else self._platform or wanted_platform()
         plan = make_plan(
             skopeo,
-            final,
-            bases,
-            platform,
+            request.wanted,
             self.report,
+            is_bundle=request.is_bundle,
+            fail_fast=request.fail_fast,
+            gone=request.gone,
             with_signatures=self._with_signatures,
             referrers=self._referrers,
         )
@@ -532,6 +790,7 @@ class Incremental:
             imports=_LATE,
             retries=Retries(self._retry_times, self._retry_delay, self.report),
             timeout=self._timeout,
+            copies=self._jobs,
         )
 
     def report(self, line: str) -> None:
@@ -551,4 +810,26 @@ def _listed(archives: Archives) -> Sequence[ArchiveFile]:
 def _describe(found: ArchiveContents, supply: Supply, references: Mapping[str, str] | None = None) -> Contents:
     from .contents import describe
 
-    return describe(found.images, references or {}, found.omitted, found.bases, found.bases_of, supply.read)
+    return describe(
+        found.images,
+        references or {},
+        found.omitted,
+        found.bases,
+        found.bases_of,
+        supply.read,
+        is_bundle=found.is_bundle,
+    )
+
+
+def _images(spec: Spec) -> tuple[SpecImage, ...]:
+    from .spec import read_spec
+
+    return read_spec(spec) if isinstance(spec, (str, Path)) else tuple(spec)
+
+
+def merged(supply: Supply, shipments: Iterable[Shipment]) -> ArchiveContents:
+    """Return what the bundle's images that go somewhere hold together, in the bundle's order."""
+    from .contents import merge
+
+    images = [named for shipment in shipments for named in shipment.images]
+    return merge(supply.contents, supply.archived, images[::-1])

@@ -5,22 +5,19 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING
 
-from .contents import NamedImage, describe, index_annotations, index_entry
+from .contents import index_annotations, index_entry
 from .download import Download, fetch_alone
 from .errors import IncrementalError, SignaturesError, host_errors
-from .fetch import read_image, read_platform, read_roots
-from .image import Image, gather
+from .image import gather
 from .layout import Layout, index_document
-from .manifest import LISTS, Manifest, build_layers_dictionary, parse_manifest
+from .manifest import LISTS, Manifest, parse_manifest
 from .packing import Packing, pack
 from .packing import Plan as ArchivePlan
 from .results import Contents
-from .skopeo import COPIES_SIDE_BY_SIDE
 from .space import INCREDIBLE
-from .text import human_bytes, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,10 +25,9 @@ if TYPE_CHECKING:
 
     from .cache import Cache
     from .fetch import Source
-    from .manifest import Descriptor, FetchedManifest
+    from .manifest import FetchedManifest
     from .output import Target
-    from .platforms import Platform
-    from .reference import Reference
+    from .planning import Plan
     from .skopeo import Skopeo
     from .space import Space
 
@@ -62,150 +58,13 @@ class PullResult(Contents):
         changed: whether the output is another file than before; False for a dry run.
         archive: the archive; None for a dry run.
         warnings: what the user should know, one line each.
+        gone: names of the images that the earlier bundle had, and this one has not.
     """
 
     changed: bool
     archive: ArchiveInfo | None
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a pull is to do.
-
-    Attributes:
-        source: where the final image is.
-        image: the final image, narrowed to one platform unless it is to travel whole.
-        bases: for every base's digest, the layers that it has.
-        name: what the image is called in the archive; None where it has no name.
-        beside: what travels beside the image, each with where it is.
-        notes: what the user should know about the bases, one line each.
-    """
-
-    source: Source
-    image: Image
-    bases: Mapping[str, Mapping[str, Descriptor]]
-    name: str | None
-    beside: tuple[tuple[Source, NamedImage], ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @cached_property
-    def parts(self) -> list[tuple[Source, NamedImage]]:
-        """Everything that travels, the image first, each with where it is."""
-        return [(self.source, NamedImage(self.name, self.image)), *self.beside]
-
-    @cached_property
-    def layers(self) -> dict[str, Descriptor]:
-        """The layers of everything that travels, by digest."""
-        return {digest: layer for _, named in self.parts for digest, layer in named.image.layers.items()}
-
-    @cached_property
-    def omitted(self) -> dict[str, Descriptor]:
-        """The layers that need not travel."""
-        images = [named.image for _, named in self.parts]
-        # A config or manifest of one may be a layer of another.
-        always = {digest for image in images for digest in image.always}
-        return {
-            digest: layer
-            for image in images
-            for layers in self.bases.values()
-            for digest, layer in image.shared_with(layers).items()
-            if digest not in always
-        }
-
-    @cached_property
-    def travelling(self) -> dict[str, int]:
-        """Digest and size in bytes of every blob of the archive."""
-        omitted = self.omitted
-        return {digest: size for _, named in self.parts for digest, size in named.image.travelling(omitted).items()}
-
-    @cached_property
-    def bases_of(self) -> dict[str, tuple[str, ...]]:
-        """For every layer that need not travel, digests of the bases that have it, sorted."""
-        return {
-            digest: tuple(sorted(base for base, layers in self.bases.items() if digest in layers))
-            for digest in self.omitted
-        }
-
-    def describe(self, read_config: Callable[[str], bytes | None]) -> Contents:
-        """Describe what travels and what does not, as `contents.describe`."""
-        return describe(
-            [named for _, named in self.parts],
-            {self.image.root.digest: str(self.source.reference)},
-            self.omitted,
-            tuple(sorted(self.bases)),
-            self.bases_of,
-            read_config,
-        )
-
-    def warnings(self) -> tuple[str, ...]:
-        """Say what the user should know before the archive is sent, one line each."""
-        lines = list(self.notes)
-        final = self.source.reference
-        if self.image.root.digest in self.bases:
-            lines.append(f"{final} is the base already: the archive holds no layer")
-        elif self.bases and not self.omitted:
-            lines.append(f"no base has a layer of {final}: the archive holds the whole image")
-        lines += [
-            f"foreign layer {layer.digest} ({human_bytes(layer.size)}) does not travel: get it from {layer.urls[0]}"
-            for layer in self.image.foreign.values()
-        ]
-        return tuple(lines)
-
-
-def make_plan(
-    skopeo: Skopeo,
-    final: Source,
-    bases: Sequence[Source],
-    platform: Platform | None,
-    report: Callable[[str], None],
-    *,
-    with_signatures: bool = False,
-    referrers: Sequence[str | Reference] = (),
-) -> Plan:
-    """Read the final image and its bases, and compare them.
-
-    Args:
-        skopeo: an entered `Skopeo`.
-        final: the image to pull.
-        bases: what the other side has; of a list every child counts.
-        platform: what to narrow a list to; None takes it whole.
-        report: receives a line for each step.
-        with_signatures: take along what stands beside the image under tags made from its digest.
-        referrers: references with a digest to take along.
-
-    Raises:
-        IncrementalError: one can't be read, or is not what its digest or schema says; or no signature was found.
-    """
-    report(f"reading {final.reference}" + "".join(f", base {base.reference}" for base in bases))
-    in_registries = [base for base in bases if base.reference.transport == "docker"]
-    root, *base_roots = read_roots(skopeo, [final, *in_registries])
-    image = read_platform(skopeo, final, root, platform) if platform else read_image(skopeo, final, root)
-    image.require_leaves()
-    layers = {
-        base_root.digest: build_layers_dictionary(*read_image(skopeo, base, base_root, report).nodes)
-        for base, base_root in zip(in_registries, base_roots, strict=True)
-    }
-    notes = []
-    for base in bases:
-        if base.reference.transport != "docker":
-            from .bases import read_base, why_nothing
-
-            layers |= read_base(skopeo, base, report)
-            notes += [why] if (why := why_nothing(base.reference)) else []
-    beside: tuple[tuple[Source, NamedImage], ...] = ()
-    if with_signatures or referrers:
-        from .signatures import find_beside, read_referrers
-
-        beside = find_beside(skopeo, final, image, report) if with_signatures else ()
-        beside += read_referrers(skopeo, final, image, referrers)
-    plan = Plan(final, image, layers, final.reference.tag, beside, tuple(notes))
-    contents = plan.describe(lambda _: None)
-    report(
-        f"{image.root.digest}: {plural(contents.layers_new, 'layer')} new ({human_bytes(contents.bytes_new)}), "
-        f"{plural(contents.layers_shared, 'layer')} shared ({human_bytes(contents.bytes_shared)})"
-    )
-    return plan
+    gone: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -283,16 +142,20 @@ def fetch(
         layout.placeholders({digest: layer.size for digest, layer in omitted.items()}),
         begin(layout) as download,
     ):
-        _require_space(plan, layers, layout, space, output, packed=packing is not None)
+        _require_space(skopeo, plan, layers, layout, space, output, packed=packing is not None)
         download.take_cached(layers)
         # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
+        # What several images have is fetched once.
         nodes = [
             (source, node)
-            for source, named in plan.parts
-            for node in (named.image.leaves if preserve else [named.image.root])
+            for node, source in {
+                node: source
+                for source, named in reversed(plan.parts)
+                if source
+                for node in (named.image.leaves if preserve else [named.image.root])
+            }.items()
         ]
-        # Where the link is bad, one after the other: a cut then costs less.
-        if len(nodes) > 1 and not skopeo.retries.times:
+        if len(nodes) > 1 and skopeo.copies > 1:
             _fetch_side_by_side(skopeo, begin, nodes, layers, layout)
         else:
             for source, node in nodes:
@@ -306,7 +169,7 @@ def fetch(
     else:
         converted = parse_manifest(layout.read(digest))
         image = gather(converted, lambda children: [layout.read(child.digest) for child in children])
-        plan = replace(plan, image=image)
+        plan = replace(plan, items=(replace(plan.single, image=image),))
     rest = {digest: size for digest, size in plan.travelling.items() if not packing or packing.lacks(digest)}
     layout.check(rest)
     return layout, plan
@@ -347,10 +210,16 @@ def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
     """
     from .signatures import lookaside_is_configured
 
-    if plan.image.root.media_type not in LISTS or not lookaside_is_configured():
+    if not lookaside_is_configured():
         return
-    pinned = plan.source.reference.pinned(plan.image.root.digest)
-    access = plan.source.access
+    for item in plan.items:
+        if item.source and item.image.root.media_type in LISTS:
+            _refuse_signature(skopeo, item.source, item.image.root.digest)
+
+
+def _refuse_signature(skopeo: Skopeo, source: Source, digest: str) -> None:
+    pinned = source.reference.pinned(digest)
+    access = source.access
     layout = Layout.create(skopeo.new_folder("list"))
     try:
         skopeo.copy(
@@ -359,7 +228,7 @@ def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
             flags=["--multi-arch=index-only", *access.flags(pinned, skopeo.folder, "src-")],
             policy=access.policy_flags(),
             doing=f"cannot fetch {pinned}",
-            flag=plan.source.flag,
+            flag=source.flag,
         )
     except SignaturesError:
         raise
@@ -369,12 +238,19 @@ def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
 
 
 def _require_space(
-    plan: Plan, layers: Mapping[str, int], layout: Layout, space: Space, output: Path | None, *, packed: bool
+    skopeo: Skopeo,
+    plan: Plan,
+    layers: Mapping[str, int],
+    layout: Layout,
+    space: Space,
+    output: Path | None,
+    *,
+    packed: bool,
 ) -> None:
     sizes = {digest: size for digest, size in plan.travelling.items() if size < INCREDIBLE}
     if packed:
         several = sum(len(named.image.leaves) for _, named in plan.parts)
-        at_once = _AT_ONCE * min(several, COPIES_SIDE_BY_SIDE)
+        at_once = _AT_ONCE * min(several, skopeo.copies)
         in_flight = sorted(size for digest, size in sizes.items() if digest in layers)[-at_once:]
         space.need(layout.folder, sum(in_flight))
     else:
@@ -397,7 +273,7 @@ def archive_plan(plan: Plan, sizes: Mapping[str, int] | None = None) -> ArchiveP
 def _index(plan: Plan) -> bytes:
     return index_document(
         [index_entry(named) for _, named in plan.parts],
-        index_annotations(sorted(plan.bases), plan.bases_of),
+        index_annotations(plan.bases, plan.bases_of, is_bundle=plan.is_bundle),
     )
 
 
@@ -437,6 +313,7 @@ def write_archive(
         changed=not (path and holds(path, written.size, written.sha256)),
         archive=ArchiveInfo(str(path) if path else None, written.sha256, written.size),
         warnings=plan.warnings(),
+        gone=plan.gone,
     )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .access import Access
+    from .bundle import Outcome
     from .contents import NamedImage
     from .image import Image
     from .reference import Reference
@@ -45,11 +46,13 @@ class VetResult(Contents):
         changed: always False.
         destination: which destination was asked; None where only the archive was checked.
         missing: the layers that neither the archive nor the destination has.
+        outcomes: for a bundle, what was found for each image.
     """
 
     changed: bool
     destination: str | None
     missing: tuple[MissingLayer, ...]
+    outcomes: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class PushResult(Contents):
         previous_digest: the digest that the destination's tag pointed to before; None where there was none.
         tags: the destination and whatever else was written, with what each pointed to before.
         image_id: the digest of the config, by which local stores name an image; None where that is no local store.
+        outcomes: for a bundle, what happened to each image.
     """
 
     changed: bool
@@ -82,6 +86,7 @@ class PushResult(Contents):
     previous_digest: str | None
     tags: tuple[TagChange, ...] = ()
     image_id: str | None = None
+    outcomes: tuple[Outcome, ...] = ()
 
 
 def require_digest(destination: Reference, image: Image) -> None:

@@ -11,19 +11,20 @@ from . import __version__
 from .documents import DOCUMENT_BYTES, check_schema, parse_document
 from .errors import ContentError, UsageError, host_errors
 from .manifest import Descriptor
+from .reference import repository_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
     from typing import BinaryIO
 
-    from .image import Image
+    from .contents import NamedImage
     from .pushing import PushResult
 
 FORMAT = "1"
 
 
-def write_receipt(result: PushResult, images: Iterable[Image], file: BinaryIO) -> None:
+def write_receipt(result: PushResult, images: Iterable[NamedImage], file: BinaryIO) -> None:
     """Write what the destination of a push has now.
 
     Args:
@@ -33,14 +34,17 @@ def write_receipt(result: PushResult, images: Iterable[Image], file: BinaryIO) -
     """
     described = {each.digest: asdict(each) for each in result.images}
     shown = []
-    for position, image in enumerate(images):
+    for position, named in enumerate(images):
+        image = named.image
         layers = [
             {"digest": layer.digest, "media_type": layer.media_type, "size": layer.size}
             for layer in image.layers.values()
         ]
         own = {name: described[image.root.digest][name] for name in ("media_type", "platform", "manifests")}
-        digest = image.root.digest if position else result.digest
-        shown.append({"digest": digest, **own, "layers": layers})
+        # skopeo may have converted the only image.
+        digest = image.root.digest if position or result.bundle else result.digest
+        name = {"name": named.name} if result.bundle else {}
+        shown.append({"digest": digest, **name, **own, "layers": layers})
     document = {
         "receipt": FORMAT,
         "destination": result.destination,
@@ -51,11 +55,12 @@ def write_receipt(result: PushResult, images: Iterable[Image], file: BinaryIO) -
     file.write(json.dumps(document, indent=1).encode() + b"\n")
 
 
-def read_receipt(path: Path) -> dict[str, dict[str, Descriptor]]:
+def read_receipt(path: Path, name: str | None = None) -> dict[str, dict[str, Descriptor]]:
     """Read a receipt.
 
     Args:
         path: the file.
+        name: of an image in a bundle: of a bundle's receipt only images of that name count, whatever their tags.
 
     Returns:
         For the digest of each image, its layers by digest.
@@ -79,4 +84,5 @@ def read_receipt(path: Path) -> dict[str, dict[str, Descriptor]]:
             for layer in image["layers"]
         }
         for image in document["images"]
+        if not name or repository_of(image.get("name", name)) == repository_of(name)
     }

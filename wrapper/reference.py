@@ -43,6 +43,18 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def is_bundle_name(text: str) -> bool:
+    """Say whether `text` may be the name of an image in a bundle: `component/component:tag`, the tag optional."""
+    name, colon, tag = text.partition(":")
+    fits = re.fullmatch(rf"{_COMPONENT}(?:/{_COMPONENT})*", name) and len(name) <= _NAME_LENGTH
+    return bool(fits) and (is_tag(tag) if colon else True)
+
+
+def repository_of(name: str | None) -> str | None:
+    """Return the name of an image in a bundle without its tag."""
+    return name.partition(":")[0] if name else None
+
+
 @dataclass(frozen=True)
 class Reference:
     """One image in one place.

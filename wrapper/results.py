@@ -49,6 +49,9 @@ class ImageInfo:
         platform: what it runs on; None for a list, or where that is not known.
         manifests: for a list, the manifests below it.
         beside: the digest of the image that it belongs to, as a signature does; None for an image by itself.
+        bytes_new: size in bytes of its layers that travel; what several images have counts for each.
+        bytes_shared: size in bytes of its layers that are left out.
+        change: "new", "changed" or "same", beside its bases; None where it was not compared.
     """
 
     name: str | None
@@ -58,6 +61,9 @@ class ImageInfo:
     platform: str | None
     manifests: tuple[LeafInfo, ...] = ()
     beside: str | None = None
+    bytes_new: int = 0
+    bytes_shared: int = 0
+    change: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ class Contents:
     """What an archive holds, or would hold: the part that all results share.
 
     Attributes:
-        digest: the digest of the image's manifest or list.
+        digest: the digest of the image's manifest or list; None for a bundle.
+        bundle: whether it is a bundle: several images, each with a name.
         images: the images.
         bases: digests of the images that it was compared with, sorted.
         bytes_new: size in bytes of the layers that travel.
@@ -96,7 +103,8 @@ class Contents:
         layers: every layer.
     """
 
-    digest: str
+    digest: str | None
+    bundle: bool
     images: tuple[ImageInfo, ...]
     bases: tuple[str, ...]
     bytes_new: int

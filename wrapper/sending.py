@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class RegistryDestination(Destination):
     """A repository of a registry: it takes all images of a chain, and what belongs to them."""
 
+    _staged = False
+
     def choose(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
         """Return the archives' images, the oldest first; whoever sees one is to find its signatures."""
         return tuple(named for found in contents for named in (*found.beside, found.single))
@@ -38,6 +40,20 @@ class RegistryDestination(Destination):
 
     def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
         """Send what the tags don't point to yet."""
+        return self._sent(delivery, dry_run=dry_run)
+
+    def stage(self, delivery: Delivery) -> None:
+        """Send what the tags don't point to yet, and leave the tags as they are.
+
+        Raises:
+            IncrementalError: it can't be written, or a tag that must not be moved points elsewhere.
+        """
+        # What skopeo converts has no digest yet.
+        if self.preserve:
+            self._sent(delivery, staging=True)
+            self._staged = True
+
+    def _sent(self, delivery: Delivery, *, dry_run: bool = False, staging: bool = False) -> Sent:
         asked_for = delivery.image
         parts = [
             (named.image, reference)
@@ -60,7 +76,10 @@ class RegistryDestination(Destination):
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
             with delivery.at_hand(piped=self.preserve) as blobs:
                 for image, group in groupby(behind, key=itemgetter(0)):
-                    sent = self._send(delivery, blobs, image, [reference for _, reference in group])
+                    to = [reference for _, reference in group]
+                    if staging:
+                        to = [to[0].pinned(image.root.digest)]
+                    sent = self._send(delivery, blobs, image, to)
                     digest = sent if image is asked_for.image else digest
         # sorted() keeps the order of equals.
         ordered = sorted(zip(parts, found, strict=True), key=lambda pair: pair[0][0] is not asked_for.image)
@@ -96,7 +115,7 @@ class RegistryDestination(Destination):
 
     def _send(self, delivery: Delivery, blobs: Layout, image: Image, references: Sequence[Reference]) -> str:
         root = image.root
-        if self.preserve:
+        if self.preserve and not self._staged:
             for node in (*image.leaves, *image.lists):
                 if node is not root:
                     self._copy(delivery, blobs, node, references[0].pinned(node.digest))

@@ -7,13 +7,14 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from .errors import MissingLayersError, one_line
+from .errors import BundleError, MissingLayersError, one_line
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TextIO
 
+    from .bundle import Outcome
     from .contents import InspectResult
     from .doctor import DoctorResult
     from .errors import IncrementalError
@@ -27,8 +28,9 @@ def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
     if as_json:
         _show_json(asdict(result), out)
         return
-    for image in result.images:
-        _show_image(image, out)
+    _show_images(result, out)
+    for name in result.gone:
+        _line(out, "gone", name)
     _show_amounts(result, out)
     if result.archive:
         _line(out, "archive", f"{result.archive.path or '-'} ({human_bytes(result.archive.size)})")
@@ -41,8 +43,13 @@ def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
     if as_json:
         _show_checked(result, out)
         return
-    for image in result.images:
-        _show_image(image, out)
+    if result.outcomes:
+        _show_outcomes(result.outcomes, out, "ready")
+        for outcome in result.outcomes:
+            _show_missing(outcome.missing, out, outcome.destination)
+        _show_amounts(result, out)
+        return
+    _show_images(result, out)
     _show_amounts(result, out)
     if result.destination is None:
         _line(out, "result", "the archive is sound" + _whether_needed(result))
@@ -50,16 +57,28 @@ def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
         _show_answer(result, out)
 
 
-def show_push(result: PushResult, out: TextIO, *, as_json: bool, dry_run: bool) -> None:
-    """Show what a push did, or would do."""
+def show_push(
+    result: PushResult, out: TextIO, *, as_json: bool, dry_run: bool, failure: BundleError | None = None
+) -> None:
+    """Show what a push did, or would do; and for a bundle, which of its images failed."""
     if as_json:
-        _show_json(asdict(result), out)
+        _show_json(asdict(result) | ({"error": _error(failure)} if failure else {}), out)
         return
-    done = ("would be pushed" if dry_run else "pushed") if result.changed else "there already, nothing sent"
+    sent = "would be pushed" if dry_run else "pushed"
+    done = sent if result.changed else "there already, nothing sent"
+    if result.outcomes:
+        _show_outcomes(result.outcomes, out, sent)
+        _show_amounts(result, out)
+        for outcome in result.outcomes:
+            _show_missing(outcome.missing, sys.stderr, outcome.destination)
+            if outcome.error:
+                sys.stderr.write(f"error: {outcome.error.message}\n")
+                sys.stderr.write(f"next: {outcome.error.next}\n" if outcome.error.next else "")
+        return
     for tag in result.tags:
         before = "" if tag.previous_digest in (None, result.digest) else f" (was {tag.previous_digest})"
         _line(out, "tag" if len(result.tags) > 1 else "destination", f"{tag.reference}{before}")
-    _line(out, "digest", result.digest)
+    _line(out, "digest", str(result.digest))
     if result.image_id:
         _line(out, "image ID", result.image_id)
     _show_amounts(result, out)
@@ -73,8 +92,7 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
         return
     made = f"format {result.format}" if result.format else "made by another tool"
     _line(out, "archive", f"{human_bytes(result.archive_size)}, {made}")
-    for image in result.images:
-        _show_image(image, out)
+    _show_images(result, out)
     for base in result.bases:
         _line(out, "base", base)
     for where, title in (
@@ -113,9 +131,15 @@ def show_error(error: IncrementalError, json_out: TextIO | None) -> None:
         shown: dict[str, Any] = {"changed": False, "error": _error(error)}
         if missing:
             shown["missing"] = [asdict(layer) for layer in missing]
+        if isinstance(error, BundleError):
+            shown["failures"] = [{"name": name, **_error(each)} for name, each in error.failures]
         _show_json(shown, json_out)
         return
     _show_missing(missing, sys.stderr)
+    if isinstance(error, BundleError):
+        for name, each in error.failures:
+            _show_missing(each.missing if isinstance(each, MissingLayersError) else (), sys.stderr, name)
+            sys.stderr.write(f"{one_line(name)}: {each.message}\n")
     sys.stderr.write(f"error: {error.message}\n")
     if error.next_step:
         sys.stderr.write(f"next: {error.next_step}\n")
@@ -128,6 +152,37 @@ def _error(error: IncrementalError) -> dict[str, Any]:
 def _show_json(shown: dict[str, Any], out: TextIO) -> None:
     out.write(json.dumps(shown) + "\n")
     out.flush()
+
+
+def _show_images(contents: Contents, out: TextIO) -> None:
+    """Show each image in a few lines; those of a bundle as a table."""
+    if not contents.bundle:
+        for image in contents.images:
+            _show_image(image, out)
+        return
+    rows = [("IMAGE", "CHANGE", "NEW", "SHARED", "PLATFORM", "DIGEST")]
+    for image in contents.images:
+        if image.beside:
+            continue
+        platforms = ",".join(leaf.platform or "unknown" for leaf in image.manifests) or image.platform or "-"
+        amounts = (human_bytes(image.bytes_new), human_bytes(image.bytes_shared))
+        rows.append((str(image.name), image.change or "-", *amounts, platforms, image.digest))
+    _table(rows, out)
+
+
+def _show_outcomes(outcomes: Sequence[Outcome], out: TextIO, done: str) -> None:
+    rows = [("IMAGE", "RESULT", "DESTINATION", "DIGEST")]
+    for outcome in outcomes:
+        result = done if outcome.changed or done == "ready" else "there already"
+        rows.append((outcome.name, "FAILED" if outcome.error else result, outcome.destination, outcome.digest))
+    _table(rows, out)
+
+
+def _table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{one_line(cell):<{width}}" for cell, width in zip(row, widths, strict=True))
+        out.write("  ".join(cells).rstrip() + "\n")
 
 
 def _show_image(image: ImageInfo, out: TextIO) -> None:
@@ -145,10 +200,10 @@ def _show_amounts(contents: Contents, out: TextIO) -> None:
         _line(out, "foreign", f"{plural(contents.layers_foreign, 'layer')}, which do not travel")
 
 
-def _show_missing(missing: Iterable[MissingLayer], out: TextIO) -> None:
+def _show_missing(missing: Iterable[MissingLayer], out: TextIO, where: str = "") -> None:
     for layer in missing:
         bases = f", in base {' '.join(layer.bases)}" if layer.bases else ""
-        _line(out, "missing", f"{layer.digest}  {human_bytes(layer.size)}{bases}")
+        _line(out, "missing", f"{layer.digest}  {human_bytes(layer.size)}{bases}{where and f', at {where}'}")
 
 
 def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:

@@ -177,6 +177,7 @@ class Skopeo:
         folder: the private folder: temporary files, and where skopeo runs.
         retries: whether and when to try again where a link fails.
         timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
+        copies: how many copies go on at a time.
     """
 
     folder: Path
@@ -191,6 +192,7 @@ class Skopeo:
         imports: Sequence[str] = (),
         retries: Retries = Retries(0, 0, lambda _: None),  # noqa: B008 - it never changes
         timeout: float | None = TIMEOUT,
+        copies: int | None = None,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -203,6 +205,8 @@ class Skopeo:
             imports: modules that will be needed, to be imported while skopeo runs.
             retries: whether and when to try again where a link fails.
             timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
+            copies: how many copies go on at a time; by default three, or one where retries are wanted: on a bad
+                link a cut then costs less.
         """
         self._path = os.path.abspath(path) if "/" in path else path  # noqa: PTH100 - keeps symbolic links
         self._temp_dir = temp_dir or default_temp_dir()
@@ -211,6 +215,7 @@ class Skopeo:
         self._imports = list(imports)
         self.retries = retries
         self.timeout = timeout
+        self.copies = copies or (1 if retries.times else COPIES_SIDE_BY_SIDE)
         self._running: list[Run] = []
         self._runs = count(1)
         self._folders = count(1)
@@ -276,7 +281,7 @@ class Skopeo:
         Raises:
             BaseException: what the first one raised that failed; the others are ended.
         """
-        pool = ThreadPoolExecutor(COPIES_SIDE_BY_SIDE, "copy")
+        pool = ThreadPoolExecutor(self.copies, "copy")
         running = [pool.submit(step) for step in steps]
         try:
             pending = set(running)

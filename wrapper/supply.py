@@ -150,6 +150,11 @@ class Supply:
         return self._holding(digest) is not None
 
     @property
+    def is_bundle(self) -> bool:
+        """Whether an archive is a bundle."""
+        return any(found.is_bundle for found in self.contents)
+
+    @property
     def size(self) -> int:
         """How long all archives are together, in bytes."""
         return sum(archive.size for archive in self._archives)
@@ -175,6 +180,9 @@ class Supply:
         Raises:
             IncrementalError: one can't be read, or is not what its digest or schema says.
         """
+        if self._near or self._far:
+            # One look is enough for all images of a bundle.
+            return
         report("reading " + ", ".join(f"base {base.reference}" for base in bases))
         far = [base for base in bases if base.reference.transport == "docker"]
         for base, root in zip(far, read_roots(skopeo, far), strict=True):
@@ -208,8 +216,8 @@ class Supply:
             DiskFullError: there is too little space.
             IncrementalError: one can't be fetched.
         """
-        rest = dict(layers)
-        for digest, size in layers.items():
+        rest = {digest: size for digest, size in layers.items() if digest not in self._taken}
+        for digest, size in list(rest.items()):
             for holder in self._near:
                 if digest in holder:
                     self._taken[digest] = _verified(holder, size)

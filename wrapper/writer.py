@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,15 +97,16 @@ class Writer:
                 open_target(path, None) as target,
                 incremental.fetched(self._from, final) as fetched,
             ):
-                plan = replace(fetched.plan, name=tag or fetched.plan.name)
+                plan = fetched.plan.called(tag)
                 result = write_archive(fetched.layout, plan, target, incremental.report)
             return self._result(result, changed=result.changed)
         with incremental.fetched(self._from, final) as fetched:
             contents = fetched.plan.describe(fetched.layout.read)
-            root = fetched.plan.image.root
+            image = fetched.plan.single.image
+            root = image.root
             changed = Layout(path.absolute()).add(
                 [entry(root.media_type, root.digest, root.size, tag)],
-                fetched.plan.image.travelling(fetched.plan.omitted),
+                image.travelling(fetched.plan.omitted),
                 lambda digest: fetched.layout.blob(digest).open("rb"),
             )
         return self._result(contents, changed=changed)

@@ -1,0 +1,353 @@
+"""Bundles: several images in one archive, pushed under a prefix."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from wrapper import BundleError, Incremental, UsageError
+
+from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool
+from .images import digest_of, fresh, layer, platform, put_image, put_list
+from .test_errors import refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .images import Image
+    from .registry import Registry
+
+CHART = "application/vnd.cncf.helm.config.v1+json"
+CHART_LAYER = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+
+
+class Release:
+    """A vendor's releases of three images and a chart, and a customer who has the first of them."""
+
+    def __init__(self, tool: Tool, vendor: Registry, customer: Registry) -> None:
+        self.tool, self.vendor, self.customer = tool, vendor, customer
+        self.at, self.prefix = fresh("vendor"), fresh("site")
+        self.images: dict[str, Image] = {}
+        self.common = layer(f"{self.at}common")
+        for release in "12":
+            for name in ("one", "two"):
+                layers = [self.common, layer(f"{self.at}{name}"), layer(f"{self.at}{name}{release}")]
+                self.put(f"team/{name}:{release}", layers, docker=name == "two")
+            leaves = [
+                (self.leaf("team/many", [self.common, layer(f"{self.at}{cpu}{release}")]), platform(cpu))
+                for cpu in ("amd64", "arm64")
+            ]
+            self.images[f"team/many:{release}"] = put_list(vendor, f"{self.at}/team/many", release, leaves)
+        # It is the same in both.
+        self.put("chart:7", [layer(f"{self.at}chart")], config=b"{}", config_type=CHART, layer_types=[CHART_LAYER])
+
+    def put(self, name: str, layers: list[bytes], **more: Any) -> None:
+        repository, _, tag = name.partition(":")
+        self.images[name] = put_image(self.vendor, f"{self.at}/{repository}", tag, layers, **more)
+
+    def leaf(self, repository: str, layers: list[bytes]) -> Image:
+        return put_image(self.vendor, f"{self.at}/{repository}", None, layers)
+
+    def names(self, release: str) -> list[str]:
+        return [f"team/one:{release}", f"team/two:{release}", f"team/many:{release}", "chart:7"]
+
+    def reference(self, name: str) -> str:
+        return f"{self.vendor.host}/{self.at}/{name}"
+
+    def spec(self, release: str, names: list[str] | None = None, **more: Any) -> Path:
+        images = [
+            {"name": name, "final": self.reference(name)} | ({"all": True} if "many" in name else {})
+            for name in names or self.names(release)
+        ]
+        path = self.tool.home / f"spec-{release}.json"
+        path.write_text(json.dumps({"images": images, **more}))
+        return path
+
+    def pull(self, release: str, *options: str | Path) -> Any:
+        return self.tool.good(
+            "pull", "--spec", self.spec(release), "-o", f"{release}.tar", "--json", *options, *PLAIN_PULL
+        ).json
+
+    def push(self, archive: str, *options: str | Path, prefix: str | None = None, code: int = 0) -> Any:
+        where = f"docker://{self.customer.host}/{prefix or self.prefix}"
+        ran = self.tool("push", archive, where, "--json", *options, *PLAIN_DEST)
+        assert ran.code == code, ran.stderr + ran.text
+        return ran.json
+
+    def there(self, name: str, prefix: str | None = None) -> str | None:
+        """The digest of what the customer has under a name."""
+        repository, _, tag = name.rpartition(":")
+        raw = self.customer.manifest(f"{prefix or self.prefix}/{repository}".removeprefix("/"), tag)
+        return None if raw is None else digest_of(raw)
+
+    def arrived(self, release: str, prefix: str | None = None) -> bool:
+        return all(self.there(name, prefix) == self.images[name].digest for name in self.names(release))
+
+
+@pytest.fixture
+def release(tool: Tool, vendor: Registry, customer: Registry) -> Release:
+    return Release(tool, vendor, customer)
+
+
+def test_two_releases(release: Release) -> None:
+    watch = release.vendor.watch()
+    pulled = release.pull("1")
+    assert pulled["bundle"]
+    assert pulled["digest"] is None
+    assert [image["name"] for image in pulled["images"]] == release.names("1")
+    assert {image["change"] for image in pulled["images"]} == {"new"}
+    # What several have is fetched once and stored once.
+    assert len(watch.blobs()) == len(set(watch.blobs()))
+    assert pulled["layers_new"] == 1 + 2 * 2 + 2 + 1
+    pushed = release.push("1.tar", "--receipt", "receipt.json")
+    assert pushed["changed"]
+    assert [outcome["changed"] for outcome in pushed["outcomes"]] == [True] * 4
+    assert release.arrived("1")
+    watch = release.customer.watch()
+    again = release.push("1.tar")
+    assert not again["changed"]
+    assert not any(outcome["changed"] for outcome in again["outcomes"])
+    assert watch.writes() == []
+
+    # The next release is the difference to the last one: by its spec, by the receipt, by the archive.
+    earlier = release.spec("1").rename(release.tool.home / "earlier.json")
+    watch = release.vendor.watch()
+    by_spec = release.pull("2", "--base-spec", earlier)
+    changes = {image["name"]: image["change"] for image in by_spec["images"]}
+    assert changes == {
+        "team/one:2": "changed",
+        "team/two:2": "changed",
+        "team/many:2": "changed",
+        "chart:7": "same",
+    }
+    assert by_spec["layers_new"] == 4
+    first = (release.tool.home / "2.tar").read_bytes()
+    for base in ("receipt:receipt.json", "oci-archive:1.tar"):
+        release.pull("2", "--base", base)
+        assert (release.tool.home / "2.tar").read_bytes() == first, base
+    pushed = release.push("2.tar")
+    assert {outcome["name"]: outcome["changed"] for outcome in pushed["outcomes"]}["chart:7"] is False
+    assert release.arrived("2")
+
+
+def test_the_output_keeps_to_its_schema(release: Release) -> None:
+    schema = Draft202012Validator(json.loads((ROOT / "wrapper/schemas/output.json").read_text()))
+    spec = release.spec("1")
+    schema.validate(release.pull("1"))
+    where = f"{release.customer.host}/{release.prefix}"
+    for command in (
+        ("inspect", "1.tar"),
+        ("vet", "1.tar", where, *PLAIN_DEST),
+        ("push", "1.tar", where, "--dry-run", *PLAIN_DEST),
+        ("pull", "--spec", spec, "--dry-run", *PLAIN_PULL),
+    ):
+        schema.validate(release.tool.good(*command, "--json").json)
+    schema.validate(release.push("1.tar", "--only", "chart", "--map", "chart=team/chart"))
+    bad = release.spec("1", ["team/one:1", "team/none:1"])
+    schema.validate(release.tool("pull", "--spec", bad, "--dry-run", "--json", *PLAIN_PULL).json)
+
+
+def test_the_tables(release: Release) -> None:
+    """What people see has a line for each image."""
+    text = release.tool.good("pull", "--spec", release.spec("1"), "-o", "1.tar", *PLAIN_PULL).text
+    where = f"{release.customer.host}/{release.prefix}"
+    texts = [text, release.tool.good("inspect", "1.tar").text]
+    texts += [release.tool.good(command, "1.tar", where, *PLAIN_DEST).text for command in ("vet", "push")]
+    for text in texts:
+        for name in release.names("1"):
+            assert release.images[name].digest in next(line for line in text.splitlines() if line.startswith(name))
+
+
+def test_what_is_gone_and_new(release: Release) -> None:
+    earlier = release.spec("1", ["team/one:1", "team/two:1"]).rename(release.tool.home / "earlier.json")
+    spec = release.spec("2", ["team/one:2", "chart:7"])
+    dry = ("pull", "--spec", spec, "--base-spec", earlier, "--dry-run", *PLAIN_PULL)
+    watch = release.vendor.watch()
+    planned = release.tool.good(*dry, "--json").json
+    assert planned["gone"] == ["team/two:1"]
+    assert [image["change"] for image in planned["images"]] == ["changed", "new"]
+    assert watch.blobs() == []
+    assert "team/two:1" in release.tool.good(*dry).text
+
+
+def test_only_and_map(release: Release) -> None:
+    release.pull("1")
+    pushed = release.push("1.tar", "--only", "team/o*", "--only", "chart:7", "--map", "chart=charts/ours")
+    ours = [outcome["destination"].rpartition("/")[2] for outcome in pushed["outcomes"]]
+    assert ours == ["one:1", "ours:7"]
+    assert release.there("charts/ours:7") == release.images["chart:7"].digest
+    assert release.there("team/two:1") is None
+    where = f"{release.customer.host}/{release.prefix}"
+    for options, word in (
+        (("--only", "none*"), "none*"),
+        (("--map", "none=other"), "none"),
+        (("--map", "chart=Upper"), "Upper"),
+        (("--map", "chart"), "OLD=NEW"),
+        (("--map", "team/one=same:1", "--map", "team/two=same:1"), "same:1"),
+    ):
+        refused(release.tool("push", "1.tar", where, "--json", *options, *PLAIN_DEST), 2, word)
+    for destination in (f"{where}:1", f"{where}@sha256:{64 * 'a'}", "oci:layout", "dir:folder"):
+        watch = release.customer.watch()
+        refused(
+            release.tool("push", "1.tar", destination, "--json", *PLAIN_DEST), 2, "prefix" if ":1" in where else ""
+        )
+        assert watch.writes() == []
+    refused(
+        release.tool("push", "1.tar", where, "--additional-tag", "x", "--json", *PLAIN_DEST), 2, "--additional-tag"
+    )
+
+
+def test_the_root_of_a_registry_is_a_prefix(release: Release) -> None:
+    at = fresh("root")
+    spec = release.spec("1", ["chart:7"])
+    spec.write_text(spec.read_text().replace('"chart:7"', f'"{at}:7"', 1))
+    release.tool.good("pull", "--spec", spec, "-o", "o.tar", *PLAIN_PULL)
+    release.tool.good("push", "o.tar", f"docker://{release.customer.host}", *PLAIN_DEST)
+    assert digest_of(release.customer.manifest(at, "7") or b"") == release.images["chart:7"].digest
+
+
+def test_one_that_lacks_its_base_does_not_stop_the_others(release: Release) -> None:
+    """Its layers are named; the others arrive, unless --fail-fast is given."""
+    release.pull("1")
+    release.push("1.tar", "--only", "team/one", "--only", "chart")
+    earlier = release.spec("1").rename(release.tool.home / "earlier.json")
+    release.pull("2", "--base-spec", earlier)
+    watch = release.customer.watch()
+    failed = release.push("2.tar", "--fail-fast", code=3)
+    assert watch.writes() == []
+    where = f"{release.customer.host}/{release.prefix}"
+    vetted = release.tool("vet", "2.tar", where, "--json", *PLAIN_DEST)
+    assert vetted.code == 3
+    assert watch.writes() == []
+    failed = release.push("2.tar", code=3)
+    by_name = {outcome["name"]: outcome for outcome in failed["outcomes"]}
+    assert failed["error"]["code"] == 3
+    assert [bool(outcome["error"]) for outcome in failed["outcomes"]] == [False, True, True, False]
+    two, one = release.images["team/two:2"], release.images["team/one:2"]
+    assert [each["digest"] for each in by_name["team/two:2"]["missing"]] == sorted(two.layers[:2])
+    assert release.there("team/one:2") == one.digest
+    assert release.there("team/two:2") is None
+    # And with what brings the layers all is well.
+    release.push("1.tar")
+    release.push("2.tar")
+    assert release.arrived("2")
+
+
+def test_a_base_lends_what_the_site_lacks(release: Release) -> None:
+    release.pull("1")
+    earlier = release.spec("1").rename(release.tool.home / "earlier.json")
+    release.pull("2", "--base-spec", earlier)
+    release.push("2.tar", "--base", "oci-archive:1.tar")
+    assert release.arrived("2")
+    chain = f"docker://{release.customer.host}/{fresh('chain')}"
+    pushed = release.tool.good("push", "1.tar", "2.tar", chain, "--json", *PLAIN_DEST).json
+    # The chart is the same in both.
+    assert len(pushed["outcomes"]) == 7
+
+
+def test_tags_move_last(release: Release) -> None:
+    release.pull("1")
+    watch = release.customer.watch()
+    release.push("1.tar")
+    puts = [each.path for each in watch.writes() if "/manifests/" in each.path]
+    tagged = ["sha256:" not in path for path in puts]
+    assert tagged == sorted(tagged)
+    assert sum(tagged) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (lambda spec: spec["images"][1].update(base=["docker:wrong"]), "images[1].base[0]"),
+        (lambda spec: spec["images"][1].update(base=[7]), "images[1].base[0]"),
+        (lambda spec: spec["images"][2].update(final="oci:layout"), "images[2].final"),
+        (lambda spec: spec["images"][2].pop("final"), "images[2]"),
+        (lambda spec: spec["images"][0].update(name="Upper:1"), "images[0].name"),
+        (lambda spec: spec["images"][0].update(name="a@sha256:b"), "images[0].name"),
+        (lambda spec: spec["images"][3].update(name=spec["images"][0]["name"]), "images[3].name"),
+        (lambda spec: spec["images"][3].update(platform="linux"), "images[3].platform"),
+        (lambda spec: spec["images"][3].update(all=True, platform="linux/arm64"), "images[3].platform"),
+        (lambda spec: spec["images"][3].update(typo=1), "images[3]"),
+        (lambda spec: spec.update(images=[]), "images"),
+        (lambda spec: spec.update(defaults={"all": "yes"}), "defaults.all"),
+    ],
+)
+def test_a_bad_spec_names_the_place(release: Release, change: Any, place: str) -> None:
+    path = release.spec("1")
+    spec = json.loads(path.read_text())
+    change(spec)
+    path.write_text(json.dumps(spec))
+    watch = release.vendor.watch()
+    refused(release.tool("pull", "--spec", path, "-o", "o.tar", "--json", *PLAIN_PULL), 2, place)
+    assert watch.requests() == []
+
+
+def test_specs_that_are_none(tool: Tool) -> None:
+    (tool.home / "bad.json").write_text("{")
+    (tool.home / "bad.yaml").write_text("images: [")
+    (tool.home / "date.yaml").write_text("images: 2026-11-24")
+    for spec in ("bad.json", "bad.yaml", "date.yaml", "none.json"):
+        refused(tool("pull", "--spec", spec, "-o", "o.tar", "--json"), 2, spec)
+    refused(tool("pull", "image", "--spec", "bad.json", "-o", "o.tar", "--json"), 2, "--spec")
+    refused(tool("pull", "image", "--fail-fast", "-o", "o.tar", "--json"), 2, "--fail-fast")
+
+
+def test_yaml_and_defaults(release: Release) -> None:
+    path = release.tool.home / "spec.yaml"
+    path.write_text(
+        f"""
+        defaults: {{platform: linux/arm64}}
+        images:
+          - {{name: "many/arm:1", final: "{release.reference("team/many:1")}"}}
+          - {{name: "many/all:1", final: "{release.reference("team/many:1")}", all: true}}
+          - {{name: "many/amd:1", final: "{release.reference("team/many:1")}", platform: linux/amd64}}
+        """
+    )
+    pulled = release.tool.good("pull", "--spec", path, "-o", "o.tar", "--json", *PLAIN_PULL).json
+    platforms = [image["platform"] or len(image["manifests"]) for image in pulled["images"]]
+    assert platforms == ["linux/arm64", 2, "linux/amd64"]
+
+
+def test_images_that_fail_to_pull_are_all_named(release: Release, vendor: Registry) -> None:
+    spec = release.spec("1", ["team/one:1", "none:1", "team/two:1", "none:2"])
+    ran = release.tool("pull", "--spec", spec, "-o", "o.tar", "--json", *PLAIN_PULL)
+    refused(ran, 5, "none:1")
+    assert [failure["name"] for failure in ran.json["failures"]] == ["none:1", "none:2"]
+    assert not (release.tool.home / "o.tar").exists()
+    ran = release.tool("pull", "--spec", spec, "-o", "o.tar", "--json", "--fail-fast", *PLAIN_PULL)
+    assert [failure["name"] for failure in ran.json["failures"]] == ["none:1"]
+
+
+def test_the_library(release: Release, tool: Tool) -> None:
+    from wrapper.access import Access
+
+    plain = Access(tls_verify=False)
+    incremental = Incremental(final_auth=plain, base_auth=plain, push_auth=plain, jobs=2, skopeo="skopeo")
+    with incremental.pull_bundle(release.spec("1")) as archive:
+        assert archive.result.bundle
+        with pytest.raises(UsageError, match="tag or digest"):
+            incremental.push(archive, f"{release.customer.host}/{release.prefix}:1")
+        pushed = incremental.push(archive, f"{release.customer.host}/{release.prefix}", only=["team/*"])
+        assert [outcome.name for outcome in pushed.outcomes] == release.names("1")[:3]
+    earlier = release.spec("1").rename(tool.home / "earlier.json")
+    with (
+        incremental.pull_bundle(release.spec("2"), earlier=earlier) as archive,
+        pytest.raises(BundleError) as caught,
+    ):
+        incremental.push(archive, f"{release.customer.host}/{fresh('empty')}")
+    assert caught.value.code == 3
+    assert caught.value.result
+    assert [bool(outcome.error) for outcome in caught.value.result.outcomes] == [True, True, True, True]
+
+
+def test_other_commands_say_that_it_is_a_bundle(release: Release) -> None:
+    release.pull("1")
+    refused(release.tool("complete", "1.tar", "-o", "o.tar", "--json"), 2, "4 images")
+    single = ("pull", release.reference("chart:7"), "-o", "single.tar", *PLAIN_PULL)
+    release.tool.good(*single)
+    where = f"{release.customer.host}/{release.prefix}"
+    refused(release.tool("push", "single.tar", where, "--only", "x", "--json", *PLAIN_DEST), 2, "--only")
+    refused(release.tool("push", "1.tar", "single.tar", where, "--json", *PLAIN_DEST), 2, "one image")
