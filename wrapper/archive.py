@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from .documents import DOCUMENT_BYTES
-from .errors import ContentError, UsageError, host_errors
+from .errors import ContentError, host_errors
 from .feeding import Extent
 from .output import CHUNK
 from .packing import BLOBS
 from .reference import is_digest
+from .volumes import Volumes, find_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -146,7 +147,8 @@ class Archive:
         """Open an archive.
 
         Args:
-            source: a path, or a seekable binary file, which stays open when the archive is closed.
+            source: a path, of volumes the first one's; or a seekable binary file, which stays open when the archive
+                is closed.
 
         Raises:
             UsageError: there is no such file.
@@ -157,11 +159,9 @@ class Archive:
             name = str(getattr(source, "name", "the archive"))
             return cls(source, name, owned=False)
         path = Path(source)
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            raise UsageError(f"the archive {path} {what}", "give the path of a file that pull wrote")
+        volumes = find_volumes(path)
         with host_errors(f"cannot read {path}"):
-            file = path.open("rb")
+            file = path.open("rb") if volumes == [path] else io.BufferedReader(Volumes(volumes), CHUNK)
         try:
             return cls(file, str(path), owned=True)
         except BaseException:
@@ -195,6 +195,13 @@ class Archive:
             raise ContentError(f"{self.name} lacks {digest}, which it names", "have the archive made again")
         return self._read_small(self._blobs[digest], digest)
 
+    def sha256(self) -> str:
+        """Return the sha256 of its bytes, as hexadecimal digits."""
+        found = hashlib.sha256()
+        for chunk in self._chunks(_Extent(0, self.size)):
+            found.update(chunk)
+        return found.hexdigest()
+
     def verify(self) -> None:
         """Check every blob against its name, in one pass over the file.
 
@@ -215,14 +222,16 @@ class Archive:
         """Open a blob for reading, without checking it again; several may be open at a time."""
         return io.BufferedReader(_BlobReader(self._file, self._blobs[digest], self.name))
 
-    def extent(self, digest: str) -> Extent | None:
-        """Return where a blob lies in the open file; None where that is no file of the system's."""
-        try:
-            descriptor = self._file.fileno()
-        except OSError:
-            return None
+    def extents(self, digest: str) -> tuple[Extent, ...]:
+        """Return where a blob lies in the open file or files; nothing where those are none of the system's."""
         place = self._blobs[digest]
-        return Extent(descriptor, place.offset, place.size)
+        volumes = getattr(self._file, "raw", None)
+        if isinstance(volumes, Volumes):
+            return volumes.extents(place.offset, place.size)
+        try:
+            return (Extent(self._file.fileno(), place.offset, place.size),)
+        except OSError:
+            return ()
 
     def _members(self) -> Iterator[tuple[str, _Extent]]:
         if self.size == 0:

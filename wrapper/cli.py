@@ -383,17 +383,18 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
 @cli.command()
 @click.argument("archive")
 @click.option("--for", "for_", metavar="REF", help="Ask this base or destination for what ARCHIVE leaves out.")
+@click.option("--report", metavar="FILE", help="Write a page about ARCHIVE there, as HTML in one file.")
 @asking_options
 @any_side_options
 @common_options
-def inspect(archive: str, for_: str | None, **options: Any) -> int:
+def inspect(archive: str, for_: str | None, report: str | None, **options: Any) -> int:
     """List what ARCHIVE holds and what it leaves out, without any network.
 
     With --for, also whether a base or a destination has what is left out; nothing is written there.
     """
     from .show import show_inspect
 
-    result = _incremental(_as_final(options)).inspect(archive, for_)
+    result = _incremental(_as_final(options)).inspect(archive, for_, report=report)
     show_inspect(result, sys.stdout, as_json=options["json"])
     return MissingLayersError.code if result.missing else 0
 
@@ -416,6 +417,31 @@ def complete(archive: tuple[str, ...], base: tuple[str, ...], output: str, **opt
     where = sys.stdout.buffer if to_stdout else output
     with _incremental(options).complete(archive, base, output=where) as whole:
         show_pull(whole.result, sys.stderr if to_stdout else sys.stdout, as_json=options["json"])
+
+
+@cli.command()
+@click.argument("old")
+@click.argument("new")
+@click.option("--output", "-o", metavar="FILE", help="Where it goes; - is standard output.")
+@click.option("--dry-run", is_flag=True, help="Only say what changed.")
+@click.option("--tmpdir", metavar="DIR", help="Folder for temporary files.")
+@common_options
+def diff(old: str, new: str, output: str | None, **options: Any) -> None:
+    """Make the difference of the archives OLD and NEW: NEW without the layers of OLD's images. No network.
+
+    Of two bundles, images of one name are compared, whatever their tags are.
+    """
+    from .show import show_pull
+
+    if output is None and not options["dry_run"]:
+        raise click.UsageError("Give --output FILE (or -), or --dry-run.")
+    incremental = _incremental(options)
+    if options["dry_run"]:
+        show_pull(incremental.diff_plan(old, new), sys.stdout, as_json=options["json"])
+        return
+    to_stdout = _to_stdout(output, options)
+    with incremental.diff(old, new, output=sys.stdout.buffer if to_stdout else output) as archive:
+        show_pull(archive.result, sys.stderr if to_stdout else sys.stdout, as_json=options["json"])
 
 
 @cli.command()

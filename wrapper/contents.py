@@ -44,6 +44,7 @@ class InspectResult(Contents):
         archive_size: the archive's length in bytes.
         destination: who was asked for the layers that are left out; None where nobody was.
         missing: those that it does not have.
+        archive_sha256: the sha256 of the archive's bytes, as hexadecimal digits; None without a report.
     """
 
     changed: bool
@@ -51,6 +52,7 @@ class InspectResult(Contents):
     archive_size: int
     destination: str | None = None
     missing: tuple[MissingLayer, ...] = ()
+    archive_sha256: str | None = None
 
 
 KINDS_BESIDE = ("", ".sig", ".att", ".sbom")
@@ -299,7 +301,7 @@ def _describe_layers(
             bases = tuple(bases_of.get(digest, ())) if where == "omitted" else ()
             layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, where, bases))
         for digest, layer in image.foreign.items():
-            layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, "foreign"))
+            layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, "foreign", (), layer.urls))
     return tuple(layers.values())
 
 

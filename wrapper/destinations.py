@@ -116,7 +116,7 @@ class Delivery(NamedTuple):
                 blobs.add([], rest, self.supply.open_blob)
             yield blobs
 
-    def _pipes(self, sizes: Mapping[str, int]) -> dict[str, Extent]:
+    def _pipes(self, sizes: Mapping[str, int]) -> dict[str, tuple[Extent, ...]]:
         """Return what can go through a pipe: layers of an archive, not short ones, with one reader at a time."""
         times: Counter[str] = Counter()
         for named in self.images:
@@ -124,11 +124,11 @@ class Delivery(NamedTuple):
             for leaf in named.image.leaves:
                 times |= Counter(layer.digest for layer in leaf.manifest.layers)
         extents = {
-            digest: self.supply.extent(digest)
+            digest: self.supply.extents(digest)
             for digest, size in sizes.items()
             if size > _SHORT and times[digest] == 1
         }
-        return {digest: extent for digest, extent in extents.items() if extent}
+        return {digest: parts for digest, parts in extents.items() if parts}
 
     def copy(
         self, blobs: Layout, node: FetchedManifest, target: str, access: Access, flags: Sequence[str], doing: str

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _AT_ONCE = 1024 * 1024
@@ -42,19 +42,19 @@ class Extent(NamedTuple):
 class Feeder:
     """Serves blobs as named pipes, for as long as it is entered, to any number of readers one after the other."""
 
-    def __init__(self, folder: Path, blobs: Mapping[str, Extent]) -> None:
+    def __init__(self, folder: Path, blobs: Mapping[str, Sequence[Extent]]) -> None:
         """Make the pipes.
 
         Args:
             folder: where; it is ours alone.
-            blobs: for the name of each pipe, what is read from it.
+            blobs: for the name of each pipe, what is read from it, one part after the other.
 
         Raises:
             OSError: pipes can't be made there.
         """
         self._folder = folder
         self._blobs = blobs
-        self._feeding: dict[int, Extent] = {}
+        self._feeding: dict[int, list[Extent]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
         for name in blobs:
@@ -102,19 +102,21 @@ class Feeder:
         # A larger pipe is faster, and no right of ours.
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _AT_ONCE)
-        self._feeding[pipe] = self._blobs[name]
+        self._feeding[pipe] = list(self._blobs[name])
         self._feed(pipe)
 
     def _feed(self, pipe: int) -> None:
-        descriptor, offset, left = self._feeding[pipe]
+        rest = self._feeding[pipe]
         try:
-            while left:
+            while rest:
+                descriptor, offset, left = rest[0]
                 sent = os.sendfile(pipe, descriptor, offset, min(left, _AT_ONCE))
-                if not sent:
+                if left and not sent:
                     # The archive became shorter: the reader will miss the rest.
                     break
-                offset, left = offset + sent, left - sent
-                self._feeding[pipe] = Extent(descriptor, offset, left)
+                rest[0] = Extent(descriptor, offset + sent, left - sent)
+                if sent == left:
+                    del rest[0]
         except BlockingIOError:
             return
         except OSError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from .access import Access, Authentications
-from .errors import UsageError, one_line
+from .errors import UsageError, host_errors, one_line
 from .platforms import Platform, wanted_platform
 from .reference import Reference, registry_reference
 
@@ -345,13 +345,16 @@ class Incremental:
         asked = registry_reference(reference, "what to ask for") if reference is not None else None
         return examine(self._skopeo(), self._temp_dir or default_temp_dir(), self._final, asked)
 
-    def inspect(self, src: ArchiveFile, for_: str | Reference | None = None) -> InspectResult:
+    def inspect(
+        self, src: ArchiveFile, for_: str | Reference | None = None, *, report: str | Path | None = None
+    ) -> InspectResult:
         """Say what an archive holds; its layers are not verified.
 
         Args:
             src: a path or a seekable binary file.
             for_: a base, or a destination, that is asked for the layers that the archive leaves out; it is reached
                 as the final image is. Nothing is written there. Without it no network is needed.
+            report: a file that will be a page about the archive, for people; the archive is hashed for it.
 
         Raises:
             UsageError: there is no such archive, or nothing at `for_`.
@@ -376,14 +379,95 @@ class Incremental:
                     {layer.digest: layer for layer in wanted if layer.digest not in has}, [found]
                 )
             contents = _describe(found, supply)
-            return InspectResult(
+            result = InspectResult(
                 **contents.shared_fields(),
                 changed=False,
                 format=found.format,
                 archive_size=supply.size,
                 destination=str(asked) if asked else None,
                 missing=missing,
+                archive_sha256=supply.sha256() if report else None,
             )
+        if report:
+            from .output import complete_file
+            from .report import page
+
+            name = Path(src).name if isinstance(src, (str, Path)) else "the archive"
+            with complete_file(Path(report)) as file:
+                file.write(page(result, name).encode())
+        return result
+
+    def diff(
+        self, old: ArchiveFile, new: ArchiveFile, *, output: str | Path | BinaryIO | None = None
+    ) -> RemoveOnClose:
+        """Make the difference of two archives, without any registry.
+
+        Args:
+            old: an archive whose images the other side has, with all their layers.
+            new: the archive that it is to get.
+            output: as for `pull`.
+
+        Returns:
+            The archive, open for reading: what `pull` would have written with the old images as bases. `.result`
+            says what it holds.
+
+        Raises:
+            UsageError: there is no such archive.
+            ContentError: one is broken, hostile, or made by a newer version; or they contradict each other.
+            HostError: one can't be read, or the output can't be written.
+        """
+        from .difference import compare
+        from .output import RemoveOnClose, open_target
+        from .packing import Plan as ArchivePlan
+        from .packing import pack
+        from .pulling import ArchiveInfo, PullResult, holds, index_of
+        from .space import room_for
+        from .supply import Supply
+
+        with Supply([old]) as before, Supply([new]) as supply, open_target(output, self._temp_dir) as target:
+            (known,) = before.contents
+            plan = compare(known, supply)
+            supply.verify(self.report)
+            index = index_of(plan)
+            path = None if target.temporary else target.path
+            where = str(path or "the output")
+            self.report(f"packing {where}")
+            folder = target.path.parent.absolute() if target.path else None
+            with (
+                host_errors(f"cannot write {where}"),
+                room_for(folder, ArchivePlan(index, plan.travelling).size),
+            ):
+                written = pack(target.file, index, plan.travelling, supply.open_blob, plan.omitted)
+            result = PullResult(
+                **plan.describe(supply.read).shared_fields(),
+                changed=not (path and holds(path, written.size, written.sha256)),
+                archive=ArchiveInfo(str(path) if path else None, written.sha256, written.size),
+                warnings=plan.warnings(),
+                gone=plan.gone,
+            )
+        return RemoveOnClose(target, result)
+
+    def diff_plan(self, old: ArchiveFile, new: ArchiveFile) -> PullResult:
+        """Say what `diff` would do; nothing is written.
+
+        Args:
+            old: as for `diff`.
+            new: as for `diff`.
+
+        Raises:
+            IncrementalError: as for `diff`.
+        """
+        from .difference import compare
+        from .pulling import PullResult
+        from .supply import Supply
+
+        with Supply([old]) as before, Supply([new]) as supply:
+            (known,) = before.contents
+            plan = compare(known, supply)
+            contents = plan.describe(supply.read)
+        return PullResult(
+            **contents.shared_fields(), changed=False, archive=None, warnings=plan.warnings(), gone=plan.gone
+        )
 
     def push_vet(
         self,

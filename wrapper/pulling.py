@@ -267,10 +267,11 @@ def archive_plan(plan: Plan, sizes: Mapping[str, int] | None = None) -> ArchiveP
         plan: what travels.
         sizes: digest and size in bytes of every blob that counts; by default all.
     """
-    return ArchivePlan(_index(plan), plan.travelling if sizes is None else sizes, plan.omitted)
+    return ArchivePlan(index_of(plan), plan.travelling if sizes is None else sizes, plan.omitted)
 
 
-def _index(plan: Plan) -> bytes:
+def index_of(plan: Plan) -> bytes:
+    """Return the bytes of `index.json` of the archive that a pull will write."""
     return index_document(
         [index_entry(named) for _, named in plan.parts],
         index_annotations(plan.bases, plan.bases_of, is_bundle=plan.is_bundle),
@@ -303,7 +304,7 @@ def write_archive(
         else:
             written = pack(
                 target.file,
-                _index(plan),
+                index_of(plan),
                 plan.travelling,
                 lambda digest: layout.blob(digest).open("rb"),
                 plan.omitted,

@@ -76,6 +76,7 @@ class LayerInfo:
         media_type: its media type.
         where: one of `WHERE`.
         bases: for an omitted layer, digests of the bases that have it.
+        urls: for a foreign layer, where it is to be had.
     """
 
     digest: str
@@ -83,6 +84,7 @@ class LayerInfo:
     media_type: str
     where: str
     bases: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

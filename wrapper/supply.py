@@ -159,6 +159,11 @@ class Supply:
         """How long all archives are together, in bytes."""
         return sum(archive.size for archive in self._archives)
 
+    def sha256(self) -> str:
+        """Return the sha256 of the only archive's bytes, as hexadecimal digits."""
+        (archive,) = self._archives
+        return archive.sha256()
+
     def verify(self, report: Callable[[str], None]) -> None:
         """Check every blob of every archive against its name.
 
@@ -243,10 +248,10 @@ class Supply:
         archive = self._holding(digest)
         return archive.open_blob(digest) if archive else self._taken[digest](digest)
 
-    def extent(self, digest: str) -> Extent | None:
-        """Return where a blob lies in an archive's file; None where it must be copied from its place."""
+    def extents(self, digest: str) -> tuple[Extent, ...]:
+        """Return where a blob lies in an archive's files; nothing where it must be copied from its place."""
         archive = self._holding(digest)
-        return archive.extent(digest) if archive else None
+        return archive.extents(digest) if archive else ()
 
     def read(self, digest: str) -> bytes:
         """Return a small blob of an archive, a manifest or config.

@@ -12,6 +12,7 @@ import pytest
 
 from .images import Image, fresh, layer, platform, put_image, put_list
 from .registry import Registry
+from .release import Release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,3 +161,8 @@ def wide(vendor: Registry) -> tuple[str, Image]:
     ]
     described = [(leaf, platform(f"cpu{number}")) for number, leaf in enumerate(leaves)]
     return f"{vendor.host}/{repository}:1", put_list(vendor, repository, "1", described)
+
+
+@pytest.fixture
+def release(tool: Tool, vendor: Registry, customer: Registry) -> Release:
+    return Release(tool, vendor, customer)

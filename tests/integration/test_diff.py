@@ -1,0 +1,212 @@
+"""The difference of two archives on disk, volumes, and the page about an archive."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool
+from .images import digest_of, fresh, layer, put_image
+from .test_errors import refused
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .registry import Registry
+    from .release import Release
+
+
+@pytest.fixture
+def both(tool: Tool, vendor: Registry) -> list[str]:
+    """Two releases of an image, pulled whole."""
+    at = fresh()
+    shared = [layer(f"{at}{number}", 50_000) for number in range(3)]
+    for tag in "12":
+        put_image(vendor, at, tag, [*shared, layer(f"{at}own{tag}", 100_000)])
+        tool.good("pull", f"{vendor.host}/{at}:{tag}", "-o", f"{tag}.tar", *PLAIN_PULL)
+    return [f"{vendor.host}/{at}:{tag}" for tag in "12"]
+
+
+def test_it_is_what_pull_would_have_written(tool: Tool, both: list[str]) -> None:
+    tool.good("pull", both[1], "--base", both[0], "-o", "pulled.tar", *PLAIN_PULL)
+    made = tool.good("diff", "1.tar", "2.tar", "-o", "made.tar", "--json", env={"PATH": "/nowhere"}).json
+    assert (tool.home / "made.tar").read_bytes() == (tool.home / "pulled.tar").read_bytes()
+    assert made["changed"]
+    assert [image["change"] for image in made["images"]] == ["changed"]
+    schema = Draft202012Validator(json.loads((ROOT / "wrapper/schemas/output.json").read_text()))
+    schema.validate(made)
+    assert not tool.good("diff", "1.tar", "2.tar", "-o", "made.tar", "--json").json["changed"]
+    planned = tool.good("diff", "1.tar", "2.tar", "--dry-run", "--json").json
+    assert {**planned, "archive": None} == {**made, "archive": None, "changed": False}
+    tool.good("complete", "made.tar", "--base", "oci-archive:1.tar", "-o", "whole.tar")
+    assert (tool.home / "whole.tar").read_bytes() == (tool.home / "2.tar").read_bytes()
+
+
+def test_the_older_one_may_be_a_difference_itself(tool: Tool, vendor: Registry, both: list[str]) -> None:
+    """What it left out its site has too."""
+    tool.good("diff", "1.tar", "2.tar", "-o", "12.tar")
+    at = both[0].removeprefix(f"{vendor.host}/").rpartition(":")[0]
+    shared = [layer(f"{at}{number}", 50_000) for number in range(3)]
+    put_image(vendor, at, "3", [*shared, layer(f"{at}own3")])
+    third = f"{vendor.host}/{at}:3"
+    tool.good("pull", third, "--base", both[1], "-o", "pulled.tar", *PLAIN_PULL)
+    tool.good("pull", third, "-o", "3.tar", *PLAIN_PULL)
+    tool.good("diff", "12.tar", "3.tar", "-o", "made.tar")
+    assert (tool.home / "made.tar").read_bytes() == (tool.home / "pulled.tar").read_bytes()
+    # The newer one may be one as well: what it leaves out stays left out.
+    tool.good("diff", "12.tar", "pulled.tar", "-o", "again.tar")
+    assert (tool.home / "again.tar").read_bytes() == (tool.home / "pulled.tar").read_bytes()
+
+
+def test_the_same_and_nothing_in_common(tool: Tool, vendor: Registry, both: list[str]) -> None:
+    same = tool.good("diff", "1.tar", "1.tar", "-o", "o.tar", "--json").json
+    assert (same["layers_new"], same["images"][0]["change"]) == (0, "same")
+    other = fresh()
+    put_image(vendor, other, "1", [layer(other)])
+    tool.good("pull", f"{vendor.host}/{other}:1", "-o", "other.tar", *PLAIN_PULL)
+    tool.good("diff", "1.tar", "other.tar", "-o", "o.tar")
+    assert (
+        "holds the whole image"
+        in tool.good("diff", "1.tar", "other.tar", "--dry-run", "--json").json["warnings"][0]
+    )
+
+
+def test_bundles_are_compared_name_by_name(release: Release) -> None:
+    release.pull("1")
+    release.pull("2")
+    earlier = release.spec("1").rename(release.tool.home / "earlier.json")
+    made = release.tool.good("diff", "1.tar", "2.tar", "-o", "made.tar", "--json").json
+    assert made["gone"] == []
+    release.pull("2", "--base-spec", earlier)
+    assert (release.tool.home / "made.tar").read_bytes() == (release.tool.home / "2.tar").read_bytes()
+    release.push("1.tar")
+    release.push("made.tar")
+    assert release.arrived("2")
+
+
+def test_bad_archives(tool: Tool, both: list[str]) -> None:
+    whole = tool.good("inspect", "2.tar", "--json").json
+    (new,) = {each["digest"] for each in whole["layers"] if each["size"] > 60_000}
+    damaged = bytearray((tool.home / "2.tar").read_bytes())
+    damaged[damaged.index(new.removeprefix("sha256:").encode()) + 10_000] ^= 1
+    (tool.home / "damaged.tar").write_bytes(damaged)
+    refused(tool("diff", "1.tar", "damaged.tar", "-o", "o.tar", "--json"), 4, "damaged.tar")
+    refused(tool("diff", "1.tar", "none.tar", "-o", "o.tar", "--json"), 2, "none.tar")
+    refused(tool("diff", "1.tar", "2.tar", "--json"), 2, "--output")
+    assert not (tool.home / "o.tar").exists()
+
+
+def cut(path: Path, size: int) -> list[Path]:
+    """Cut a file into volumes, and remove it."""
+    data = path.read_bytes()
+    volumes = []
+    for number, start in enumerate(range(0, len(data), size), 1):
+        volumes.append(path.with_name(f"{path.name}.{number:03}"))
+        volumes[-1].write_bytes(data[start : start + size])
+    path.unlink()
+    return volumes
+
+
+def test_volumes_are_read_as_one_file(tool: Tool, customer: Registry, vendor: Registry, both: list[str]) -> None:
+    whole = tool.good("inspect", "2.tar", "--json").json
+    # Some layers lie in several volumes, and headers do.
+    volumes = cut(tool.home / "2.tar", 30_011)
+    assert len(volumes) > 5
+    for name in ("2.tar.001", "2.tar"):
+        assert tool.good("inspect", name, "--json").json == whole
+        tool.good("vet", name)
+        there = f"{customer.host}/{fresh()}"
+        before = len(list(tool.temporary.iterdir()))
+        pushed = tool.good("push", name, f"{there}:1", "--json", *PLAIN_DEST).json
+        assert pushed["digest"] == whole["digest"]
+        assert len(list(tool.temporary.iterdir())) == before
+    tool.good("diff", "1.tar", "2.tar.001", "-o", "made.tar")
+    tool.good("push", "2.tar.001", "oci:layout")
+    tool.good("pull", both[0], "--base", "oci-archive:2.tar.001", "-o", "o.tar", *PLAIN_PULL)
+
+
+def test_volumes_that_are_not_all_there(tool: Tool, customer: Registry, both: list[str]) -> None:
+    volumes = cut(tool.home / "2.tar", 60_000)
+    watch = customer.watch()
+    push = ("2.tar.001", f"{customer.host}/{fresh()}:1", "--json", *PLAIN_DEST)
+    volumes[1].rename(tool.home / "away")
+    refused(tool("push", *push), 2, "2.tar.002")
+    (tool.home / "away").rename(volumes[1])
+    last = volumes.pop().rename(tool.home / "away")
+    refused(tool("push", *push), 4, "2.tar.001")
+    last.rename(volumes[-1].with_suffix(f".{len(volumes) + 1:03}"))
+    first, second = volumes[0].read_bytes(), volumes[1].read_bytes()
+    volumes[0].write_bytes(second)
+    volumes[1].write_bytes(first)
+    refused(tool("push", *push), 4, "2.tar.001")
+    assert watch.requests() == []
+
+
+class Tables(HTMLParser):
+    """Collects the tables of a page, by their names, as rows of text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.loads: list[str] = []
+        self._name = ""
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        names = dict(attributes)
+        self.loads += [tag] if {"src", "href", "srcset"} & names.keys() or tag in ("script", "link") else []
+        if tag == "table":
+            self._name = str(names["id"])
+            self.tables[self._name] = []
+        if tag == "tr":
+            self.tables[self._name].append([])
+        if tag == "td":
+            self.tables[self._name][-1].append("")
+            self._inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = self._inside and tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.tables[self._name][-1][-1] += data.strip()
+
+
+def test_the_page_says_what_inspect_says(release: Release) -> None:
+    foreign = {"digest": digest_of(b"foreign"), "size": 7, "urls": ["https://example.com/<layer>"]}
+    kind = {"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"}
+    put_image(release.vendor, f"{release.at}/chart", "7", [layer("chart")], foreign=[foreign | kind])
+    release.pull("1")
+    earlier = release.spec("1").rename(release.tool.home / "earlier.json")
+    release.pull("2", "--base-spec", earlier)
+    found = release.tool.good("inspect", "2.tar", "--report", "page.html", "--json").json
+    text = (release.tool.home / "page.html").read_text()
+    tables = Tables()
+    tables.feed(text)
+    assert tables.loads == []
+    rows = {name: [row for row in table if row] for name, table in tables.tables.items()}
+    sha256 = digest_of((release.tool.home / "2.tar").read_bytes()).removeprefix("sha256:")
+    assert found["archive_sha256"] == sha256
+    assert [sha256] in rows["archive"]
+    assert [str(found["archive_size"])] in rows["archive"]
+    assert len(rows["images"]) == len(found["images"])
+    for row, image in zip(rows["images"], found["images"], strict=True):
+        platforms = [leaf["platform"] or "unknown" for leaf in image["manifests"]]
+        assert row[0] == image["name"]
+        assert row[1] == (", ".join(platforms) or image["platform"] or "unknown")
+        assert row[2] == "".join([image["digest"], *(leaf["digest"] for leaf in image["manifests"])])
+        assert row[3:6] == [image["media_type"], str(image["bytes_new"]), str(image["bytes_shared"])]
+    for where in ("inside", "omitted", "foreign"):
+        layers = [each for each in found["layers"] if each["where"] == where]
+        assert [row[:3] for row in rows[where]] == [
+            [each["digest"], each["media_type"], str(each["size"])] for each in layers
+        ]
+    assert [row[3] for row in rows["omitted"]] == [
+        "".join(each["bases"]) for each in found["layers"] if each["where"] == "omitted"
+    ]
+    assert rows["foreign"][0][3] == foreign["urls"][0]
+    assert [row[0] for row in rows["bases"]] == found["bases"]
