@@ -1,0 +1,260 @@
+"""Kits: made on one side, checked and pushed on the other, by the scripts that people run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT
+from .images import digest_of, layer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .registry import Registry
+    from .release import Release
+
+
+def environment(release: Release, **more: str) -> dict[str, str]:
+    tool = release.tool.home / "tool"
+    if not tool.exists():
+        tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m wrapper "$@"\n')
+        tool.chmod(0o755)
+    return {**release.tool.environment, "SKOPEO_INCREMENTAL": str(tool), "PYTHONPATH": str(ROOT), **more}
+
+
+def script(release: Release, *words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["dash", *map(str, words)],
+        cwd=release.tool.home,
+        env=environment(release, **more),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def export(release: Release, *options: str | Path, tag: str = "1") -> Path:
+    kit = release.tool.home / f"kit-{tag}"
+    ran = script(
+        release, ROOT / "scripts/airgap-export", release.spec(tag), kit, *options, "--jobs", "2", *PLAIN_PULL
+    )
+    assert ran.returncode == 0, ran.stderr
+    return kit
+
+
+def bring(release: Release, kit: Path, *options: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+    where = f"docker://{release.customer.host}/{release.prefix}"
+    return script(release, kit / "airgap-import", kit, where, *options, *PLAIN_DEST, **more)
+
+
+@pytest.fixture
+def keys(release: Release) -> Callable[[str], Path]:
+    """Makes a key of somebody's, and returns their gpg's folder."""
+
+    def make(name: str) -> Path:
+        home = release.tool.home / f"g-{name}"
+        home.mkdir(mode=0o700)
+        parameters = ["--passphrase", "", "--quick-gen-key", name, "ed25519", "sign", "never"]
+        subprocess.run(["gpg", "--homedir", home, "--batch", *parameters], check=True, capture_output=True)
+        with (release.tool.home / f"{name}.gpg").open("wb") as file:
+            subprocess.run(["gpg", "--homedir", home, "--export", name], check=True, stdout=file)
+        return home
+
+    yield make
+    for home in release.tool.home.glob("g-*"):
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
+
+
+def test_there_and_the_next_one(release: Release) -> None:
+    kit = export(release, "--volume-size", "2000")
+    volumes = sorted(kit.glob("release.tar.*"))
+    assert len(volumes) > 3
+    assert {volume.stat().st_size for volume in volumes[:-1]} == {2000}
+    assert 0 < volumes[-1].stat().st_size <= 2000
+    assert not (kit / "release.tar").exists()
+    # It can be checked by what every machine has.
+    subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=kit, check=True, capture_output=True)
+    listed = {line.split()[1] for line in (kit / "SHA256SUMS").read_text().splitlines()}
+    assert listed == {path.name for path in kit.iterdir()} - {"SHA256SUMS"}
+    for path in kit.iterdir():
+        path.chmod(0o444)
+    kit.chmod(0o555)
+    ran = bring(release, kit)
+    assert ran.returncode == 0, ran.stderr
+    assert release.arrived("1")
+    earlier = export(release, "--base", f"receipt:{release.tool.home}/receipt.json", tag="2")
+    assert (earlier / "release.tar").stat().st_size < sum(volume.stat().st_size for volume in volumes)
+    assert bring(release, earlier, "--check").returncode == 0
+    assert not release.arrived("2")
+    assert bring(release, earlier).returncode == 0
+    assert release.arrived("2")
+    kit.chmod(0o755)
+
+
+def test_damage_is_named_before_the_registry_is_touched(release: Release) -> None:
+    kit = export(release, "--volume-size", "2000")
+    watch = release.customer.watch()
+
+    def refused(*names: str) -> None:
+        ran = bring(release, kit)
+        assert ran.returncode == 4, ran.stderr
+        for name in names:
+            assert name in ran.stderr
+        assert watch.requests() == []
+
+    second, third = kit / "release.tar.002", kit / "release.tar.003"
+    kept = second.read_bytes()
+    second.unlink()
+    refused("missing: release.tar.002")
+    second.write_bytes(kept[:100] + bytes([kept[100] ^ 1]) + kept[101:])
+    refused("damaged: release.tar.002")
+    second.write_bytes(third.read_bytes())
+    third.write_bytes(kept)
+    refused("damaged: release.tar.002", "damaged: release.tar.003")
+    third.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+    extra = kit / "release.tar.999"
+    extra.write_bytes(b"more")
+    refused("release.tar.999")
+    extra.unlink()
+    sums = (kit / "SHA256SUMS").read_text()
+    (kit / "SHA256SUMS").write_text(f"{sums}{64 * '0'}  ../outside\n")
+    refused("SHA256SUMS")
+    (kit / "SHA256SUMS").write_text(sums)
+    assert bring(release, kit).returncode == 0
+
+
+def test_signatures(release: Release, keys: Callable[[str], Path]) -> None:
+    ours, theirs = keys("ours"), keys("theirs")
+    ran = script(release, ROOT / "scripts/airgap-export", release.spec("1"), "kit", "--sign", "nobody")
+    assert ran.returncode == 2
+    assert not (release.tool.home / "kit").exists()
+    kit = release.tool.home / "kit-1"
+    words = (ROOT / "scripts/airgap-export", release.spec("1"), kit, "--sign", "ours", *PLAIN_PULL)
+    ran = script(release, *words, GNUPGHOME=str(ours))
+    assert ran.returncode == 0, ran.stderr
+    watch = release.customer.watch()
+    home = release.tool.home
+    for options, gnupg in (
+        (("--keyring", home / "theirs.gpg"), ours),
+        # Nobody whom gpg knows has signed it.
+        ((), theirs),
+    ):
+        ran = bring(release, kit, *options, GNUPGHOME=str(gnupg))
+        assert ran.returncode == 4
+        assert "SHA256SUMS.asc" in ran.stderr
+    sums = (kit / "SHA256SUMS").read_text()
+    (kit / "SHA256SUMS").write_text(sums.replace("README.txt", "README.tx"))
+    assert bring(release, kit, "--keyring", home / "ours.gpg").returncode == 4
+    (kit / "SHA256SUMS").write_text(sums)
+    signature = (kit / "SHA256SUMS.asc").rename(home / "away")
+    assert bring(release, kit, "--keyring", home / "ours.gpg").returncode == 4
+    assert watch.requests() == []
+    signature.rename(kit / "SHA256SUMS.asc")
+    assert bring(release, kit, "--keyring", home / "ours.gpg", "--check").returncode == 0
+    assert bring(release, kit, GNUPGHOME=str(ours)).returncode == 0
+    assert release.arrived("1")
+
+
+def test_an_import_that_is_killed_is_repeated(release: Release) -> None:
+    for name in ("one", "two"):
+        layers = [layer(f"{release.at}{name}{number}", 3_000_000) for number in range(4)]
+        release.put(f"team/{name}:1", layers)
+    kit = export(release, "--volume-size=fat32")
+    where = f"docker://{release.customer.host}/{release.prefix}"
+    watch = release.customer.watch()
+    with subprocess.Popen(
+        ["dash", kit / "airgap-import", kit, where, *PLAIN_DEST],
+        cwd=release.tool.home,
+        env=environment(release),
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as running:
+        while not watch.writes() and running.poll() is None:
+            time.sleep(0.01)
+        os.killpg(running.pid, signal.SIGKILL)
+    ran = bring(release, kit)
+    assert ran.returncode == 0, ran.stderr
+    assert release.arrived("1")
+
+
+def test_the_kit_brings_the_program(release: Release, vendor: Registry) -> None:
+    kit = export(release, "--self-contained")
+    found = [path.name for path in (kit / "wheels").rglob("*.whl")]
+    assert any(name.startswith("skopeo_incremental-") for name in found)
+    # Neither our own environment nor the network is there.
+    offline = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": "", "SKOPEO_INCREMENTAL": ""}
+    ran = bring(release, kit, **offline, PIP_INDEX_URL="http://127.0.0.1:9/")
+    assert ran.returncode == 0, ran.stderr
+    assert release.arrived("1")
+    (target,) = (kit / "wheels").iterdir()
+    (kit / "wheels" / "2.7-pdp11").mkdir()
+    shutil.copy(next(target.glob("click-*")), kit / "wheels" / "2.7-pdp11")
+    shutil.rmtree(target)
+    lines = (kit / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (kit / "SHA256SUMS").write_text("".join(line for line in lines if target.name not in line))
+    ran = bring(release, kit, **offline)
+    assert ran.returncode == 6
+    assert f"--target {target.name}" in ran.stderr
+    assert "2.7-pdp11" in ran.stderr
+
+
+def test_a_failed_export_leaves_nothing(release: Release) -> None:
+    spec = release.spec("1", ["team/one:1", "none:1"])
+    kit = release.tool.home / "kit"
+    ran = script(release, ROOT / "scripts/airgap-export", spec, kit, *PLAIN_PULL)
+    assert ran.returncode == 5, ran.stderr
+    assert "none:1" in ran.stderr
+    assert not kit.exists()
+    kit.mkdir()
+    (kit / "mine").write_text("mine")
+    ran = script(release, ROOT / "scripts/airgap-export", release.spec("1"), kit, *PLAIN_PULL)
+    assert ran.returncode == 2
+    assert [path.name for path in kit.iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["airgap-export"],
+        ["airgap-export", "spec.json"],
+        ["airgap-export", "none.json", "kit"],
+        ["airgap-export", "spec-1.json", "kit", "--volume-size", "many"],
+        ["airgap-export", "spec-1.json", "kit", "--volume-size"],
+        ["airgap-export", "spec-1.json", "kit", "--target", "pdp11"],
+        ["airgap-export", "spec-1.json", "kit", "--output", "x"],
+        ["airgap-import", "none", "docker://host/prefix"],
+        ["airgap-import", "."],
+        ["airgap-import", ".", "docker://host/prefix", "--keyring", "none"],
+    ],
+)
+def test_usage(release: Release, words: list[str]) -> None:
+    release.spec("1")
+    ran = script(release, ROOT / "scripts" / words[0], *words[1:])
+    assert ran.returncode == 2
+    assert ran.stderr
+
+
+def test_help(release: Release) -> None:
+    for name in ("airgap-export", "airgap-import"):
+        ran = script(release, ROOT / "scripts" / name, "--help")
+        assert ran.returncode == 0
+        assert name in ran.stdout
+        assert "set -eu" not in ran.stdout
+
+
+def test_the_page_is_in_the_kit(release: Release) -> None:
+    kit = export(release)
+    text = (kit / "release.html").read_text()
+    assert digest_of((kit / "release.tar").read_bytes()).removeprefix("sha256:") in text
+    assert all(release.images[name].digest in text for name in release.names("1"))
