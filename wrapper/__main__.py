@@ -3,6 +3,8 @@
 import gc
 import os
 import signal
+import sys
+from contextlib import suppress
 
 # A process as short as this leaves no cycles worth looking for, and the search costs a tenth of a small pull.
 gc.disable()
@@ -13,7 +15,21 @@ for _number, _code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGH
     if signal.getsignal(_number) is not signal.SIG_IGN:
         signal.signal(_number, lambda *_, code=_code: os._exit(code))
 
-from .cli import main  # noqa: E402
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] == ["--version"] and sys.stdout is not None:
+        # Nothing else needs to be read for that.
+        from .version import line
+
+        with suppress(OSError):
+            sys.stdout.write(f"{line('skopeo-incremental')}\n")
+            sys.stdout.flush()
+            return
+    from .cli import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

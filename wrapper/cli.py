@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from . import __version__
 from .errors import BundleError, HostError, IncrementalError, MissingLayersError, UsageError
 from .interrupt import disarm, interrupt
 
@@ -188,6 +187,14 @@ def fail_fast_option(when: str) -> Callable[[Callable[..., Any]], Callable[..., 
     return click.option("--fail-fast", is_flag=True, help=f"Stop at the first image of a bundle {when}.")
 
 
+def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from .version import line
+
+        click.echo(line(NAME))
+        context.exit()
+
+
 @click.group(
     name=NAME,
     context_settings={
@@ -196,7 +203,14 @@ def fail_fast_option(when: str) -> Callable[[Callable[..., Any]], Callable[..., 
         "max_content_width": 100,
     },
 )
-@click.version_option(__version__, prog_name=NAME)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show this program's version and skopeo's, and exit.",
+)
 def cli() -> None:
     """Move container images as the difference to what the other side already has.
 

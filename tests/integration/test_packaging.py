@@ -1,0 +1,125 @@
+"""Wheel and sdist: the same bytes twice, sound, and installable by what people install with."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import warnings
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .conftest import ROOT
+
+if TYPE_CHECKING:
+    from .conftest import Tool
+
+COMMANDS = ("complete", "diff", "doctor", "inspect", "pull", "push", "vet")
+
+
+def run(*words: str | Path, **more: str) -> str:
+    ran = subprocess.run([*map(str, words)], env=os.environ | more, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    run(ROOT / "scripts/build", folder)
+    return folder
+
+
+def wheel(folder: Path) -> Path:
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+def test_two_builds_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    run(ROOT / "scripts/build", tmp_path)
+    sums = [
+        {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+        for folder in (built, tmp_path)
+    ]
+    assert sums[0] == sums[1]
+    assert len(sums[0]) == 2
+
+
+def test_what_is_in_them(built: Path) -> None:
+    names = zipfile.ZipFile(wheel(built)).namelist()
+    schemas = {path.name for path in (ROOT / "wrapper/schemas").glob("*.json")}
+    assert {Path(name).name for name in names if name.endswith(".json")} == schemas
+    assert sum(name.endswith(".1") for name in names) == len(COMMANDS) + 1
+    assert not any(name.startswith("tests") for name in names)
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as tar:
+        inside = {name.partition("/")[2] for name in tar.getnames()}
+    assert {"scripts/airgap-import", "tests/conftest.py", "LICENSE", "CHANGELOG.md", "README.md"} <= inside
+
+
+def test_a_bare_venv(built: Path, tmp_path: Path, tool: Tool) -> None:
+    run("/usr/bin/python3", "-m", "venv", tmp_path / "venv")
+    programs = tmp_path / "venv/bin"
+    run(programs / "pip", "install", "--quiet", wheel(built))
+    assert "skopeo 1." in run(programs / "skopeo-incremental", "--version")
+    run(programs / "python", "-c", "import wrapper; wrapper.Incremental; wrapper.read_spec", PYTHONPATH="")
+    for command in COMMANDS:
+        assert (tmp_path / f"venv/share/man/man1/skopeo-incremental-{command}.1").is_file()
+        run(programs / "skopeo-incremental", command, "--help")
+    assert "skopeo" in run(programs / "skopeo-incremental", "doctor")
+
+
+def test_pipx(built: Path, tmp_path: Path) -> None:
+    places = {f"PIPX_{name}": str(tmp_path / name) for name in ("HOME", "BIN_DIR", "MAN_DIR")}
+    run(sys.executable, "-m", "pipx", "install", f"{wheel(built)}[yaml]", **places)
+    assert "skopeo-incremental" in run(tmp_path / "BIN_DIR/skopeo-incremental", "--version")
+    assert list((tmp_path / "MAN_DIR").rglob("skopeo-incremental.1"))
+
+
+def test_the_man_pages_are_those_of_the_commands(tmp_path: Path) -> None:
+    """scripts/man writes them."""
+    from click_man.core import write_man_pages
+
+    from wrapper import __version__
+    from wrapper.cli import NAME, cli
+
+    with warnings.catch_warnings():
+        # It still uses what click will no longer have.
+        warnings.simplefilter("ignore")
+        write_man_pages(NAME, cli, version=__version__, target_dir=str(tmp_path), date=" ")
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text() for path in (ROOT / "docs/man").iterdir()}
+    assert made.keys() == {"skopeo-incremental.1", *(f"skopeo-incremental-{each}.1" for each in COMMANDS)}
+
+
+def test_the_version_names_skopeos(tool: Tool, tmp_path: Path) -> None:
+    said = run("skopeo", "--version").split()[2]
+    assert tool.good("--version").text.strip().endswith(f"skopeo {said}")
+    none = {"PATH": str(tmp_path)}
+    assert "no skopeo" in tool.good("--version", env=none).text
+    (tmp_path / "skopeo").write_text("#!/bin/sh\necho nonsense\n")
+    (tmp_path / "skopeo").chmod(0o755)
+    assert "no skopeo that answers" in tool.good("--version", env=none).text
+
+
+def test_the_changelog_has_this_version() -> None:
+    from wrapper import __version__
+
+    assert f"\n## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_completion(tool: Tool) -> None:
+    words = {
+        "_SKOPEO_INCREMENTAL_COMPLETE": "bash_complete",
+        "COMP_WORDS": "skopeo-incremental p",
+        "COMP_CWORD": "1",
+    }
+    offered = tool.good(env=words).text.split()
+    assert {each.rpartition(",")[2] for each in offered} == {"pull", "push"}
+    script = tool.good(env={"_SKOPEO_INCREMENTAL_COMPLETE": "bash_source"}).text
+    assert "complete" in script
