@@ -11,10 +11,12 @@ from jsonschema import Draft202012Validator
 from wrapper import BundleError, Incremental, UsageError
 
 from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool
-from .images import digest_of, fresh
+from .images import digest_of, fresh, layer, platform, put_image, put_list
+from .release import CHART, CHART_LAYER
 from .test_errors import refused
 
 if TYPE_CHECKING:
+    from .images import Image
     from .registry import Registry
     from .release import Release
 
@@ -278,3 +280,60 @@ def test_other_commands_say_that_it_is_a_bundle(release: Release) -> None:
     where = f"{release.customer.host}/{release.prefix}"
     refused(release.tool("push", "single.tar", where, "--only", "x", "--json", *PLAIN_DEST), 2, "--only")
     refused(release.tool("push", "1.tar", "single.tar", where, "--json", *PLAIN_DEST), 2, "one image")
+
+
+def test_twenty_images(release: Release) -> None:
+    """What is missing is fetched, each blob once; all arrives with its digest; then there is nothing to do."""
+    at, vendor = release.at, release.vendor
+    shared = [layer(f"{at}shared{number}", 20_000) for number in range(3)]
+    images: dict[str, Image] = {}
+    bases: dict[str, str] = {}
+    known: set[str] = set()
+    customer = release.customer
+    for number in range(17):
+        name, docker = f"app{number}", number > 11
+        own = layer(f"{at}{name}base")
+        old = put_image(vendor, f"{at}/{name}", "1", [shared[0], own], docker=docker)
+        layers = [shared[0], own, shared[1 + number % 2], layer(f"{at}{name}new")]
+        images[f"{name}:2"] = put_image(vendor, f"{at}/{name}", "2", layers, docker=docker)
+        bases[f"{name}:2"] = f"{vendor.host}/{at}/{name}:1"
+        known |= set(old.layers)
+        for data in (shared[0], own):
+            customer.put_blob(f"{release.prefix}/{name}", digest_of(data), data)
+    for name in ("many1", "many2"):
+        leaves = [
+            (put_image(vendor, f"{at}/{name}", None, [*shared, layer(f"{at}{name}{cpu}")]), platform(cpu))
+            for cpu in ("amd64", "arm64")
+        ]
+        images[f"{name}:2"] = put_list(vendor, f"{at}/{name}", "2", leaves)
+    chart: Any = {"config": b"{}", "config_type": CHART, "layer_types": [CHART_LAYER]}
+    images["chart:2"] = put_image(vendor, f"{at}/chart", "2", [layer(f"{at}chart2")], **chart)
+    spec = release.tool.home / "spec.json"
+    entries = [
+        {
+            "name": name,
+            "final": f"{vendor.host}/{at}/{name}",
+            "all": True,
+            "base": [bases[name]] if name in bases else [],
+        }
+        for name in images
+    ]
+    spec.write_text(json.dumps({"images": entries}))
+    watch = vendor.watch()
+    pulled = release.tool.good("pull", "--spec", spec, "--jobs", "4", "-o", "o.tar", "--json", *PLAIN_PULL).json
+    leaves = [leaf for image in images.values() for leaf in (image.children or [image])]
+    # The lists' repositories have no base with the layer that the others share.
+    needed = {digest for leaf in leaves for digest in leaf.layers}
+    missing = needed - (known - set(leaves[-2].layers))
+    fetched = watch.blobs()
+    assert len(fetched) == len(set(fetched))
+    assert set(fetched) == missing | {leaf.config for leaf in leaves}
+    sizes = {digest: size for leaf in leaves for digest, size in leaf.sizes.items()}
+    assert pulled["bytes_new"] == sum(sizes[digest] for digest in missing)
+    pushed = release.push("o.tar")
+    assert [outcome["name"] for outcome in pushed["outcomes"]] == list(images)
+    assert {name: release.there(name) for name in images} == {name: image.digest for name, image in images.items()}
+    watch = release.customer.watch()
+    again = release.push("o.tar")
+    assert not any(outcome["changed"] for outcome in again["outcomes"])
+    assert watch.writes() == []
