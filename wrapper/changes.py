@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from .delta import LEVEL, apply, make, take_apart
+from .delta import apply, make, take_apart, warn_where_slow
 from .deltas import EMPTY, Delta, make_artifact
 from .errors import ContentError
 from .layout import Layout
@@ -18,42 +18,16 @@ if TYPE_CHECKING:
 
     from .cache import Cache
     from .delta import Parts
+    from .deltas import Settings
     from .manifest import FetchedManifest
     from .planning import Item, Plan
     from .skopeo import Skopeo
     from .supply import Supply
 
-MIN_SAVING = 10.0
-"""What a delta has to save by default, in percent of the layer."""
-
-MEMORY = 1 << 30
-"""How much memory a delta may take by default, in bytes."""
-
-# Of a layer and its sources together: they, their parts, and what zstd keeps about those.
-_TIMES = 5
 _CANDIDATES = 16
 _QUICK = 3
 # What another source has to save to be worth its fetching at the other side.
 _WORTH_IT = 0.97
-
-
-class Settings(NamedTuple):
-    """How deltas are made.
-
-    Attributes:
-        level: zstd's, 1 to 22.
-        min_saving: what a delta has to save, in percent of the layer.
-        memory: how much memory may be taken, in bytes.
-    """
-
-    level: int = LEVEL
-    min_saving: float = MIN_SAVING
-    memory: int = MEMORY
-
-    @property
-    def room(self) -> int:
-        """How long a layer and its sources may be together, in bytes."""
-        return self.memory // _TIMES
 
 
 class Comparison(NamedTuple):
@@ -130,6 +104,8 @@ def make_deltas(
     """
     compared = comparisons(plan, settings)
     wanted = sources_of(compared)
+    if compared:
+        warn_where_slow(report)
     place = Layout.create(skopeo.new_folder("sources"))
     cached = {digest for digest in wanted if cache and cache.take(digest, place.blob(digest))}
     far = {digest: size for digest, size in wanted.items() if digest not in cached and supply.offers(digest)}

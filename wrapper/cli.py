@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from .access import Access
-    from .changes import Settings
+    from .deltas import Settings
     from .incremental import Incremental
 
 NAME = "skopeo-incremental"
@@ -547,7 +547,7 @@ def _delta_settings(options: Mapping[str, Any]) -> Settings | None:
     said = {name: value for name, value in given.items() if value is not None}
     if not said:
         return None
-    from .changes import Settings
+    from .deltas import Settings
 
     return Settings(**said)
 

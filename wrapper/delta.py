@@ -9,7 +9,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from .deflate import MalformedError, parse, spell
+from .deflate import COMPILED, MalformedError, parse, spell
 from .errors import ContentError
 
 if sys.version_info >= (3, 14):
@@ -18,12 +18,9 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 MAGIC = b"LAYDELT1"
-LEVEL = 15
-"""zstd's level by default: see README."""
-
 _GZIP = b"\x1f\x8b"
 _RAW, _DEFLATE = 0, 1
 _HEADER = struct.Struct("<8sB8Q")
@@ -46,6 +43,12 @@ class Parts(NamedTuple):
     streams: tuple[bytes, bytes, bytes, bytes]
 
 
+def warn_where_slow(report: Callable[[str], None]) -> None:
+    """Say so where this runs uncompiled."""
+    if not COMPILED:
+        report("warning: wrapper.deflate is not compiled here: changes of layers take some twenty times as long")
+
+
 def take_apart(layer: bytes) -> Parts | None:
     """Return the parts of a gzip stream, or a tar as it is; None for what can't be taken apart."""
     if layer.startswith(_GZIP):
@@ -58,7 +61,7 @@ def take_apart(layer: bytes) -> Parts | None:
     return None
 
 
-def make(new: Parts, olds: Sequence[Parts], level: int = LEVEL) -> bytes:
+def make(new: Parts, olds: Sequence[Parts], level: int) -> bytes:
     """Express a layer against older ones.
 
     Args:

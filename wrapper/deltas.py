@@ -25,6 +25,38 @@ EMPTY = b"{}"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 
+LEVEL = 15
+"""zstd's level by default: see README."""
+
+MIN_SAVING = 10.0
+"""What a delta has to save by default, in percent of the layer."""
+
+MEMORY = 1 << 30
+"""How much memory a delta may take by default, in bytes."""
+
+# Of a layer and its sources together: they, their parts, and what zstd keeps about those.
+_TIMES = 5
+
+
+class Settings(NamedTuple):
+    """How deltas are made.
+
+    Attributes:
+        level: zstd's, 1 to 22.
+        min_saving: what a delta has to save, in percent of the layer.
+        memory: how much memory may be taken, in bytes.
+    """
+
+    level: int = LEVEL
+    min_saving: float = MIN_SAVING
+    memory: int = MEMORY
+
+    @property
+    def room(self) -> int:
+        """How long a layer and its sources may be together, in bytes."""
+        return self.memory // _TIMES
+
+
 class Delta(NamedTuple):
     """A layer that travels as its change.
 

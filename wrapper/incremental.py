@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from . import skopeo as runner
     from .bundle import Shipment
     from .cache import Cache
-    from .changes import Settings
     from .contents import ArchiveContents, InspectResult, NamedImage
+    from .deltas import Settings
     from .destinations import Destination
     from .doctor import DoctorResult
     from .fetch import Source
@@ -302,7 +302,8 @@ class Incremental:
     def _delta_sources(self, plan: Plan) -> tuple[OmittedLayer, ...]:
         if not any(item.delta for item in plan.items):
             return ()
-        from .changes import Settings, as_result, comparisons, sources_of
+        from .changes import as_result, comparisons, sources_of
+        from .deltas import Settings
 
         unchanged = replace(plan, deltas={}, artifacts=())
         return as_result(sources_of(comparisons(unchanged, self._delta_settings or Settings())))
@@ -356,7 +357,8 @@ class Incremental:
     def _changed(
         self, skopeo: runner.Skopeo, request: Request, plan: Plan, layout: Layout, cache: Cache | None
     ) -> Plan:
-        from .changes import Settings, make_deltas
+        from .changes import make_deltas
+        from .deltas import Settings
         from .supply import HOLDING, Supply
 
         bases = dict.fromkeys(

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from .archive import Archive
-from .changes import Settings
 from .contents import ArchiveContents, read_contents
+from .deltas import Settings
 from .download import Download, fetch_alone
 from .errors import ContentError, HostError, UsageError, host_errors
 from .fetch import read_image, read_roots
@@ -288,8 +288,9 @@ class Supply:
 
     def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
         """Make a layer of its change and of older layers, which are at hand."""
-        from .delta import apply, take_apart
+        from .delta import apply, take_apart, warn_where_slow
 
+        warn_where_slow(report)
         delta = self.deltas[digest]
         needed = delta.size + sum(delta.sources.values())
         if needed > self._settings.room:

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import io
 import random
 import subprocess
 import sys
 import tarfile
 import zlib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.harness import UNCOMPILED
 from wrapper import deflate
 from wrapper.delta import apply, make, take_apart
 from wrapper.errors import ContentError
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-SOURCE = Path(deflate.__file__).parent / "deflate.py"
-
-
-def plain_module() -> ModuleType:
-    """The same module, not compiled."""
-    spec = importlib.util.spec_from_file_location("plain_deflate", SOURCE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PLAIN = plain_module()
 
 
 def spelled(data: bytes, level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY, memory: int = 8) -> bytes:
@@ -88,9 +69,9 @@ def test_several_members_and_what_follows() -> None:
 @given(st.binary(max_size=3000), st.integers(0, 9), st.integers(0, 4), st.integers(1, 9), st.integers(0, 3000))
 def test_compiled_and_plain_do_the_same(data: bytes, level: int, strategy: int, memory: int, cut: int) -> None:
     stream = spelled(data + data[:cut], level, strategy, memory)
-    assert deflate.parse(stream) == PLAIN.parse(stream)
-    parts = PLAIN.parse(stream)
-    assert deflate.spell(*parts, len(stream)) == PLAIN.spell(*parts, len(stream)) == stream
+    assert deflate.parse(stream) == UNCOMPILED.parse(stream)
+    parts = UNCOMPILED.parse(stream)
+    assert deflate.spell(*parts, len(stream)) == UNCOMPILED.spell(*parts, len(stream)) == stream
 
 
 @settings(max_examples=300, deadline=None)
@@ -114,11 +95,11 @@ def test_damaged_streams_and_parts_never_do_harm(rng: random.Random, times: int)
     stream = spelled(words(rng.randrange(5), 200), rng.randrange(10), rng.randrange(5))
     bad = damaged(stream)
     parts = outcome(deflate, "parse", bad)
-    assert parts == outcome(PLAIN, "parse", bad)
+    assert parts == outcome(UNCOMPILED, "parse", bad)
     if isinstance(parts, tuple):
         assert deflate.spell(*parts, len(bad)) == bad
     worse = [damaged(part) for part in deflate.parse(stream)]
-    assert outcome(deflate, "spell", *worse, len(stream)) == outcome(PLAIN, "spell", *worse, len(stream))
+    assert outcome(deflate, "spell", *worse, len(stream)) == outcome(UNCOMPILED, "spell", *worse, len(stream))
 
 
 def test_a_length_that_is_spelled_as_nobody_does() -> None:
@@ -160,7 +141,7 @@ def test_a_change_is_small(spell: Any) -> None:
     # Files from two layers.
     halves = [take_apart(spell(tar(*each))) for each in (large[:2], large[2:])]
     olds = [half for half in halves if half]
-    delta = make(parts, olds)
+    delta = make(parts, olds, 15)
     assert apply(delta, olds, len(new)) == new
     assert len(delta) < len(new) // 20
 
@@ -170,7 +151,7 @@ def test_hostile_deltas() -> None:
     assert old
     assert new
     size = len(spelled(words(10)))
-    delta = make(new, [old])
+    delta = make(new, [old], 15)
     for bad in (
         b"",
         b"LAYDELT9" + delta[8:],
@@ -214,5 +195,5 @@ def test_what_can_not_be_taken_apart() -> None:
 def test_it_runs_compiled_here() -> None:
     """scripts/setup installs a compiler."""
     assert deflate.COMPILED
-    assert not PLAIN.COMPILED
+    assert not UNCOMPILED.COMPILED
     assert sys.version_info >= (3, 11)
