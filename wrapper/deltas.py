@@ -34,8 +34,9 @@ MIN_SAVING = 10.0
 MEMORY = 1 << 30
 """How much memory a delta may take by default, in bytes."""
 
-# Of a layer and its sources together: they, their parts, and what zstd keeps about those.
-_TIMES = 5
+# Of a layer and its sources together: they, their parts, and what zstd keeps about those, most of all at its highest
+# levels.
+_TIMES, _TIMES_HIGHEST, _HIGHEST = 6, 16, 20
 
 
 class Settings(NamedTuple):
@@ -54,7 +55,7 @@ class Settings(NamedTuple):
     @property
     def room(self) -> int:
         """How long a layer and its sources may be together, in bytes."""
-        return self.memory // _TIMES
+        return self.memory // (_TIMES_HIGHEST if self.level >= _HIGHEST else _TIMES)
 
 
 class Delta(NamedTuple):

@@ -130,6 +130,27 @@ def test_dry_run_says_what_would_be_compared(world: World) -> None:
     assert watch.blobs() == []
 
 
+def test_old_layers_come_from_the_cache(world: World) -> None:
+    world.pull("1", "--cache-dir", "cache")
+    watch = world.vendor.watch()
+    assert world.pull("2", "--delta", "--cache-dir", "cache", base="1")["layers_delta"] == 1
+    assert not set(watch.blobs()) & set(world.images["1"].layers)
+
+
+def test_local_bases_lend_old_layers(world: World) -> None:
+    world.pull("1")
+    first = world.pull("2", "--delta", base="1")["archive"]["sha256"]
+    world.tool.good("push", "1.tar", "oci:layout:1")
+    for base in ("oci-archive:1.tar", "oci:layout:1"):
+        watch = world.vendor.watch()
+        assert world.pull("2", "--delta", "--base", base)["archive"]["sha256"] == first
+        assert not set(watch.blobs()) & set(world.images["1"].layers)
+    # These know which layers the other side has, and have none of them.
+    raw = world.tool.home / "1.json"
+    raw.write_bytes(world.images["1"].raw)
+    assert world.pull("2", "--delta", "--base", f"manifest:{raw}")["layers_delta"] == 0
+
+
 def test_what_does_not_save_enough_travels_whole(world: World) -> None:
     assert world.pull("2", "--delta", "--delta-min-saving", "99.99", base="1")["layers_delta"] == 0
     plain = (world.tool.home / "2.tar").read_bytes()
