@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .documents import DOCUMENT_BYTES
 from .errors import ContentError, IncrementalError, UsageError, host_errors
@@ -24,11 +24,24 @@ if TYPE_CHECKING:
 
     Layers = dict[str, dict[str, Descriptor]]
 
+
+class Known(NamedTuple):
+    """What is known of a base.
+
+    Attributes:
+        layers: for the digest of each of its images, the layers by digest.
+        images: its images, as far as their manifests are at hand.
+    """
+
+    layers: Layers
+    images: tuple[Image, ...] = ()
+
+
 WITHOUT_DIGESTS = ("docker-archive", "docker-daemon")
 """Transports that know layers only as they were before they were compressed, which is another digest."""
 
 
-def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name: str | None = None) -> Layers:
+def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name: str | None = None) -> Known:
     """Read which layers a base has that is not in a registry.
 
     Args:
@@ -39,7 +52,7 @@ def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name:
             tags are. Another repository's layers are of no use to it.
 
     Returns:
-        For the digest of each of its images, the layers by digest. Nothing for a base that can't know them.
+        What is known; nothing of a base that can't know its layers.
 
     Raises:
         UsageError: there is no such base.
@@ -48,9 +61,9 @@ def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name:
     """
     reference = base.reference
     if reference.transport in WITHOUT_DIGESTS:
-        return {}
+        return Known({})
     if reference.transport == "receipt":
-        return read_receipt(Path(reference.name), name)
+        return Known(read_receipt(Path(reference.name), name))
     if reference.transport == "oci-archive":
         images = list(_in_archive(reference, name))
     elif reference.transport == "oci":
@@ -59,7 +72,8 @@ def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name:
         images = [_in_storage(skopeo, base, report)]
     else:
         images = _in_files(reference, report)
-    return {image.root.digest: build_layers_dictionary(*image.nodes) for image in images}
+    layers = {image.root.digest: build_layers_dictionary(*image.nodes) for image in images}
+    return Known(layers, tuple(images))
 
 
 def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from .access import Access
+    from .deltas import Settings
     from .incremental import Incremental
 
 NAME = "skopeo-incremental"
@@ -182,6 +183,16 @@ def skopeo_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def delta_memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the bound of what making a layer of its change may take."""
+    return click.option(
+        "--delta-memory",
+        callback=_bytes,
+        metavar="SIZE",
+        help="Memory that making a layer of its change may take, 1Gi by default.",
+    )(command)
+
+
 def fail_fast_option(when: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the option to stop early."""
     return click.option("--fail-fast", is_flag=True, help=f"Stop at the first image of a bundle {when}.")
@@ -253,6 +264,20 @@ def cli() -> None:
     metavar="REF@DIGEST",
     help="Take along this referrer by its digest; may be repeated.",
 )
+@click.option("--delta", is_flag=True, help="Let new layers travel as their change, where that saves enough.")
+@click.option(
+    "--delta-level",
+    type=click.IntRange(1, 22),
+    metavar="N",
+    help="zstd's level for changes, 1 to 22: 15 by default.",
+)
+@click.option(
+    "--delta-min-saving",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="What a change must save of its layer, else that travels whole: 10 by default.",
+)
+@delta_memory_option
 @click.option("--all", is_flag=True, help="Take a multi-architecture image whole.")
 @click.option("--override-os", metavar="OS", help="Choose this operating system from a list.")
 @click.option("--override-arch", metavar="ARCH", help="Choose this processor from a list.")
@@ -331,6 +356,7 @@ def _names(options: Mapping[str, Any]) -> dict[str, str]:
 @bundle_options
 @holding_bases
 @side_options("dest", "the destination")
+@delta_memory_option
 @skopeo_options
 @common_options
 def vet(archive: str, destination: str | None, **options: Any) -> int:
@@ -359,6 +385,7 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @click.option("--dest-daemon-host", metavar="HOST", help="Where Docker listens, for docker-daemon:.")
 @side_options("dest", "the destination")
+@delta_memory_option
 @skopeo_options
 @common_options
 def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
@@ -418,6 +445,7 @@ def inspect(archive: str, for_: str | None, report: str | None, **options: Any) 
 @click.option("--base", "-b", multiple=True, metavar="REF", help="What has the layers; may be repeated.")
 @click.option("--output", "-o", required=True, metavar="FILE", help="Where it goes; - is standard output.")
 @side_options("base", "the bases")
+@delta_memory_option
 @skopeo_options
 @common_options
 def complete(archive: tuple[str, ...], base: tuple[str, ...], output: str, **options: Any) -> None:
@@ -506,10 +534,22 @@ def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
         retry_delay=options.get("retry_delay", 1.0),
         timeout=options.get("timeout") or None,
         jobs=options.get("jobs"),
+        delta=options.get("delta", False),
+        delta_settings=_delta_settings(options),
         progress=sys.stderr if on_terminal else None,
         trace=(lambda line: click.echo(line, err=True)) if options["debug"] else None,
         **more,
     )
+
+
+def _delta_settings(options: Mapping[str, Any]) -> Settings | None:
+    given = {name: options.get(f"delta_{name}") for name in ("level", "min_saving", "memory")}
+    said = {name: value for name, value in given.items() if value is not None}
+    if not said:
+        return None
+    from .deltas import Settings
+
+    return Settings(**said)
 
 
 def _access(options: Mapping[str, Any], side: str) -> Access:

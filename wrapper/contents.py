@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from .deltas import FEATURE, Delta, read_artifact
 from .documents import DOCUMENT_BYTES, check_schema, parse_document
 from .errors import ContentError, UsageError
 from .image import Image, gather
 from .layout import REF_NAME, encode, entry
-from .manifest import OCI_INDEX, Index, parse_manifest
+from .manifest import OCI_INDEX, Index, digest_of, parse_manifest
 from .platforms import Platform
 from .reference import is_bundle_name, is_digest
-from .results import WHERE, Contents, ImageInfo, LayerInfo, LeafInfo, OmittedLayer
+from .results import WHERE, Contents, DeltaInfo, ImageInfo, LayerInfo, LeafInfo, OmittedLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -84,6 +85,7 @@ class ArchiveContents(NamedTuple):
         bases_of: for omitted layers, digests of the bases that have it, as far as the archive says.
         format: the archive format's version; None for other tools' archives.
         is_bundle: whether it is a bundle: every image has a name of its own.
+        deltas: layers that travel as their change, by their digests.
     """
 
     images: tuple[NamedImage, ...]
@@ -92,6 +94,7 @@ class ArchiveContents(NamedTuple):
     bases_of: Mapping[str, tuple[str, ...]]
     format: str | None
     is_bundle: bool = False
+    deltas: Mapping[str, Delta] = {}
 
     @property
     def single(self) -> NamedImage:
@@ -121,7 +124,11 @@ def tags_beside(image: Image) -> list[str]:
 
 
 def index_annotations(
-    bases: Sequence[str], bases_of: Mapping[str, Sequence[str]], *, is_bundle: bool = False
+    bases: Sequence[str],
+    bases_of: Mapping[str, Sequence[str]],
+    *,
+    is_bundle: bool = False,
+    requires: Sequence[str] = (),
 ) -> dict[str, str]:
     """Return the annotations of an archive's index.
 
@@ -129,10 +136,11 @@ def index_annotations(
         bases: digests of the bases, sorted.
         bases_of: for every layer that is left out, digests of the bases that have it.
         is_bundle: whether it is a bundle.
+        requires: what a reader must understand beyond the format.
     """
     return ({f"{PREFIX}bundle": BUNDLE} if is_bundle else {}) | {
         f"{PREFIX}format": FORMAT,
-        f"{PREFIX}requires": "",
+        f"{PREFIX}requires": ",".join(requires),
         f"{PREFIX}bases": ",".join(bases),
         f"{PREFIX}omitted": encode({digest: sorted(having) for digest, having in bases_of.items()}).decode(),
     }
@@ -165,7 +173,11 @@ def read_contents(archive: Archive) -> ArchiveContents:
     is_bundle = f"{PREFIX}bundle" in index.annotations
     images: dict[tuple[str, str | None], NamedImage] = {}
     load = _loader(archive)
+    artifacts = [child for child in index.manifests if f"{PREFIX}deltas" in child.annotations]
+    deltas = {delta.layer: delta for child in artifacts for delta in _read_deltas(child, load, archive)}
     for child in index.manifests:
+        if child in artifacts:
+            continue
         name, beside = child.annotations.get(REF_NAME), child.annotations.get(f"{PREFIX}beside")
         # What belongs to an image may do so under two tags, and a bundle may call an image by two names.
         key = child.digest, name if beside or is_bundle else None
@@ -178,8 +190,11 @@ def read_contents(archive: Archive) -> ArchiveContents:
     if is_bundle:
         _check_names(images.values(), archive.name)
     omitted = {
-        digest: layer for named in images.values() for digest, layer in _omitted(named.image, archive).items()
+        digest: layer
+        for named in images.values()
+        for digest, layer in _omitted(named.image, archive, deltas).items()
     }
+    _check_deltas(deltas, images.values(), archive.name)
     if declared is not None and (undeclared := omitted.keys() - declared.keys()):
         raise ContentError(
             f"{archive.name} lacks layer {min(undeclared)}, and does not say that it leaves it out",
@@ -192,6 +207,7 @@ def read_contents(archive: Archive) -> ArchiveContents:
         bases_of=declared or {},
         format=index.annotations.get(f"{PREFIX}format"),
         is_bundle=is_bundle,
+        deltas=deltas,
     )
 
 
@@ -212,17 +228,19 @@ def merge(
     # sorted() keeps the order of equals.
     ordered = sorted(reversed(counting) if images else counting, key=lambda named: named.beside is not None)
     layers = {digest: layer for named in ordered for digest, layer in named.image.layers.items()}
+    deltas = {digest: delta for found in contents for digest, delta in found.deltas.items() if not inside(digest)}
     bases_of: dict[str, set[str]] = {}
     for found in contents:
         for digest, bases in found.bases_of.items():
             bases_of.setdefault(digest, set()).update(bases)
     return ArchiveContents(
         images=tuple(ordered),
-        omitted={digest: layers[digest] for digest in sorted(layers) if not inside(digest)},
+        omitted={digest: layers[digest] for digest in sorted(layers.keys() - deltas.keys()) if not inside(digest)},
         bases=tuple(sorted({base for found in contents for base in found.bases})),
         bases_of={digest: tuple(sorted(bases)) for digest, bases in bases_of.items()},
         format=contents[-1].format if contents else FORMAT,
         is_bundle=any(found.is_bundle for found in contents),
+        deltas=deltas,
     )
 
 
@@ -235,6 +253,7 @@ def describe(
     read_config: Callable[[str], bytes | None],
     *,
     is_bundle: bool = False,
+    deltas: Mapping[str, Delta] = {},
 ) -> Contents:
     """Describe for a result what an archive holds or would hold.
 
@@ -246,21 +265,24 @@ def describe(
         bases_of: for omitted layers, digests of the bases that have it.
         read_config: returns the bytes of a config, or None where it is not at hand.
         is_bundle: whether it is a bundle.
+        deltas: layers that travel as their change, by their digests.
     """
     # Many images may have one config, and it may be long.
     read_platform = cache(lambda digest: _config_platform(digest, read_config))
-    layers = _describe_layers([named.image for named in images], omitted, bases_of)
+    layers = _describe_layers([named.image for named in images], omitted, bases_of, deltas)
     sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
+    changes = [layer.delta.size for layer in layers if layer.delta]
     return Contents(
         digest=None if is_bundle else images[0].image.root.digest,
         bundle=is_bundle,
-        images=tuple(_describe_image(named, references, omitted, read_platform) for named in images),
+        images=tuple(_describe_image(named, references, omitted, deltas, read_platform) for named in images),
         bases=bases,
-        bytes_new=sum(sizes["inside"]),
+        bytes_new=sum(sizes["inside"]) + sum(changes),
         bytes_shared=sum(sizes["omitted"]),
-        layers_new=len(sizes["inside"]),
+        layers_new=len(sizes["inside"]) + len(changes),
         layers_shared=len(sizes["omitted"]),
         layers_foreign=len(sizes["foreign"]),
+        layers_delta=len(changes),
         omitted=tuple(OmittedLayer(digest, omitted[digest].size) for digest in sorted(omitted)),
         layers=layers,
     )
@@ -270,6 +292,7 @@ def _describe_image(
     named: NamedImage,
     references: Mapping[str, str],
     omitted: Mapping[str, Descriptor],
+    deltas: Mapping[str, Delta],
     read_platform: Callable[[str], str | None],
 ) -> ImageInfo:
     root = named.image.root
@@ -286,20 +309,29 @@ def _describe_image(
         None if is_list else leaves[0].platform,
         leaves if is_list else (),
         named.beside,
-        bytes_new=sum(layer.size for digest, layer in layers.items() if digest not in omitted),
+        bytes_new=sum(
+            deltas[digest].blob_size if digest in deltas else layer.size
+            for digest, layer in layers.items()
+            if digest not in omitted
+        ),
         bytes_shared=sum(layer.size for digest, layer in layers.items() if digest in omitted),
     )
 
 
 def _describe_layers(
-    images: Sequence[Image], omitted: Mapping[str, Descriptor], bases_of: Mapping[str, Sequence[str]]
+    images: Sequence[Image],
+    omitted: Mapping[str, Descriptor],
+    bases_of: Mapping[str, Sequence[str]],
+    deltas: Mapping[str, Delta],
 ) -> tuple[LayerInfo, ...]:
     layers: dict[str, LayerInfo] = {}
     for image in images:
         for digest, layer in image.layers.items():
-            where = "omitted" if digest in omitted else "inside"
+            found = deltas.get(digest)
+            where = "omitted" if digest in omitted else "delta" if found else "inside"
             bases = tuple(bases_of.get(digest, ())) if where == "omitted" else ()
-            layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, where, bases))
+            change = DeltaInfo(found.blob, found.blob_size, tuple(found.sources)) if found else None
+            layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, where, bases, (), change))
         for digest, layer in image.foreign.items():
             layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, "foreign", (), layer.urls))
     return tuple(layers.values())
@@ -310,7 +342,8 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
     said = index.annotations
     if f"{PREFIX}format" not in said:
         return (), None
-    newer = said.get(f"{PREFIX}requires") or said.get(f"{PREFIX}bundle", BUNDLE) != BUNDLE
+    unknown = {each for each in said.get(f"{PREFIX}requires", "").split(",") if each} - {FEATURE}
+    newer = unknown or said.get(f"{PREFIX}bundle", BUNDLE) != BUNDLE
     if said[f"{PREFIX}format"] != FORMAT or newer:
         wanted = f"format {said[f'{PREFIX}format']} {said.get(f'{PREFIX}requires', '')}".strip()
         raise ContentError(f"{name} was made by a newer version: {wanted:.200}", "install the version that made it")
@@ -356,7 +389,32 @@ def _check_names(images: Iterable[NamedImage], name: str) -> None:
         seen.add(named.name)
 
 
-def _omitted(image: Image, archive: Archive) -> dict[str, Descriptor]:
+def _read_deltas(
+    child: Descriptor, load: Callable[[Iterable[Descriptor]], Iterator[bytes]], archive: Archive
+) -> list[Delta]:
+    (raw,) = load([child])
+    what = f"the artifact {child.digest} of {archive.name}"
+    if digest_of(raw) != child.digest or len(raw) != child.size:
+        raise ContentError(f"{what} has other bytes", "copy the archive again")
+    deltas = read_artifact(raw, child.annotations[f"{PREFIX}deltas"], what)
+    for delta in deltas:
+        if delta.blob not in archive:
+            raise ContentError(f"{archive.name} lacks {delta.blob}, the change of a layer", "pull it again")
+        _check_size(archive, delta.blob, delta.blob_size)
+    return deltas
+
+
+def _check_deltas(deltas: Mapping[str, Delta], images: Iterable[NamedImage], name: str) -> None:
+    """Refuse deltas of layers that no image has, or of another length."""
+    layers = {digest: layer for named in images for digest, layer in named.image.layers.items()}
+    for delta in deltas.values():
+        if delta.layer not in layers or layers[delta.layer].size != delta.size:
+            raise ContentError(f"{name} has a change of {delta.layer}, which is no layer of its images")
+        if delta.layer in delta.sources:
+            raise ContentError(f"{name} makes {delta.layer} from itself")
+
+
+def _omitted(image: Image, archive: Archive, deltas: Mapping[str, Delta]) -> dict[str, Descriptor]:
     for digest, size in image.always.items():
         if digest not in archive:
             raise ContentError(f"{archive.name} lacks config {digest}, which always travels", "pull it again")
@@ -365,7 +423,7 @@ def _omitted(image: Image, archive: Archive) -> dict[str, Descriptor]:
     for digest, layer in image.layers.items():
         if digest in archive:
             _check_size(archive, digest, layer.size)
-        else:
+        elif digest not in deltas:
             omitted[digest] = layer
     return omitted
 

@@ -232,6 +232,18 @@ class Destination(ABC):
             IncrementalError: it gave no clear answer.
         """
 
+    def lend(self, skopeo: Skopeo, supply: Supply, manifests: Sequence[str]) -> None:  # noqa: B027 - few can
+        """Let layers that are there be read, to make others of them.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            supply: what is told.
+            manifests: digests of manifests that have such layers, if they are there.
+
+        Raises:
+            IncrementalError: it gave no clear answer.
+        """
+
     @abstractmethod
     def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
         """Write images there, unless they are there already.

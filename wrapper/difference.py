@@ -44,7 +44,7 @@ def compare(old: ArchiveContents, new: Supply) -> Plan:
                 for base in contents.bases_of.get(digest, ()):
                     bases.setdefault(base, {})[digest] = contents.omitted[digest]
         known = {node.digest for each in alike for node in each.image.nodes}
-        return Item(None, named.image, bases, named.name, frozenset(known), beside)
+        return Item(None, named.image, bases, named.name, frozenset(known), (), beside)
 
     items = tuple(item(named) for named in contents.images if not named.beside)
     left = {repository_of(named.name) for named in contents.images}

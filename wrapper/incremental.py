@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .bundle import Shipment
     from .cache import Cache
     from .contents import ArchiveContents, InspectResult, NamedImage
+    from .deltas import Settings
     from .destinations import Destination
     from .doctor import DoctorResult
     from .fetch import Source
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from .planning import Plan, Wanted
     from .pulling import PullResult
     from .pushing import MissingLayer, PushResult, VetResult
-    from .results import Contents
+    from .results import Contents, OmittedLayer
     from .spec import SpecImage
     from .supply import Supply
 
@@ -122,6 +123,8 @@ class Incremental:
         retry_delay: float = 1.0,
         timeout: float | None = 600.0,
         jobs: int | None = None,
+        delta: bool = False,
+        delta_settings: Settings | None = None,
         progress: TextIO | None = None,
         trace: Callable[[str], None] | None = None,
     ) -> None:
@@ -150,6 +153,8 @@ class Incremental:
             timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
             jobs: how many images, or children of a list, are fetched at a time; by default three, or one where
                 retries are wanted: on a bad link a cut then costs less.
+            delta: let `pull` express new layers as their change, where that saves enough.
+            delta_settings: how; `push` and its like only look at the memory.
             progress: a terminal for skopeo's progress bars.
             trace: receives a line for each call of skopeo, and what it said.
         """
@@ -177,6 +182,10 @@ class Incremental:
         self._retry_delay = retry_delay
         self._timeout = timeout
         self._jobs = jobs
+        self._delta = delta
+        self._delta_settings = delta_settings
+        if delta and not preserve_digests:
+            raise UsageError("a change of a layer needs its digest", "leave out --delta, or --no-preserve-digests")
         self._progress = progress
         self._trace = trace
 
@@ -219,9 +228,10 @@ class Incremental:
         with self._skopeo() as skopeo:
             plan = self._plan(skopeo, request)
         contents = plan.describe(lambda _: None)
-        return PullResult(
+        result = PullResult(
             **contents.shared_fields(), changed=False, archive=None, warnings=plan.warnings(), gone=plan.gone
         )
+        return replace(result, delta_sources=self._delta_sources(plan))
 
     def pull(
         self, base: Bases, final: str | Reference, *, output: str | Path | BinaryIO | None = None
@@ -286,7 +296,17 @@ class Incremental:
             from .pulling import write_archive
 
             result = write_archive(fetched.layout, fetched.plan, target, self.report, fetched.packing)
+            result = replace(result, delta_sources=self._delta_sources(fetched.plan))
         return RemoveOnClose(target, result)
+
+    def _delta_sources(self, plan: Plan) -> tuple[OmittedLayer, ...]:
+        if not any(item.delta for item in plan.items):
+            return ()
+        from .changes import as_result, comparisons, sources_of
+        from .deltas import Settings
+
+        unchanged = replace(plan, deltas={}, artifacts=())
+        return as_result(sources_of(comparisons(unchanged, self._delta_settings or Settings())))
 
     @contextmanager
     def fetched(self, base: Bases, final: str | Reference, target: Target | None = None) -> Iterator[Fetched]:
@@ -316,7 +336,9 @@ class Incremental:
             from .space import Space
 
             space = Space()
-            with space.named(), begin_archive(plan, target, self._preserve) as packing:
+            # What becomes of a layer is known when it is there.
+            delta = any(item.delta for item in plan.items)
+            with space.named(), begin_archive(plan, None if delta else target, self._preserve) as packing:
                 layout, plan = fetch(
                     skopeo,
                     plan,
@@ -328,7 +350,28 @@ class Incremental:
                     packing=packing,
                     remove_signatures=self._remove_signatures,
                 )
+                if delta:
+                    plan = self._changed(skopeo, request, plan, layout, cache)
                 yield Fetched(skopeo, layout, plan, packing)
+
+    def _changed(
+        self, skopeo: runner.Skopeo, request: Request, plan: Plan, layout: Layout, cache: Cache | None
+    ) -> Plan:
+        from .changes import make_deltas
+        from .deltas import Settings
+        from .supply import HOLDING, Supply
+
+        bases = dict.fromkeys(
+            base
+            for wanted in request.wanted
+            for base in wanted.bases
+            if wanted.delta and base.reference.transport in HOLDING
+        )
+        with Supply([]) as supply:
+            if bases:
+                supply.add_bases(skopeo, list(bases), self.report)
+            settings = self._delta_settings or Settings()
+            return make_deltas(skopeo, plan, layout, supply, settings, cache, self.report)
 
     def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
         """Say what could keep `pull` and `push` from working on this machine.
@@ -504,7 +547,7 @@ class Incremental:
         bases = self._holding_bases(base)
         selection = Selection(only, names or {})
         destination = self._destination(_reference(dst)) if dst is not None else None
-        with Supply(_listed(src)) as supply:
+        with Supply(_listed(src), self._delta_settings) as supply:
             if destination is None or dst is None:
                 supply.verify(self.report)
                 found = merge(supply.contents, supply.archived)
@@ -586,7 +629,7 @@ class Incremental:
 
                 # That there is no room for it must show before the push.
                 file = stack.enter_context(complete_file(Path(receipt)))
-            supply = stack.enter_context(Supply(_listed(src)))
+            supply = stack.enter_context(Supply(_listed(src), self._delta_settings))
             if supply.is_bundle:
                 if additional_tags:
                     raise UsageError("the images of a bundle have one name each", "leave out --additional-tag")
@@ -749,7 +792,7 @@ class Incremental:
         from .vetting import choose, vet
 
         bases = self._holding_bases(base)
-        with Supply(_listed(src)) as supply, open_target(output, self._temp_dir) as target:
+        with Supply(_listed(src), self._delta_settings) as supply, open_target(output, self._temp_dir) as target:
             folder = target.path.parent.absolute() if target.path else None
             path = None if target.temporary else target.path
             where = str(path or "the output")
@@ -800,7 +843,7 @@ class Incremental:
         from .planning import Wanted
 
         source = self._final_source(registry_reference(final, "the final image"))
-        return Request((Wanted(source, tuple(self._bases(base)), self._one_platform()),))
+        return Request((Wanted(source, tuple(self._bases(base)), self._one_platform(), None, self._delta),))
 
     def _bundle(self, spec: Spec, base: Bases, earlier: Spec | None, *, fail_fast: bool) -> Request:
         from .planning import Wanted
@@ -820,7 +863,8 @@ class Incremental:
             elif not image.all:
                 platform = platform or self._platform or wanted_platform()
             sources = dict.fromkeys([*self._bases(bases), *self._bases(base)])
-            wanted.append(Wanted(self._final_source(image.final), tuple(sources), platform, image.name))
+            delta = self._delta if image.delta is None else image.delta
+            wanted.append(Wanted(self._final_source(image.final), tuple(sources), platform, image.name, delta))
         return Request(tuple(wanted), True, gone_since(before, images), fail_fast)
 
     def _one_platform(self) -> Platform | None:
@@ -902,6 +946,7 @@ def _describe(found: ArchiveContents, supply: Supply, references: Mapping[str, s
         found.bases_of,
         supply.read,
         is_bundle=found.is_bundle,
+        deltas=found.deltas,
     )
 
 

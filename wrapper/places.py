@@ -21,6 +21,7 @@ from .pulling import ArchiveInfo, holds
 from .pushing import FLAG, TagChange, refuse_overwriting
 from .reference import Reference, path_and_tag
 from .space import room_for
+from .supply import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .destinations import Delivery
     from .manifest import Descriptor
     from .skopeo import Skopeo
+    from .supply import Supply
 
 
 class _Place(Destination):
@@ -110,6 +112,10 @@ class LayoutDestination(_Place):
     def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Look which layers stand there."""
         return frozenset(layer.digest for layer in layers if self._layout.holds(layer.digest, layer.size))
+
+    def lend(self, skopeo: Skopeo, supply: Supply, manifests: Sequence[str]) -> None:
+        """Lend all of its blobs."""
+        supply.lend_folder(Folder(self._layout.blobs / "sha256"))
 
     def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
         """Add the image, its blobs first."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from .contents import NamedImage, describe
+from .deltas import EMPTY
 from .errors import BundleError, IncrementalError
 from .fetch import read_image, read_platform, try_roots
-from .manifest import build_layers_dictionary
+from .manifest import build_layers_dictionary, digest_of
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .deltas import Artifact, Delta
     from .fetch import Source
     from .image import Image
     from .manifest import Descriptor, FetchedManifest
@@ -32,12 +34,14 @@ class Wanted(NamedTuple):
         bases: what the other side has; of a list every child counts.
         platform: what to narrow a list to; None takes it whole.
         name: what it is called in a bundle; None for an image by itself, which is called by its tag.
+        delta: whether new layers may travel as their change.
     """
 
     final: Source
     bases: tuple[Source, ...]
     platform: Platform | None
     name: str | None = None
+    delta: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,10 @@ class Item:
         bases: for every base's digest, the layers that it has.
         name: what the image is called in the archive; None where it has no name.
         known: digests of all manifests and lists of the bases.
+        leaves: the bases' manifests, as far as they are at hand.
         beside: what travels beside the image, each with where it is.
         notes: what the user should know about the bases, one line each.
+        delta: whether new layers may travel as their change.
     """
 
     source: Source | None
@@ -59,8 +65,10 @@ class Item:
     bases: Mapping[str, Mapping[str, Descriptor]]
     name: str | None
     known: frozenset[str] = frozenset()
+    leaves: tuple[FetchedManifest, ...] = ()
     beside: tuple[tuple[Source | None, NamedImage], ...] = ()
     notes: tuple[str, ...] = ()
+    delta: bool = False
 
     @property
     def parts(self) -> list[tuple[Source | None, NamedImage]]:
@@ -98,11 +106,15 @@ class Plan:
         items: the images; one, unless they are a bundle.
         is_bundle: whether they are.
         gone: names of an earlier bundle's images that this one has not.
+        deltas: layers that travel as their change, by their digests.
+        artifacts: what says so in the archive, for each image that has some.
     """
 
     items: tuple[Item, ...]
     is_bundle: bool = False
     gone: tuple[str, ...] = ()
+    deltas: Mapping[str, Delta] = field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
 
     @property
     def single(self) -> Item:
@@ -143,8 +155,13 @@ class Plan:
     @cached_property
     def travelling(self) -> dict[str, int]:
         """Digest and size in bytes of every blob of the archive."""
-        omitted = self.omitted
-        return {digest: size for _, named in self.parts for digest, size in named.image.travelling(omitted).items()}
+        instead = self.omitted.keys() | self.deltas.keys()
+        images = [named.image for _, named in self.parts]
+        sizes = {digest: size for image in images for digest, size in image.travelling(instead).items()}
+        sizes |= {delta.blob: delta.blob_size for delta in self.deltas.values()}
+        if self.artifacts:
+            sizes[digest_of(EMPTY)] = len(EMPTY)
+        return sizes | {digest_of(artifact.raw): len(artifact.raw) for artifact in self.artifacts}
 
     @cached_property
     def bases_of(self) -> dict[str, tuple[str, ...]]:
@@ -167,6 +184,7 @@ class Plan:
             self.bases_of,
             read_config,
             is_bundle=self.is_bundle,
+            deltas=self.deltas,
         )
         changes = [item.change for item in self.items]
         alone = contents.images[: len(changes)]
@@ -267,16 +285,21 @@ def _compare(
     image.require_leaves()
     layers: dict[str, Mapping[str, Descriptor]] = {}
     known: set[str] = set()
+    leaves: list[FetchedManifest] = []
     for base, base_root in zip(in_registries, base_roots, strict=True):
         read = read_image(skopeo, base, base_root, report)
         layers[read.root.digest] = build_layers_dictionary(*read.nodes)
         known |= {node.digest for node in read.nodes}
+        leaves += read.leaves
     notes = []
     for base in wanted.bases:
         if base.reference.transport != "docker":
             from .bases import read_base, why_nothing
 
-            layers |= read_base(skopeo, base, report, wanted.name)
+            found = read_base(skopeo, base, report, wanted.name)
+            layers |= found.layers
+            known |= {node.digest for each in found.images for node in each.nodes}
+            leaves += [leaf for each in found.images for leaf in each.leaves]
             notes += [why] if (why := why_nothing(base.reference)) else []
     beside: tuple[tuple[Source, NamedImage], ...] = ()
     if with_signatures or referrers:
@@ -285,7 +308,8 @@ def _compare(
         beside = find_beside(skopeo, final, image, report) if with_signatures else ()
         beside += read_referrers(skopeo, final, image, referrers)
     name = wanted.name or final.reference.tag
-    return Item(final, image, layers, name, frozenset(known | layers.keys()), beside, tuple(notes))
+    everything = frozenset(known | layers.keys())
+    return Item(final, image, layers, name, everything, tuple(leaves), beside, tuple(notes), wanted.delta)
 
 
 def _root(roots: Mapping[Source, FetchedManifest | IncrementalError], source: Source) -> FetchedManifest:

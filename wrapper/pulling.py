@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from .contents import index_annotations, index_entry
+from .deltas import FEATURE
 from .download import Download, fetch_alone
 from .errors import IncrementalError, SignaturesError, host_errors
 from .image import gather
@@ -16,7 +17,7 @@ from .layout import Layout, index_document
 from .manifest import LISTS, Manifest, parse_manifest
 from .packing import Packing, pack
 from .packing import Plan as ArchivePlan
-from .results import Contents
+from .results import Contents, OmittedLayer
 from .space import INCREDIBLE
 
 if TYPE_CHECKING:
@@ -59,12 +60,14 @@ class PullResult(Contents):
         archive: the archive; None for a dry run.
         warnings: what the user should know, one line each.
         gone: names of the images that the earlier bundle had, and this one has not.
+        delta_sources: the base layers that new ones were, or would be, compared with.
     """
 
     changed: bool
     archive: ArchiveInfo | None
     warnings: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    delta_sources: tuple[OmittedLayer, ...] = ()
 
 
 @contextmanager
@@ -273,8 +276,13 @@ def archive_plan(plan: Plan, sizes: Mapping[str, int] | None = None) -> ArchiveP
 def index_of(plan: Plan) -> bytes:
     """Return the bytes of `index.json` of the archive that a pull will write."""
     return index_document(
-        [index_entry(named) for _, named in plan.parts],
-        index_annotations(plan.bases, plan.bases_of, is_bundle=plan.is_bundle),
+        [index_entry(named) for _, named in plan.parts] + [artifact.entry for artifact in plan.artifacts],
+        index_annotations(
+            plan.bases,
+            plan.bases_of,
+            is_bundle=plan.is_bundle,
+            requires=[FEATURE] if plan.deltas else [],
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-WHERE = ("inside", "omitted", "foreign")
+WHERE = ("inside", "omitted", "foreign", "delta")
 """Where a layer of an archive's images is."""
 
 
@@ -67,6 +67,21 @@ class ImageInfo:
 
 
 @dataclass(frozen=True)
+class DeltaInfo:
+    """The change as which a layer travels.
+
+    Attributes:
+        digest: its digest.
+        size: its size in bytes.
+        sources: digests of the layers that the layer is made from.
+    """
+
+    digest: str
+    size: int
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LayerInfo:
     """One layer of an archive's images.
 
@@ -77,6 +92,7 @@ class LayerInfo:
         where: one of `WHERE`.
         bases: for an omitted layer, digests of the bases that have it.
         urls: for a foreign layer, where it is to be had.
+        delta: for one that travels as its change, that; None for others.
     """
 
     digest: str
@@ -85,6 +101,7 @@ class LayerInfo:
     where: str
     bases: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
+    delta: DeltaInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +113,12 @@ class Contents:
         bundle: whether it is a bundle: several images, each with a name.
         images: the images.
         bases: digests of the images that it was compared with, sorted.
-        bytes_new: size in bytes of the layers that travel.
+        bytes_new: size in bytes of the layers that travel; where their change does, of that.
         bytes_shared: size in bytes of the layers that are left out.
         layers_new: how many layers travel, each counted once.
         layers_shared: how many layers are left out.
         layers_foreign: how many layers are foreign and never travel.
+        layers_delta: how many travel as their change; they are among `layers_new`.
         omitted: the layers that are left out.
         layers: every layer.
     """
@@ -114,6 +132,7 @@ class Contents:
     layers_new: int
     layers_shared: int
     layers_foreign: int
+    layers_delta: int
     omitted: tuple[OmittedLayer, ...]
     layers: tuple[LayerInfo, ...]
 

@@ -7,10 +7,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from .destinations import Destination, Sent
-from .errors import RegistryError
-from .manifest import LISTS
+from .errors import IncrementalError, NotFoundError, RegistryError
+from .fetch import Source, try_roots
+from .manifest import LISTS, Manifest
 from .probe import mount_layers, present_layers
-from .pushing import read_tags, reference_beside, refuse_overwriting
+from .pushing import FLAG, read_tags, reference_beside, refuse_overwriting
 from .text import plural
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .manifest import Descriptor, FetchedManifest
     from .reference import Reference
     from .skopeo import Skopeo
+    from .supply import Supply
 
 
 class RegistryDestination(Destination):
@@ -37,6 +39,17 @@ class RegistryDestination(Destination):
     def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the repository which layers it has."""
         return present_layers(skopeo, self.reference, self.access, layers)
+
+    def lend(self, skopeo: Skopeo, supply: Supply, manifests: Sequence[str]) -> None:
+        """Find out which of the manifests are there: skopeo fetches a layer only as a part of one."""
+        sources = [Source(self.reference.pinned(digest), self.access, FLAG) for digest in manifests]
+        for source, found in zip(sources, try_roots(skopeo, sources), strict=True):
+            if isinstance(found, NotFoundError):
+                continue
+            if isinstance(found, IncrementalError):
+                raise found
+            if isinstance(found.parsed, Manifest):
+                supply.lend(source, found)
 
     def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
         """Send what the tags don't point to yet."""

@@ -31,6 +31,7 @@ def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
     _show_images(result, out)
     for name in result.gone:
         _line(out, "gone", name)
+    _show_changes(result, out)
     _show_amounts(result, out)
     if result.archive:
         _line(out, "archive", f"{result.archive.path or '-'} ({human_bytes(result.archive.size)})")
@@ -99,10 +100,16 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
         ("inside", "layer inside"),
         ("omitted", "layer left out"),
         ("foreign", "foreign layer"),
+        ("delta", "layer's change"),
     ):
         for layer in result.layers:
             if layer.where == where:
-                _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}")
+                of = (
+                    f", of {human_bytes(layer.delta.size)}, from {' '.join(layer.delta.sources)}"
+                    if layer.delta
+                    else ""
+                )
+                _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}{of}")
     _show_amounts(result, out)
     if result.destination is not None:
         _show_answer(result, out)
@@ -152,6 +159,22 @@ def _error(error: IncrementalError) -> dict[str, Any]:
 def _show_json(shown: dict[str, Any], out: TextIO) -> None:
     out.write(json.dumps(shown) + "\n")
     out.flush()
+
+
+def _show_changes(result: PullResult, out: TextIO) -> None:
+    """Show what became of each layer, where deltas were wanted."""
+    if not result.delta_sources:
+        return
+    total = human_bytes(sum(source.size for source in result.delta_sources))
+    _line(out, "compared with", f"{plural(len(result.delta_sources), 'base layer')}, {total}")
+    if result.archive is None:
+        return
+    rows = [("LAYER", "TRAVELS", "BYTES", "OF")]
+    for layer in result.layers:
+        after = layer.delta.size if layer.delta else layer.size if layer.where == "inside" else 0
+        how = {"inside": "whole", "omitted": "not: shared", "foreign": "not: foreign", "delta": "as its change"}
+        rows.append((layer.digest, how[layer.where], str(after), str(layer.size)))
+    _table(rows, out)
 
 
 def _show_images(contents: Contents, out: TextIO) -> None:

@@ -27,6 +27,7 @@ class SpecImage(NamedTuple):
         bases: what the other side has.
         all: whether a list travels whole; None where the spec does not say.
         platform: what a list is narrowed to; None where the spec does not say.
+        delta: whether new layers may travel as their change; None where the spec does not say.
     """
 
     name: str
@@ -34,6 +35,7 @@ class SpecImage(NamedTuple):
     bases: tuple[Reference, ...] = ()
     all: bool | None = None
     platform: Platform | None = None
+    delta: bool | None = None
 
 
 def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
@@ -103,6 +105,7 @@ def _read_image(image: dict[str, Any], place: str, what: str) -> SpecImage:
         ),
         image.get("all"),
         Platform(*image["platform"].split("/")) if "platform" in image else None,
+        image.get("delta"),
     )
 
 

@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 from .archive import Archive
 from .contents import ArchiveContents, read_contents
+from .deltas import Settings
 from .download import Download, fetch_alone
-from .errors import ContentError, UsageError, host_errors
+from .errors import ContentError, HostError, UsageError, host_errors
 from .fetch import read_image, read_roots
-from .manifest import build_layers_dictionary
+from .layout import Layout
+from .manifest import build_layers_dictionary, digest_of
 from .reference import path_and_tag
 from .space import room_for
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from .feeding import Extent
     from .fetch import Source
-    from .layout import Layout
     from .manifest import FetchedManifest
     from .reference import Reference
     from .skopeo import Skopeo
@@ -109,13 +110,15 @@ class Supply:
 
     Attributes:
         contents: what each archive holds, in the archives' order.
+        deltas: layers that archives have as their change, by their digests.
     """
 
-    def __init__(self, sources: Sequence[str | Path | BinaryIO]) -> None:
+    def __init__(self, sources: Sequence[str | Path | BinaryIO], settings: Settings | None = None) -> None:
         """Open archives and read their documents.
 
         Args:
             sources: paths or seekable binary files; of a chain, the oldest first.
+            settings: how much memory it may take to make layers of their changes.
 
         Raises:
             UsageError: there is no such archive.
@@ -131,7 +134,10 @@ class Supply:
             raise
         self._near: list[Holder] = []
         self._far: list[tuple[Source, FetchedManifest]] = []
+        self._lent: list[tuple[Source, FetchedManifest]] = []
         self._taken: dict[str, Callable[[str], BinaryIO]] = {}
+        self.deltas = {digest: delta for found in self.contents for digest, delta in found.deltas.items()}
+        self._settings = settings or Settings()
 
     def __enter__(self) -> Supply:
         """Return itself."""
@@ -202,6 +208,40 @@ class Supply:
             digest in build_layers_dictionary(leaf) for _, leaf in self._far
         )
 
+    def lend(self, source: Source, leaf: FetchedManifest) -> None:
+        """Add a manifest of the destination, whose layers are only taken to make others of them."""
+        self._lent.append((source, leaf))
+
+    def lend_folder(self, folder: Folder) -> None:
+        """Add a destination that has blobs as files, which are only taken to make others of them."""
+        self._near.append(folder)
+
+    def lends(self, digest: str) -> bool:
+        """Say whether a layer can be taken from the destination, if that has it."""
+        return any(digest in build_layers_dictionary(leaf) for _, leaf in self._lent)
+
+    def lacks(self, digest: str, present: Collection[str], seen: frozenset[str] = frozenset()) -> dict[str, int]:
+        """Return what is missing to make a layer of its change.
+
+        Args:
+            digest: of the layer; there is a delta.
+            present: digests of layers that the destination has.
+            seen: layers that are being asked for already.
+
+        Returns:
+            Digest and size in bytes of each layer that nobody has; of more than one archive, sources may have to
+            be made themselves.
+        """
+        missing: dict[str, int] = {}
+        for source, size in self.deltas[digest].sources.items():
+            if source in self or self.offers(source) or (source in present and self.lends(source)):
+                continue
+            if source in self.deltas and source not in seen:
+                missing |= self.lacks(source, present, seen | {digest})
+            else:
+                missing[source] = size
+        return missing
+
     def registries(self) -> set[str]:
         """Return the hosts of the bases that are in registries."""
         return {source.reference.registry for source, _ in self._far}
@@ -222,6 +262,12 @@ class Supply:
             IncrementalError: one can't be fetched.
         """
         rest = {digest: size for digest, size in layers.items() if digest not in self._taken}
+        for digest in [each for each in rest if each in self.deltas and not self.offers(each)]:
+            if not self.lends(digest):
+                del rest[digest]
+                sources = self.deltas[digest].sources
+                self.take(skopeo, {each: sources[each] for each in sources if each not in self}, preserve, report)
+                self._make(skopeo, digest, report)
         for digest, size in list(rest.items()):
             for holder in self._near:
                 if digest in holder:
@@ -233,12 +279,41 @@ class Supply:
         report(f"fetching {plural(len(rest), 'layer')} ({human_bytes(sum(rest.values()))}) from bases")
         begin = partial(Download, skopeo, preserve=preserve, cache=None, report=report)
         with room_for(skopeo.folder, sum(rest.values())):
-            for source, leaf in self._far:
+            for source, leaf in (*self._far, *self._lent):
                 own = {digest: rest.pop(digest) for digest in build_layers_dictionary(leaf) if digest in rest}
                 if own:
                     layout = fetch_alone(skopeo, begin, source, leaf, own)
                     layout.check(own)
                     self._taken |= dict.fromkeys(own, _opener(layout))
+
+    def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
+        """Make a layer of its change and of older layers, which are at hand."""
+        from .delta import apply, take_apart, warn_where_slow
+
+        warn_where_slow(report)
+        delta = self.deltas[digest]
+        needed = delta.size + sum(delta.sources.values())
+        if needed > self._settings.room:
+            raise HostError(
+                f"making {digest} of its change takes more memory than {human_bytes(self._settings.memory)}",
+                "allow more with --delta-memory",
+            )
+        report(f"making {digest} ({human_bytes(delta.size)}) of its change ({human_bytes(delta.blob_size)})")
+        olds = []
+        for source in delta.sources:
+            with self.open_blob(source) as file:
+                parts = take_apart(file.read())
+            if parts is None:
+                raise ContentError(f"{digest} is said to be made of {source}, which can't be taken apart")
+            olds.append(parts)
+        with self.open_blob(delta.blob) as file:
+            layer = apply(file.read(), olds, delta.size)
+        if digest_of(layer) != digest:
+            raise ContentError(f"the change of {digest} makes another layer", "have the archive made again")
+        layout = Layout.create(skopeo.new_folder("made"))
+        with room_for(skopeo.folder, len(layer)):
+            layout.put(layer)
+        self._taken[digest] = _opener(layout)
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob for reading: one of an archive, which was verified, or one that was taken.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from .manifest import Descriptor
 from .pushing import MissingLayer, require_digest
 from .text import plural
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from .contents import ArchiveContents, NamedImage
     from .destinations import Destination
     from .fetch import Source
-    from .manifest import Descriptor
     from .skopeo import Skopeo
     from .supply import Supply
 
@@ -65,12 +65,30 @@ def vet(
     outside = {digest: layers[digest] for digest in sorted(layers) if digest not in supply}
     if not outside:
         return {}, ()
-    report(f"asking {destination.reference} for {plural(len(outside), 'layer')}")
-    present = destination.present(skopeo, list(outside.values()))
+    deltas = {digest: supply.deltas[digest] for digest in outside if digest in supply.deltas}
+    sources = {
+        digest: Descriptor(layers[next(iter(deltas))].media_type, digest, size)
+        for delta in deltas.values()
+        for digest, size in delta.sources.items()
+        if digest not in outside and digest not in supply
+    }
+    asked = outside | sources
+    report(f"asking {destination.reference} for {plural(len(asked), 'layer')}")
+    present = destination.present(skopeo, list(asked.values()))
     absent = {digest: layer for digest, layer in outside.items() if digest not in present}
     if absent and bases:
         supply.add_bases(skopeo, bases, report)
-    missing = {digest: layer for digest, layer in absent.items() if not supply.offers(digest)}
+    needed = [deltas[digest] for digest in absent if digest in deltas]
+    if needed:
+        destination.lend(skopeo, supply, sorted({each for delta in needed for each in delta.manifests}))
+    missing = {}
+    for digest, layer in absent.items():
+        if supply.offers(digest):
+            continue
+        if digest not in deltas:
+            missing[digest] = layer
+        for source, size in supply.lacks(digest, present).items() if digest in deltas else ():
+            missing[source] = Descriptor(layer.media_type, source, size)
     return absent, missing_layers(missing, supply.contents)
 
 
@@ -120,5 +138,5 @@ def layers_at(
             return frozenset(layer.digest for layer in layers if layer.digest in holder)
     if why := why_nothing(reference):
         report(f"warning: {why}")
-    known = {digest for image in read_base(skopeo, source, report).values() for digest in image}
+    known = {digest for image in read_base(skopeo, source, report).layers.values() for digest in image}
     return frozenset(layer.digest for layer in layers if layer.digest in known)

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.bench import deltas
 from tests.integration.images import platform, put_image, put_list
 from tests.integration.registry import Registry
 
@@ -369,12 +370,19 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="measure what grows with what instead")
     parser.add_argument("--profile", action="store_true", help="say where the time of one run went instead")
     parser.add_argument("--start", action="store_true", help="measure how long starting takes instead")
+    parser.add_argument("--delta", action="store_true", help="measure changes of real layers, from PyPI, instead")
+    parser.add_argument(
+        "--levels", type=int, nargs="+", default=[15, 19, 22], metavar="N", help="zstd's, for --delta"
+    )
     parser.add_argument("--tmpdir", type=Path, default=Path("/var/tmp"), help="where the images are made")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.tmpdir) as folder:
         place = Path(folder)
         if given.profile:
             sys.stdout.write("\n".join(profile(place, size) for size in given.sizes) + "\n")
+            return
+        if given.delta:
+            sys.stdout.write(f"{deltas.compare(place, given.levels)}\n")
             return
         if given.start:
             sys.stdout.write(f"{start(place, given.times)}\nlast column: empty Pythons\n")

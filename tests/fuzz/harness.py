@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
 import io
 import re
 import tarfile
@@ -9,8 +11,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wrapper import deflate
 from wrapper.archive import Archive
 from wrapper.contents import describe, read_contents
+from wrapper.delta import MAGIC, apply, take_apart
 from wrapper.errors import IncrementalError
 from wrapper.image import gather
 from wrapper.layout import Layout
@@ -18,6 +22,7 @@ from wrapper.manifest import Index, build_layers_dictionary, digest_of, parse_ma
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
     from wrapper.manifest import Descriptor
 
@@ -91,4 +96,44 @@ def _tar(data: bytes) -> bytes:
     return out.getvalue()
 
 
-READERS: dict[str, Callable[[bytes], None]] = {"archive": archive, "manifest": manifest}
+def _uncompiled() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("uncompiled", Path(deflate.__file__).with_name("deflate.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+UNCOMPILED = _uncompiled()
+"""`wrapper.deflate`, not compiled: the other one has to do the same."""
+
+OLD = gzip.compress(b"an old layer " * 20, mtime=0)
+_BOUND = 1 << 16
+
+
+def layer(data: bytes) -> None:
+    """Take a layer apart and spell it again; spell parts; apply a delta. Compiled or not, the outcome is one."""
+
+    def outcome(module: ModuleType, call: str, *arguments: object) -> object:
+        try:
+            return getattr(module, call)(*arguments)
+        except module.MalformedError as error:
+            return str(error)
+
+    parts = outcome(deflate, "parse", data)
+    assert parts == outcome(UNCOMPILED, "parse", data)
+    if isinstance(parts, tuple):
+        assert deflate.spell(*parts, len(data)) == data
+    several = ([*data.split(SEPARATOR), b"", b"", b""])[:4]
+    assert outcome(deflate, "spell", *several, _BOUND) == outcome(UNCOMPILED, "spell", *several, _BOUND)
+    old = take_apart(OLD)
+    assert old
+    for size in (len(data), 300):
+        try:
+            assert len(apply(MAGIC + data, [old], size)) == size
+        except IncrementalError:
+            continue
+
+
+READERS: dict[str, Callable[[bytes], None]] = {"archive": archive, "layer": layer, "manifest": manifest}

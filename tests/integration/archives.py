@@ -47,3 +47,20 @@ def blob_name(digest: str) -> str:
 
 def by_digest(*blobs: bytes) -> dict[str, bytes]:
     return {digest_of(blob): blob for blob in blobs}
+
+
+def members_of(path: Path) -> dict[str, bytes]:
+    """Everything in a tar, by name."""
+    found = {}
+    with tarfile.open(path) as tar:
+        for member in tar:
+            file = tar.extractfile(member)
+            assert file
+            found[member.name] = file.read()
+    return found
+
+
+def repack(path: Path, changes: dict[str, bytes | None]) -> None:
+    """Replace members of a tar, or leave them out."""
+    members = {**members_of(path), **changes}
+    write_tar(path, [(name, data) for name, data in members.items() if data is not None])

@@ -74,6 +74,37 @@ def test_a_bare_venv(built: Path, tmp_path: Path, tool: Tool) -> None:
     assert "skopeo" in run(programs / "skopeo-incremental", "doctor")
 
 
+@pytest.mark.parametrize("environment", [{"CC": "/bin/false"}, {"SKOPEO_INCREMENTAL_PURE": "1"}])
+def test_without_a_compiler(tmp_path: Path, environment: dict[str, str]) -> None:
+    """It is installed all the same, runs, and says that it is slow."""
+    source = tmp_path / "source"
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "wrapper", "docs/man", "*.py", "*.toml", "*.in", "*.md", "LICENSE"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    for name in filter(None, names):
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, source, **environment)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("py3-none-any.whl") == ("SKOPEO_INCREMENTAL_PURE" in environment)
+    with zipfile.ZipFile(wheel) as files:
+        files.extractall(tmp_path / "there")
+    code = (
+        "from wrapper.delta import *; import gzip; warn_where_slow(print); "
+        "new, old = (take_apart(gzip.compress(text, mtime=0)) for text in (b'new' * 99, b'old' * 99)); "
+        "size = len(gzip.compress(b'new' * 99, mtime=0)); "
+        "print(len(apply(make(new, [old], 3), [old], size)) == size)"
+    )
+    said = run(sys.executable, "-P", "-c", code, PYTHONPATH=str(tmp_path / "there"))
+    assert "not compiled" in said
+    assert "True" in said
+
+
 def test_pipx(built: Path, tmp_path: Path) -> None:
     places = {f"PIPX_{name}": str(tmp_path / name) for name in ("HOME", "BIN_DIR", "MAN_DIR")}
     run(sys.executable, "-m", "pipx", "install", f"{wheel(built)}[yaml]", **places)

@@ -333,7 +333,7 @@ SOUND = index_annotations([BASE], {digest_of(LAYER): [BASE]})
     ("change", "word"),
     [
         ({f"{PREFIX}format": "2"}, "newer version"),
-        ({f"{PREFIX}requires": "layer-delta"}, "newer version"),
+        ({f"{PREFIX}requires": "layer-delta,what-comes-next"}, "newer version"),
         ({f"{PREFIX}omitted": "{}"}, "does not say"),
         ({f"{PREFIX}omitted": "[]"}, "not a JSON object"),
         ({f"{PREFIX}omitted": json.dumps({digest_of(LAYER): []})}, "schema"),

@@ -1,0 +1,357 @@
+"""Layers that travel as their change: made at pull, proved, applied at push, with every digest kept."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+import tarfile
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from .archives import members_of, repack
+from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool
+from .images import digest_of, fresh, platform, put_image, put_list
+from .test_errors import refused
+
+if TYPE_CHECKING:
+    from .images import Image
+    from .registry import Registry
+    from .release import Release
+
+
+def files(seed: object, count: int = 6) -> dict[str, bytes]:
+    rng = random.Random(str(seed))
+    some = [rng.randbytes(rng.randrange(2, 9)) for _ in range(3000)]
+    return {f"file{each}": b"".join(rng.choices(some, k=6000)) for each in range(count)}
+
+
+def tar(content: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as file:
+        for name, data in content.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            file.addfile(member, io.BytesIO(data))
+    return out.getvalue()
+
+
+def zipped(content: dict[str, bytes], level: int = 6) -> bytes:
+    return gzip.compress(tar(content), level, mtime=0)
+
+
+class World:
+    """An application at a vendor's, in releases of which each changes a file of a large layer."""
+
+    def __init__(self, tool: Tool, vendor: Registry, customer: Registry) -> None:
+        self.tool, self.vendor, self.customer, self.at = tool, vendor, customer, fresh()
+        self.content = files(self.at)
+        self.common = zipped(files(f"{self.at}common", 1))
+        self.images: dict[str, Image] = {}
+        for tag in "1234":
+            self.content = {**self.content, "file2": f"release {tag}".encode() * 50}
+            self.images[tag] = put_image(vendor, self.at, tag, [self.common, zipped(self.content)])
+
+    def reference(self, tag: str) -> str:
+        return f"{self.vendor.host}/{self.at}:{tag}"
+
+    def there(self, tag: str, at: str | None = None) -> str:
+        return f"{self.customer.host}/{at or self.at}:{tag}"
+
+    def pull(self, tag: str, *options: Any, base: str | None = None) -> Any:
+        bases = ("--base", self.reference(base)) if base else ()
+        return self.tool.good(
+            "pull", self.reference(tag), *bases, "-o", f"{tag}.tar", "--json", *options, *PLAIN_PULL
+        ).json
+
+    def deliver(self, tag: str) -> None:
+        self.pull(tag)
+        self.tool.good("push", f"{tag}.tar", self.there(tag), *PLAIN_DEST)
+
+    def arrived(self, tag: str, at: str | None = None) -> bool:
+        raw = self.customer.manifest(at or self.at, tag)
+        image = self.images[tag]
+        repository = at or self.at
+        return raw == image.raw and all(self.customer.has_blob(repository, each) for each in image.layers)
+
+
+@pytest.fixture
+def world(tool: Tool, vendor: Registry, customer: Registry) -> World:
+    return World(tool, vendor, customer)
+
+
+def test_a_change_travels_and_arrives(world: World) -> None:
+    world.deliver("1")
+    pulled = world.pull("2", "--delta", base="1")
+    old, new = world.images["1"].layers[1], world.images["2"].layers[1]
+    assert (pulled["layers_new"], pulled["layers_delta"], pulled["layers_shared"]) == (1, 1, 1)
+    assert [source["digest"] for source in pulled["delta_sources"]] == [old]
+    (layer,) = (each for each in pulled["layers"] if each["where"] == "delta")
+    assert layer["digest"] == new
+    assert layer["delta"]["sources"] == [old]
+    assert pulled["bytes_new"] == layer["delta"]["size"] < layer["size"] / 50
+    assert pulled["archive"]["size"] < 30_000
+    schema = Draft202012Validator(json.loads((ROOT / "wrapper/schemas/output.json").read_text()))
+    schema.validate(pulled)
+    schema.validate(world.tool.good("inspect", "2.tar", "--json").json)
+    assert "layer's change" in world.tool.good("inspect", "2.tar").text
+    assert world.tool.good("vet", "2.tar", world.there("2"), "--json", *PLAIN_DEST).json["missing"] == []
+    watch = world.customer.watch()
+    dry = world.tool.good("push", "2.tar", world.there("2"), "--dry-run", "--json", *PLAIN_DEST)
+    assert dry.json["changed"]
+    assert watch.blobs() == []
+    pushed = world.tool.good("push", "2.tar", world.there("2"), "--json", *PLAIN_DEST).json
+    assert pushed["digest"] == world.images["2"].digest
+    # The old layer that is needed is read, with the config that skopeo wants, and no other.
+    assert set(watch.blobs()) == {old, world.images["1"].config}
+    assert world.arrived("2")
+    again = world.tool.good("push", "2.tar", world.there("2"), "--json", *PLAIN_DEST).json
+    assert not again["changed"]
+    assert world.tool.leftovers() == []
+
+
+def test_the_same_pull_gives_the_same_bytes(world: World) -> None:
+    world.pull("2", "--delta", base="1")
+    first = (world.tool.home / "2.tar").read_bytes()
+    assert not world.pull("2", "--delta", base="1")["changed"]
+    assert (world.tool.home / "2.tar").read_bytes() == first
+
+
+def test_dry_run_says_what_would_be_compared(world: World) -> None:
+    watch = world.vendor.watch()
+    planned = world.tool.good(
+        "pull", world.reference("2"), "--base", world.reference("1"), "--delta", "--dry-run", "--json", *PLAIN_PULL
+    ).json
+    assert [each["digest"] for each in planned["delta_sources"]] == [world.images["1"].layers[1]]
+    assert watch.blobs() == []
+
+
+def test_old_layers_come_from_the_cache(world: World) -> None:
+    world.pull("1", "--cache-dir", "cache")
+    watch = world.vendor.watch()
+    assert world.pull("2", "--delta", "--cache-dir", "cache", base="1")["layers_delta"] == 1
+    assert not set(watch.blobs()) & set(world.images["1"].layers)
+
+
+def test_local_bases_lend_old_layers(world: World) -> None:
+    world.pull("1")
+    first = world.pull("2", "--delta", base="1")["archive"]["sha256"]
+    world.tool.good("push", "1.tar", "oci:layout:1")
+    for base in ("oci-archive:1.tar", "oci:layout:1"):
+        watch = world.vendor.watch()
+        assert world.pull("2", "--delta", "--base", base)["archive"]["sha256"] == first
+        assert not set(watch.blobs()) & set(world.images["1"].layers)
+    # These know which layers the other side has, and have none of them.
+    raw = world.tool.home / "1.json"
+    raw.write_bytes(world.images["1"].raw)
+    assert world.pull("2", "--delta", "--base", f"manifest:{raw}")["layers_delta"] == 0
+
+
+def test_what_does_not_save_enough_travels_whole(world: World) -> None:
+    assert world.pull("2", "--delta", "--delta-min-saving", "99.99", base="1")["layers_delta"] == 0
+    plain = (world.tool.home / "2.tar").read_bytes()
+    world.pull("2", base="1")
+    assert (world.tool.home / "2.tar").read_bytes() == plain
+    assert world.pull("2", "--delta", "--delta-memory", "100k", base="1")["layers_delta"] == 0
+
+
+def test_the_destination_lacks_the_old_layer(world: World) -> None:
+    world.pull("2", "--delta", base="1")
+    watch = world.customer.watch()
+    ran = world.tool("push", "2.tar", world.there("2"), "--json", *PLAIN_DEST)
+    refused(ran, 3)
+    missing = {each["digest"] for each in ran.json["missing"]}
+    assert missing == set(world.images["1"].layers)
+    assert watch.writes() == []
+    # A base, here or there, helps out; only what is needed is read of it.
+    world.pull("1")
+    elsewhere = fresh()
+    world.tool.good("push", "2.tar", world.there("2", elsewhere), "--base", "oci-archive:1.tar", *PLAIN_DEST)
+    assert world.arrived("2", elsewhere)
+    base = ("--base", world.reference("1"), "--base-tls-verify", "false")
+    world.tool.good("push", "2.tar", world.there("2"), *base, *PLAIN_DEST)
+    assert world.arrived("2")
+
+
+def test_complete_and_other_destinations(world: World) -> None:
+    world.pull("1")
+    world.pull("2")
+    whole = (world.tool.home / "2.tar").read_bytes()
+    world.pull("2", "--delta", base="1")
+    world.tool.good("complete", "2.tar", "--base", "oci-archive:1.tar", "-o", "whole.tar")
+    assert (world.tool.home / "whole.tar").read_bytes() == whole
+    world.tool.good("push", "1.tar", "oci:layout:1")
+    world.tool.good("push", "2.tar", "oci:layout:2")
+    blobs = world.tool.home / "layout/blobs/sha256"
+    new = world.images["2"].layers[1]
+    assert digest_of((blobs / new.removeprefix("sha256:")).read_bytes()) == new
+
+
+def test_a_chain_of_changes(world: World) -> None:
+    world.deliver("1")
+    for old, new in zip("123", "234", strict=True):
+        pulled = world.pull(new, "--delta", base=old)
+        assert pulled["layers_delta"] == 1
+    ran = world.tool("push", "4.tar", world.there("4"), "--json", *PLAIN_DEST)
+    refused(ran, 3)
+    elsewhere = fresh()
+    world.tool.good("push", "1.tar", world.there("1", elsewhere), *PLAIN_DEST)
+    for tag in "234":
+        world.tool.good("push", f"{tag}.tar", world.there(tag), *PLAIN_DEST)
+        assert world.arrived(tag)
+    # In one go: each is made from what the one before has made.
+    world.tool.good("push", "2.tar", "3.tar", "4.tar", world.there("4", elsewhere), *PLAIN_DEST)
+    assert world.arrived("4", elsewhere)
+
+
+def test_files_that_moved_between_layers(world: World, vendor: Registry, customer: Registry) -> None:
+    at = fresh()
+    content = files(at, 8)
+    halves = [dict(list(content.items())[:4]), dict(list(content.items())[4:])]
+    put_image(vendor, at, "1", [zipped(half) for half in halves])
+    put_image(customer, at, "1", [zipped(half) for half in halves])
+    new = put_image(vendor, at, "2", [zipped({**content, "more": b"more"})])
+    pull = ("pull", f"{vendor.host}/{at}:2", "--base", f"{vendor.host}/{at}:1", "--delta", "-o", "o.tar", "--json")
+    pulled = world.tool.good(*pull, *PLAIN_PULL).json
+    (layer,) = (each for each in pulled["layers"] if each["where"] == "delta")
+    assert len(layer["delta"]["sources"]) == 2
+    assert layer["delta"]["size"] < layer["size"] / 10
+    world.tool.good("push", "o.tar", f"{customer.host}/{at}:2", *PLAIN_DEST)
+    assert customer.manifest(at, "2") == new.raw
+
+
+@pytest.mark.parametrize("kind", ["tar", "not canonical", "zstd"])
+def test_kinds_of_layers(world: World, vendor: Registry, customer: Registry, kind: str) -> None:
+    at = fresh()
+    old, new = tar(files(at)), tar({**files(at), "more": b"more"})
+    if kind == "not canonical":
+        old, new = gzip.compress(old, mtime=0), odd(gzip.compress(new, mtime=0))
+        assert zlib.decompress(new, 31)
+    elif kind == "zstd":
+        old, new = (b"\x28\xb5\x2f\xfd" + data for data in (old, new))
+    types = ["application/vnd.oci.image.layer.v1." + {"tar": "tar", "zstd": "tar+zstd"}.get(kind, "tar+gzip")]
+    put_image(vendor, at, "1", [old], layer_types=types)
+    put_image(customer, at, "1", [old], layer_types=types)
+    image = put_image(vendor, at, "2", [new], layer_types=types)
+    pull = ("pull", f"{vendor.host}/{at}:2", "--base", f"{vendor.host}/{at}:1", "--delta", "-o", "o.tar", "--json")
+    pulled = world.tool.good(*pull, *PLAIN_PULL).json
+    assert pulled["layers_delta"] == (1 if kind == "tar" else 0)
+    world.tool.good("push", "o.tar", f"{customer.host}/{at}:2", *PLAIN_DEST)
+    assert customer.manifest(at, "2") == image.raw
+
+
+def odd(stream: bytes) -> bytes:
+    """A gzip stream with a block before it that spells a match of 258 bytes as no compressor does."""
+    bits = "0" + "10" + format(0x30 + ord("a"), "08b") + format(0xC0 + 4, "08b") + "1" * 5 + "00000" + "0000000"
+    # An empty stored block brings it to a whole byte.
+    bits += "000" + "0" * (-(len(bits) + 3) % 8)
+    block = bytes(int(bits[place : place + 8][::-1], 2) for place in range(0, len(bits), 8)) + b"\0\0\xff\xff"
+    content = b"a" * 259 + zlib.decompress(stream, 31)
+    trailer = zlib.crc32(content).to_bytes(4, "little") + (len(content) & 0xFFFFFFFF).to_bytes(4, "little")
+    return stream[:10] + block + stream[10:-8] + trailer
+
+
+def test_lists_are_compared_platform_by_platform(world: World, vendor: Registry, customer: Registry) -> None:
+    at = fresh()
+
+    def put(registry: Registry, tag: str, more: dict[str, bytes]) -> Image:
+        leaves = [
+            (put_image(registry, at, None, [zipped({**files(f"{at}{cpu}"), **more})]), platform(cpu))
+            for cpu in ("amd64", "arm64")
+        ]
+        return put_list(registry, at, tag, leaves)
+
+    put(vendor, "1", {})
+    put(customer, "1", {})
+    image = put(vendor, "2", {"more": b"more"})
+    pull = ("pull", f"{vendor.host}/{at}:2", "--base", f"{vendor.host}/{at}:1", "--all", "--delta", "-o", "o.tar")
+    pulled = world.tool.good(*pull, "--json", *PLAIN_PULL).json
+    assert pulled["layers_delta"] == 2
+    assert all(len(each["delta"]["sources"]) == 1 for each in pulled["layers"])
+    world.tool.good("push", "o.tar", f"{customer.host}/{at}:2", *PLAIN_DEST)
+    assert customer.manifest(at, "2") == image.raw
+
+
+def test_bundles(world: World, release: Release) -> None:
+    large = files(release.at)
+    for tag in "12":
+        release.put(f"large:{tag}", [zipped({**large, "own": tag.encode()})])
+    for tag in "12":
+        spec = release.spec(tag, [f"large:{tag}", f"team/one:{tag}"], defaults={"delta": True})
+        earlier = ("--base-spec", "spec-1.json") if tag == "2" else ()
+        pulled = release.tool.good("pull", "--spec", spec, *earlier, "-o", f"{tag}.tar", "--json", *PLAIN_PULL).json
+        assert pulled["layers_delta"] == (1 if tag == "2" else 0)
+        release.push(f"{tag}.tar")
+    assert release.there("large:2") == release.images["large:2"].digest
+
+
+def test_an_older_version_refuses_and_so_do_we(world: World) -> None:
+    world.pull("2", "--delta", base="1")
+    archive = world.tool.home / "2.tar"
+    index = json.loads(members_of(archive)["index.json"])
+    assert index["annotations"]["io.skopeo-incremental.requires"] == "layer-delta"
+    index["annotations"]["io.skopeo-incremental.requires"] = "layer-delta,what-comes-next"
+    repack(archive, {"index.json": json.dumps(index).encode()})
+    refused(world.tool("inspect", "2.tar", "--json"), 4, "newer version")
+
+
+def test_hostile_changes(world: World) -> None:
+    """Another layer, absurd sizes, itself as a source: exit 4, and the destination is as it was."""
+    world.deliver("1")
+    world.pull("2", "--delta", base="1")
+    archive = world.tool.home / "2.tar"
+    good = archive.read_bytes()
+    new, old = world.images["2"].layers[1], world.images["1"].layers[1]
+    contents = members_of(archive)
+    index = json.loads(contents["index.json"])
+    place = next(each for each in index["manifests"] if each.get("artifactType"))
+    name = f"blobs/sha256/{place['digest'].removeprefix('sha256:')}"
+    (delta,) = json.loads(contents[name])["layers"]
+    blob = f"blobs/sha256/{delta['digest'].removeprefix('sha256:')}"
+    watch = world.customer.watch()
+
+    def attack(change: Any, replaced: bytes | None = None, *words: str) -> None:
+        archive.write_bytes(good)
+        files: dict[str, bytes | None] = {}
+        document = json.loads(contents[name])
+        layer = document["layers"][0]
+        if replaced is not None:
+            layer |= {"digest": digest_of(replaced), "size": len(replaced)}
+            files |= {blob: None, f"blobs/sha256/{digest_of(replaced).removeprefix('sha256:')}": replaced}
+        change(document, layer["annotations"])
+        raw = json.dumps(document).encode()
+        changed = json.loads(contents["index.json"])
+        entry = next(each for each in changed["manifests"] if each.get("artifactType"))
+        entry |= {"digest": digest_of(raw), "size": len(raw)}
+        files |= {name: None, f"blobs/sha256/{digest_of(raw).removeprefix('sha256:')}": raw}
+        files["index.json"] = json.dumps(changed).encode()
+        repack(archive, files)
+        refused(world.tool("push", "2.tar", world.there("2"), "--json", *PLAIN_DEST), 4, *words)
+        assert watch.writes() == []
+
+    prefix = "io.skopeo-incremental.delta."
+
+    def said(key: str, value: str) -> Any:
+        return lambda _document, annotations: annotations.update({prefix + key: value})
+
+    nothing = lambda _document, _annotations: None  # noqa: E731
+    data = contents[blob]
+    attack(nothing, data[:-1])
+    attack(nothing, b"x" * 100)
+    attack(nothing, data[:9] + (2**60).to_bytes(8, "little") + data[17:])
+    attack(said("layer", old))
+    attack(said("size", "999999999999"))
+    attack(said("sources", json.dumps([[new, 5]])))
+    attack(said("sources", "[]"))
+    attack(said("sources", '[["sha256:0", 5]]'))
+    attack(said("sources", '[], "more": 1'))
+    attack(lambda document, _: document["subject"].update(digest=digest_of(b"other")))
+    attack(lambda document, _: document.pop("layers"))
+    # The right change, of a layer that is another one.
+    other = bytearray(data)
+    other[-20] ^= 1
+    attack(nothing, bytes(other))

@@ -1,0 +1,232 @@
+"""Making deltas at pull: new layers against those that the bases have and the new image has no more."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from .delta import apply, make, take_apart, warn_where_slow
+from .deltas import EMPTY, Delta, make_artifact
+from .errors import ContentError
+from .layout import Layout
+from .results import OmittedLayer
+from .text import human_bytes, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from .cache import Cache
+    from .delta import Parts
+    from .deltas import Settings
+    from .manifest import FetchedManifest
+    from .planning import Item, Plan
+    from .skopeo import Skopeo
+    from .supply import Supply
+
+_CANDIDATES = 16
+_QUICK = 3
+# What another source has to save to be worth its fetching at the other side.
+_WORTH_IT = 0.97
+
+
+class Comparison(NamedTuple):
+    """A new layer, and what it may be made from.
+
+    Attributes:
+        size: its size in bytes.
+        sources: digest and size in bytes of each layer that the bases have and the new image has not.
+        leaves: the bases' manifests.
+    """
+
+    size: int
+    sources: Mapping[str, int]
+    leaves: Sequence[FetchedManifest]
+
+
+def comparisons(plan: Plan, settings: Settings) -> dict[str, Comparison]:
+    """Return for each new layer what it may be made from; nothing for those that are too large."""
+    found: dict[str, Comparison] = {}
+    always = {digest for _, named in plan.parts for digest in named.image.always}
+    for item in plan.items:
+        for leaf in item.image.leaves if item.delta else ():
+            own = {layer.digest for layer in leaf.manifest.layers}
+            bases = _alike(item, leaf)
+            sources = {
+                layer.digest: layer.size
+                for base in bases
+                for layer in base.manifest.layers
+                if not layer.is_foreign and layer.digest not in own
+            }
+            for layer in leaf.manifest.layers:
+                new = layer.digest in plan.travelling and layer.digest not in always and not layer.is_foreign
+                fitting = _fitting(layer.size, sources, settings.room)
+                if new and fitting:
+                    found.setdefault(layer.digest, Comparison(layer.size, fitting, bases))
+    return found
+
+
+def sources_of(compared: Mapping[str, Comparison]) -> dict[str, int]:
+    """Return digest and size in bytes of every base layer that has to be fetched."""
+    return {digest: size for each in compared.values() for digest, size in each.sources.items()}
+
+
+def as_result(sources: Mapping[str, int]) -> tuple[OmittedLayer, ...]:
+    """Return what a result says of the base layers that are compared with."""
+    return tuple(OmittedLayer(digest, sources[digest]) for digest in sorted(sources))
+
+
+def make_deltas(
+    skopeo: Skopeo,
+    plan: Plan,
+    layout: Layout,
+    supply: Supply,
+    settings: Settings,
+    cache: Cache | None,
+    report: Callable[[str], None],
+) -> Plan:
+    """Express new layers against old ones where that is worth it, and prove each delta by applying it.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        plan: what travels; all of it was fetched.
+        layout: where to; deltas and artifacts are added to it.
+        supply: has the bases' layers.
+        settings: how.
+        cache: may have the bases' layers, too.
+        report: receives a line for each step.
+
+    Returns:
+        The plan, with the deltas in place of their layers.
+
+    Raises:
+        IncrementalError: a base's layer can't be fetched.
+    """
+    compared = comparisons(plan, settings)
+    wanted = sources_of(compared)
+    if compared:
+        warn_where_slow(report)
+    place = Layout.create(skopeo.new_folder("sources"))
+    cached = {digest for digest in wanted if cache and cache.take(digest, place.blob(digest))}
+    far = {digest: size for digest, size in wanted.items() if digest not in cached and supply.offers(digest)}
+    if far:
+        supply.take(skopeo, far, ["--preserve-digests"], report)
+    store = _Store(place, cached, supply, settings.room)
+    deltas: dict[str, Delta] = {}
+    for digest, comparison in compared.items():
+        usable = [source for source in comparison.sources if source in cached or source in supply]
+        delta = _make_one(digest, comparison, usable, layout, store, settings)
+        if delta:
+            deltas[digest] = delta
+            report(f"{digest}: {human_bytes(delta.size)} travel as a change of {human_bytes(delta.blob_size)}")
+    if not deltas:
+        return plan
+    report(f"{plural(len(deltas), 'layer')} of {len(compared)} travel as their change")
+    artifacts = []
+    left = dict(deltas)
+    for item in plan.items:
+        own = [left.pop(digest) for digest in item.image.layers if digest in left]
+        if own:
+            artifacts.append(make_artifact(item.image.root, own))
+            layout.put(artifacts[-1].raw)
+    layout.put(EMPTY)
+    return replace(plan, deltas=deltas, artifacts=tuple(artifacts))
+
+
+class _Store:
+    """The old layers, taken apart, as long as there is room for them."""
+
+    def __init__(self, place: Layout, cached: set[str], supply: Supply, room: int) -> None:
+        self._place = place
+        self._cached = cached
+        self._supply = supply
+        self._room = room
+        self._parts: dict[str, Parts | None] = {}
+        self._used = 0
+
+    def parts(self, digest: str) -> Parts | None:
+        if digest not in self._parts:
+            opened = (
+                self._place.blob(digest).open("rb") if digest in self._cached else self._supply.open_blob(digest)
+            )
+            with opened as file:
+                found = take_apart(file.read())
+            self._used += sum(map(len, found.streams)) if found else 0
+            if self._used > 2 * self._room:
+                self._parts.clear()
+                self._used = sum(map(len, found.streams)) if found else 0
+            self._parts[digest] = found
+        return self._parts[digest]
+
+
+def _make_one(
+    digest: str,
+    comparison: Comparison,
+    usable: Sequence[str],
+    layout: Layout,
+    store: _Store,
+    settings: Settings,
+) -> Delta | None:
+    new = take_apart(layout.blob(digest).read_bytes())
+    if new is None:
+        return None
+    olds = {}
+    for source in usable:
+        parts = store.parts(source)
+        if parts and parts.kind == new.kind:
+            olds[source] = parts
+    chosen = _choose(new, olds)
+    if not chosen:
+        return None
+    against = [olds[source] for source in chosen]
+    blob = make(new, against, settings.level)
+    if len(blob) > comparison.size * (1 - settings.min_saving / 100):
+        return None
+    # Whatever is not as it should be shows here, and the layer travels whole.
+    try:
+        made = apply(blob, against, comparison.size)
+    except ContentError:
+        return None
+    if f"sha256:{hashlib.sha256(made).hexdigest()}" != digest:
+        return None
+    manifests = tuple(
+        sorted(
+            leaf.digest
+            for leaf in comparison.leaves
+            if any(layer.digest in chosen for layer in leaf.manifest.layers)
+        )
+    )
+    sources = {source: comparison.sources[source] for source in chosen}
+    return Delta(digest, comparison.size, layout.put(blob), len(blob), sources, manifests)
+
+
+def _choose(new: Parts, olds: Mapping[str, Parts]) -> list[str]:
+    """Choose sources: the best one, and those that save something beside it."""
+    if len(olds) <= 1:
+        return list(olds)
+    alone = {source: len(make(new, [parts], _QUICK)) for source, parts in olds.items()}
+    ranked = sorted(alone, key=lambda source: alone[source])
+    chosen, size = [ranked[0]], alone[ranked[0]]
+    for source in ranked[1:]:
+        together = len(make(new, [olds[each] for each in (*chosen, source)], _QUICK))
+        if together < size * _WORTH_IT:
+            chosen.append(source)
+            size = together
+    return chosen
+
+
+def _alike(item: Item, leaf: FetchedManifest) -> list[FetchedManifest]:
+    """Return the bases' manifests for the same platform, or all where none says so."""
+    same = [base for base in item.leaves if leaf.platform and base.platform == leaf.platform]
+    return same or list(item.leaves)
+
+
+def _fitting(size: int, sources: Mapping[str, int], room: int) -> dict[str, int]:
+    """Return the sources for which there is room beside a layer, those of its own length first."""
+    left = room - size
+    found = {}
+    for digest in sorted(sources, key=lambda each: abs(sources[each] - size))[:_CANDIDATES]:
+        if sources[digest] <= left:
+            found[digest] = sources[digest]
+            left -= sources[digest]
+    return found

@@ -1,0 +1,637 @@
+# cython: language_level=3, wraparound=False, initializedcheck=False, nonecheck=False, annotation_typing=False
+"""gzip layers as what the compressor decided, apart from how it spelled that; and back, bit for bit.
+
+A deflate stream (RFC 1951) is a list of blocks, each a header and tokens: a literal byte, or a match of so many
+bytes at such a distance. Where content did not change, a compressor decides as before: only the spelling is
+another. So tokens are what two releases of a layer have in common. Here they are taken apart from their spelling:
+
+- `lengths`: before each match how many literals come, 255 for "255, and more to follow"; then its length less 3.
+- `distances`: of each match, less 1, in two bytes, the lower one first.
+- `literals`: one byte each, those of stored blocks too.
+- `frames`: all the rest: gzip's headers and trailers (RFC 1952), and for each block its type, the bits of its
+  header, and how many tokens it has.
+
+This file is plain Python; `deflate.pxd` has the types with which Cython compiles it. Either way it does the same,
+the compiled way some twenty times as fast.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    Words = array[int]
+
+COMPILED = __file__.endswith(".so")
+"""Whether this runs compiled."""
+
+_BITS = 15
+_CHUNK = 1 << 20
+_ROOM = 1 << 10
+_STORED, _FIXED, _DYNAMIC = 0, 1, 2
+_MORE, _REST, _END = 1, 2, 0
+_ORDER = bytes((16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15))
+_LENGTH_BITS = bytes([0] * 8 + [each // 4 for each in range(4, 24)] + [0])
+_DISTANCE_BITS = bytes([0, 0] + [each // 2 for each in range(28)])
+
+
+class MalformedError(ValueError):
+    """This is no gzip stream that can be taken apart, or no parts that make one."""
+
+
+def _bases(extra: bytes, first: int) -> list[int]:
+    found = [first]
+    for bits in extra[: len(extra) - 1]:
+        found.append(found[len(found) - 1] + (1 << bits))
+    return found
+
+
+# 285 is the length 258, which 284 could spell too.
+_LENGTH_BASES = [*_bases(_LENGTH_BITS[:28], 3), 258]
+_DISTANCE_BASES = _bases(_DISTANCE_BITS, 1)
+
+
+class _Reader:
+    """Bits from bytes, the lowest bit of each first."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.data = data
+        self.size = len(data)
+        self.place = 0
+        self.buffer = 0
+        self.count = 0
+
+    def fill(self) -> None:
+        while self.count <= 56 and self.place < self.size:
+            byte = self.data[self.place]
+            self.buffer |= byte << self.count
+            self.place += 1
+            self.count += 8
+
+    def take(self, count: int) -> int:
+        if self.count < count:
+            self.fill()
+            if self.count < count:
+                raise MalformedError("it ends too early")
+        value = self.buffer & ((1 << count) - 1)
+        self.buffer >>= count
+        self.count -= count
+        return value
+
+    def symbol(self, table: Words) -> int:
+        if self.count < _BITS:
+            self.fill()
+        entry = table[self.buffer & 0x7FFF]
+        length = entry >> 16
+        if length == 0 or length > self.count:
+            raise MalformedError("a code that means nothing")
+        self.buffer >>= length
+        self.count -= length
+        return entry & 0xFFFF
+
+    def align(self) -> int:
+        """Go to the next whole byte, and return the bits before it."""
+        return self.take(self.count & 7)
+
+    def byte(self) -> int:
+        return self.take(8)
+
+
+class _Out:
+    """Bytes that are written one by one."""
+
+    def __init__(self) -> None:
+        self.scratch = bytearray(_CHUNK)
+        self.used = 0
+        self.done: list[bytes] = []
+
+    def put(self, byte: int) -> None:
+        if self.used == _CHUNK:
+            self.flush()
+        self.scratch[self.used] = byte
+        self.used += 1
+
+    def put_number(self, number: int) -> None:
+        """Write a number, seven bits in a byte, the lowest first."""
+        while number > 127:
+            self.put((number & 127) | 128)
+            number >>= 7
+        self.put(number)
+
+    def flush(self) -> None:
+        self.done.append(bytes(self.scratch[: self.used]))
+        self.used = 0
+
+    def finish(self) -> bytes:
+        self.flush()
+        return b"".join(self.done)
+
+
+class _BitOut:
+    """Bits that are written, the lowest bit of each byte first, up to a bound of bytes."""
+
+    def __init__(self, bound: int) -> None:
+        self.out = _Out()
+        self.left = bound
+        self.buffer = 0
+        self.count = 0
+
+    def put(self, value: int, count: int) -> None:
+        self.buffer |= value << self.count
+        self.count += count
+        while self.count >= 8:
+            if self.left == 0:
+                raise MalformedError("it is longer than it was said to be")
+            self.left -= 1
+            self.out.put(self.buffer & 255)
+            self.buffer >>= 8
+            self.count -= 8
+
+
+class _Codes:
+    """The two Huffman codes of a block: tables to read by, and codes to write by."""
+
+    def __init__(self) -> None:
+        self.lengths = bytearray(288 + 32)
+        self.literals = _words(bytes(4 << _BITS))
+        self.distances = _words(bytes(4 << _BITS))
+        self.literal_codes = _words(bytes(4 * 288))
+        self.distance_codes = _words(bytes(4 * 32))
+        self.precode = _words(bytes(4 << _BITS))
+        self.scratch = _words(bytes(4 * 32))
+
+    def set_fixed(self) -> None:
+        for symbol in range(288):
+            self.lengths[symbol] = 8 if symbol < 144 else 9 if symbol < 256 else 7 if symbol < 280 else 8
+        for symbol in range(32):
+            self.lengths[288 + symbol] = 5
+        self.make(288, 288, 32)
+
+    def make(self, literal_count: int, first: int, distance_count: int) -> None:
+        """Make tables and codes: literals' lengths come first, distances' begin at `first`."""
+        self.assign(0, literal_count, self.literal_codes)
+        self.tabulate(0, literal_count, self.literal_codes, self.literals)
+        self.assign(first, distance_count, self.distance_codes)
+        self.tabulate(first, distance_count, self.distance_codes, self.distances)
+
+    def assign(self, first: int, count: int, codes: Words) -> None:
+        """Give each symbol its code, canonically, with its bits in the order in which they are written."""
+        for length in range(32):
+            self.scratch[length] = 0
+        for symbol in range(count):
+            self.scratch[self.lengths[first + symbol]] += 1
+        self.scratch[0] = 0
+        code = 0
+        for length in range(1, _BITS + 1):
+            number = self.scratch[length]
+            # From here on: the next code of that length.
+            self.scratch[length] = code
+            code += number
+            if code > 1 << length:
+                raise MalformedError("more codes than there are")
+            code <<= 1
+        for symbol in range(count):
+            length = self.lengths[first + symbol]
+            if length:
+                code = self.scratch[length]
+                self.scratch[length] += 1
+                reverse = 0
+                for _ in range(length):
+                    reverse = (reverse << 1) | (code & 1)
+                    code >>= 1
+                codes[symbol] = reverse | (length << 16)
+            else:
+                codes[symbol] = 0
+
+    def tabulate(self, first: int, count: int, codes: Words, table: Words) -> None:
+        for place in range(1 << _BITS):
+            table[place] = 0
+        for symbol in range(count):
+            length = self.lengths[first + symbol]
+            if length:
+                place = codes[symbol] & 0xFFFF
+                while place < 1 << _BITS:
+                    table[place] = symbol | (length << 16)
+                    place += 1 << length
+
+    def read(self, reader: _Reader, kept: _BitOut) -> int:
+        """Read a block's header, and keep its bits: first how many there are."""
+        literal_count = self.some(reader, kept, 5) + 257
+        distance_count = self.some(reader, kept, 5) + 1
+        precodes = self.some(reader, kept, 4) + 4
+        if literal_count > 286 or distance_count > 30:
+            raise MalformedError("more symbols than there are")
+        for symbol in range(19):
+            self.lengths[symbol] = 0
+        for place in range(precodes):
+            self.lengths[_ORDER[place]] = self.some(reader, kept, 3)
+        # The codes are only needed for the table, and made anew below.
+        self.assign(0, 19, self.literal_codes)
+        self.tabulate(0, 19, self.literal_codes, self.precode)
+        total = literal_count + distance_count
+        place = 0
+        before = 0
+        while place < total:
+            if reader.count < _BITS:
+                reader.fill()
+            entry = self.precode[reader.buffer & 0x7FFF]
+            length = entry >> 16
+            if length == 0:
+                raise MalformedError("a code that means nothing")
+            self.some(reader, kept, length)
+            symbol = entry & 0xFFFF
+            times = 1
+            if symbol < 16:
+                before = symbol
+            elif symbol == 16:
+                if place == 0:
+                    raise MalformedError("nothing to repeat")
+                times = 3 + self.some(reader, kept, 2)
+            elif symbol == 17:
+                before = 0
+                times = 3 + self.some(reader, kept, 3)
+            else:
+                before = 0
+                times = 11 + self.some(reader, kept, 7)
+            if place + times > total:
+                raise MalformedError("more lengths than symbols")
+            for _ in range(times):
+                self.lengths[place] = before
+                place += 1
+        if self.lengths[256] == 0:
+            raise MalformedError("a block without an end")
+        self.make(literal_count, literal_count, distance_count)
+        return literal_count
+
+    def some(self, reader: _Reader, kept: _BitOut, count: int) -> int:
+        value = reader.take(count)
+        kept.put(value, count)
+        return value
+
+
+def _words(values: bytes | list[int]) -> Words:
+    return array("I", values)
+
+
+class _Parser:
+    """Takes a gzip stream apart."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.length_bases = _words(_LENGTH_BASES)
+        self.distance_bases = _words(_DISTANCE_BASES)
+        self.length_bits = _LENGTH_BITS
+        self.distance_bits = _DISTANCE_BITS
+        self.reader = _Reader(data)
+        self.codes = _Codes()
+        self.frames = _Out()
+        self.lengths = _Out()
+        self.distances = _Out()
+        self.literals = _Out()
+        self.run = 0
+
+    def parse(self) -> tuple[bytes, bytes, bytes, bytes]:
+        reader = self.reader
+        while True:
+            self.header()
+            while not self.block():
+                pass
+            self.frames.put(reader.align())
+            for _ in range(8):
+                self.frames.put(reader.byte())
+            reader.fill()
+            if reader.count == 0:
+                self.frames.put(_END)
+                break
+            if reader.count >= 16 and reader.buffer & 0xFFFF == 0x8B1F:
+                self.frames.put(_MORE)
+                continue
+            # Some tools fill up to a whole block.
+            self.frames.put(_REST)
+            self.frames.put_number(reader.count // 8 + reader.size - reader.place)
+            while reader.count or reader.place < reader.size:
+                self.frames.put(reader.byte())
+            break
+        if self.run:
+            self.put_run()
+        return (self.frames.finish(), self.lengths.finish(), self.distances.finish(), self.literals.finish())
+
+    def copy(self, count: int) -> None:
+        for _ in range(count):
+            self.frames.put(self.reader.byte())
+
+    def header(self) -> None:
+        reader = self.reader
+        if reader.take(8) != 0x1F or reader.take(8) != 0x8B or reader.take(8) != 8:
+            raise MalformedError("no gzip header")
+        flags = reader.take(8)
+        if flags & 0xE0:
+            raise MalformedError("a gzip header of a later version")
+        self.frames.put(flags)
+        self.copy(6)
+        if flags & 4:
+            low, high = reader.byte(), reader.byte()
+            self.frames.put(low)
+            self.frames.put(high)
+            self.copy(low | (high << 8))
+        for flag in (8, 16):
+            if flags & flag:
+                byte = 1
+                while byte:
+                    byte = reader.byte()
+                    self.frames.put(byte)
+        if flags & 2:
+            self.copy(2)
+
+    def block(self) -> int:
+        """Take a block apart; return whether it is the last one."""
+        reader = self.reader
+        last = reader.take(1)
+        kind = reader.take(2)
+        self.frames.put(kind | (last << 2))
+        if kind == _STORED:
+            self.frames.put(reader.align())
+            size = reader.take(16)
+            if size ^ reader.take(16) != 0xFFFF:
+                raise MalformedError("a stored block's length is not what it says")
+            self.frames.put(size & 255)
+            self.frames.put(size >> 8)
+            for _ in range(size):
+                self.literals.put(reader.byte())
+            self.run += size
+            return last
+        if kind == _FIXED:
+            self.codes.set_fixed()
+        elif kind == _DYNAMIC:
+            kept = _BitOut(_ROOM)
+            self.codes.read(reader, kept)
+            bits = 8 * (_ROOM - kept.left) + kept.count
+            if kept.count:
+                kept.put(0, 8 - kept.count)
+            self.frames.put_number(bits)
+            for byte in kept.out.finish():
+                self.frames.put(byte)
+        else:
+            raise MalformedError("a block of no kind")
+        self.frames.put_number(self.tokens())
+        return last
+
+    def tokens(self) -> int:
+        """Take a block's tokens; return how many there are."""
+        reader = self.reader
+        count = 0
+        while True:
+            symbol = reader.symbol(self.codes.literals)
+            if symbol < 256:
+                self.literals.put(symbol)
+                self.run += 1
+            elif symbol == 256:
+                return count
+            else:
+                if symbol > 285:
+                    raise MalformedError("a length that there is not")
+                length = self.length_bases[symbol - 257] + reader.take(self.length_bits[symbol - 257])
+                if length == 258 and symbol == 284:
+                    raise MalformedError("a length that is spelled as no compressor does")
+                self.put_run()
+                self.lengths.put(length - 3)
+                symbol = reader.symbol(self.codes.distances)
+                if symbol > 29:
+                    raise MalformedError("a distance that there is not")
+                distance = self.distance_bases[symbol] + reader.take(self.distance_bits[symbol]) - 1
+                self.distances.put(distance & 255)
+                self.distances.put(distance >> 8)
+            count += 1
+
+    def put_run(self) -> None:
+        while self.run >= 255:
+            self.lengths.put(255)
+            self.run -= 255
+        self.lengths.put(self.run)
+        self.run = 0
+
+
+class _Bytes:
+    """Bytes that are read one by one."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self.data = data
+        self.size = len(data)
+        self.place = 0
+
+    def next(self) -> int:
+        if self.place == self.size:
+            raise MalformedError("a part ends too early")
+        byte = self.data[self.place]
+        self.place += 1
+        return byte
+
+    def next_number(self) -> int:
+        number = 0
+        shift = 0
+        while True:
+            byte = self.next()
+            number |= (byte & 127) << shift
+            if byte < 128:
+                return number
+            shift += 7
+            if shift > 42:
+                raise MalformedError("a number that is too large")
+
+
+class _Speller:
+    """Puts a gzip stream together."""
+
+    def __init__(self, frames: bytes, lengths: bytes, distances: bytes, literals: bytes, bound: int) -> None:
+        self.length_bases = _words(_LENGTH_BASES)
+        self.distance_bases = _words(_DISTANCE_BASES)
+        self.length_bits = _LENGTH_BITS
+        self.distance_bits = _DISTANCE_BITS
+        self.frames = _Bytes(frames)
+        self.lengths = _Bytes(lengths)
+        self.distances = _Bytes(distances)
+        self.literals = _Bytes(literals)
+        self.codes = _Codes()
+        self.bits = _BitOut(bound)
+        self.length_symbols = bytearray(256)
+        self.distance_symbols = _words(bytes(4 << _BITS))
+        # How many literals come before the next match; -1 where that has yet to be read.
+        self.run = -1
+
+    def spell(self) -> bytes:
+        for symbol in range(29):
+            last = 258 if symbol == 28 else _LENGTH_BASES[symbol + 1] - 1
+            for length in range(_LENGTH_BASES[symbol], last + 1):
+                self.length_symbols[length - 3] = symbol
+        self.length_symbols[255] = 28
+        for symbol in range(30):
+            for place in range(1 << _DISTANCE_BITS[symbol]):
+                self.distance_symbols[_DISTANCE_BASES[symbol] - 1 + place] = symbol
+        bits = self.bits
+        while True:
+            self.header()
+            while not self.block():
+                pass
+            padding = self.frames.next()
+            if bits.count:
+                bits.put(padding & 255, 8 - bits.count)
+            elif padding:
+                raise MalformedError("bits where there is no room for any")
+            self.copy(8)
+            follows = self.frames.next()
+            if follows == _REST:
+                self.copy(self.frames.next_number())
+            elif follows not in (_MORE, _END):
+                raise MalformedError("a frame of no kind")
+            if follows != _MORE:
+                break
+        left = self.frames.size - self.frames.place + self.distances.size - self.distances.place
+        left += self.literals.size - self.literals.place + self.lengths.size - self.lengths.place
+        if left or self.run > 0:
+            raise MalformedError("parts that are left over")
+        return bits.out.finish()
+
+    def copy(self, count: int) -> None:
+        for _ in range(count):
+            self.bits.put(self.frames.next(), 8)
+
+    def header(self) -> None:
+        bits, frames = self.bits, self.frames
+        bits.put(0x1F, 8)
+        bits.put(0x8B, 8)
+        bits.put(8, 8)
+        flags = frames.next()
+        bits.put(flags, 8)
+        self.copy(6)
+        if flags & 4:
+            low, high = frames.next(), frames.next()
+            bits.put(low, 8)
+            bits.put(high, 8)
+            self.copy(low | (high << 8))
+        for flag in (8, 16):
+            if flags & flag:
+                byte = 1
+                while byte:
+                    byte = frames.next()
+                    bits.put(byte, 8)
+        if flags & 2:
+            self.copy(2)
+
+    def block(self) -> int:
+        bits, frames = self.bits, self.frames
+        what = frames.next()
+        kind, last = what & 3, what >> 2
+        if last > 1:
+            raise MalformedError("a frame of no kind")
+        bits.put(last, 1)
+        bits.put(kind, 2)
+        if kind == _STORED:
+            padding = frames.next()
+            if bits.count:
+                bits.put(padding & ((1 << (8 - bits.count)) - 1), 8 - bits.count)
+            low, high = frames.next(), frames.next()
+            size = low | (high << 8)
+            bits.put(size, 16)
+            bits.put(size ^ 0xFFFF, 16)
+            for _ in range(size):
+                if self.run < 0:
+                    self.next_run()
+                if self.run == 0:
+                    raise MalformedError("a match in a stored block")
+                self.run -= 1
+                bits.put(self.literals.next(), 8)
+            return last
+        if kind == _FIXED:
+            self.codes.set_fixed()
+        elif kind == _DYNAMIC:
+            self.dynamic()
+        else:
+            raise MalformedError("a block of no kind")
+        self.tokens(frames.next_number())
+        return last
+
+    def dynamic(self) -> None:
+        frames = self.frames
+        count = frames.next_number()
+        if count > 8 * _ROOM:
+            raise MalformedError("a block header that is too long")
+        kept = bytearray((count + 7) // 8)
+        for place in range(len(kept)):
+            kept[place] = frames.next()
+        reader = _Reader(kept)
+        copied = _BitOut(_ROOM)
+        self.codes.read(reader, copied)
+        if 8 * (_ROOM - copied.left) + copied.count != count:
+            raise MalformedError("a block header of another length")
+        reader = _Reader(kept)
+        while count:
+            few = min(count, 8)
+            self.bits.put(reader.take(few), few)
+            count -= few
+
+    def next_run(self) -> None:
+        self.run = 0
+        byte = 255
+        while byte == 255:
+            byte = self.lengths.next()
+            self.run += byte
+
+    def tokens(self, count: int) -> None:
+        bits, codes = self.bits, self.codes
+        while count > 0:
+            count -= 1
+            if self.run < 0:
+                self.next_run()
+            if self.run > 0:
+                self.run -= 1
+                self.code(codes.literal_codes[self.literals.next()])
+                continue
+            self.run = -1
+            length = self.lengths.next()
+            symbol = self.length_symbols[length]
+            self.code(codes.literal_codes[257 + symbol])
+            bits.put(length + 3 - self.length_bases[symbol], self.length_bits[symbol])
+            low, high = self.distances.next(), self.distances.next()
+            distance = low | (high << 8)
+            if distance >= 1 << _BITS:
+                raise MalformedError("a distance that there is not")
+            symbol = self.distance_symbols[distance]
+            self.code(codes.distance_codes[symbol])
+            bits.put(distance + 1 - self.distance_bases[symbol], self.distance_bits[symbol])
+        self.code(codes.literal_codes[256])
+
+    def code(self, entry: int) -> None:
+        if entry == 0:
+            raise MalformedError("a symbol without a code")
+        self.bits.put(entry & 0xFFFF, entry >> 16)
+
+
+def parse(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Take a gzip stream apart.
+
+    Args:
+        data: one gzip member or several.
+
+    Returns:
+        Its frames, lengths, distances and literals.
+
+    Raises:
+        MalformedError: it is none, or spelled as no compressor does.
+    """
+    return _Parser(data).parse()
+
+
+def spell(frames: bytes, lengths: bytes, distances: bytes, literals: bytes, bound: int) -> bytes:
+    """Put a gzip stream together.
+
+    Args:
+        frames: as `parse` gives it, as are the next three; all of hostile origin.
+        lengths: likewise.
+        distances: likewise.
+        literals: likewise.
+        bound: how long the stream may become, in bytes.
+
+    Raises:
+        MalformedError: they make none, or a longer one.
+    """
+    return _Speller(frames, lengths, distances, literals, bound).spell()
