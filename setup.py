@@ -13,9 +13,11 @@ def _extensions() -> list[Extension]:
         return []
     from Cython.Build import cythonize
 
-    # Without a compiler the package is installed all the same: deflate.py runs as it is, slowly.
-    module = Extension("wrapper.deflate", ["wrapper/deflate.py"], extra_compile_args=_FLAGS, optional=True)
+    module = Extension("wrapper.deflate", ["wrapper/deflate.py"], extra_compile_args=_FLAGS)
     extensions: list[Extension] = cythonize([module], build_dir="build", compiler_directives={"language_level": 3})
+    for extension in extensions:
+        # Without a compiler the package is installed all the same: deflate.py runs as it is, slowly.
+        extension.optional = True
     return extensions
 
 

@@ -34,7 +34,7 @@ MIN_SAVING = 10.0
 MEMORY = 1 << 30
 """How much memory a delta may take by default, in bytes."""
 
-# Of a layer and its sources together: they, their parts, and what zstd keeps about those, most of all at its highest
+# Of a layer and its sources together: they, their parts, and what zstd keeps about those, most at its highest
 # levels.
 _TIMES, _TIMES_HIGHEST, _HIGHEST = 6, 16, 20
 
