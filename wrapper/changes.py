@@ -151,10 +151,10 @@ class _Store:
             )
             with opened as file:
                 found = take_apart(file.read())
-            self._used += sum(map(len, found.streams)) if found else 0
+            self._used += found.size if found else 0
             if self._used > 2 * self._room:
                 self._parts.clear()
-                self._used = sum(map(len, found.streams)) if found else 0
+                self._used = found.size if found else 0
             self._parts[digest] = found
         return self._parts[digest]
 
@@ -171,10 +171,12 @@ def _make_one(
     if new is None:
         return None
     olds = {}
+    left = settings.parts - new.size
     for source in usable:
         parts = store.parts(source)
-        if parts and parts.kind == new.kind:
+        if parts and parts.kind == new.kind and parts.size <= left:
             olds[source] = parts
+            left -= parts.size
     chosen = _choose(new, olds)
     if not chosen:
         return None
@@ -184,7 +186,7 @@ def _make_one(
         return None
     # Whatever is not as it should be shows here, and the layer travels whole.
     try:
-        made = apply(blob, against, comparison.size)
+        made = apply(blob, against, comparison.size, settings.parts)
     except ContentError:
         return None
     if f"sha256:{hashlib.sha256(made).hexdigest()}" != digest:

@@ -42,6 +42,11 @@ class Parts(NamedTuple):
     kind: int
     streams: tuple[bytes, bytes, bytes, bytes]
 
+    @property
+    def size(self) -> int:
+        """How long they are together, in bytes."""
+        return sum(map(len, self.streams))
+
 
 def warn_where_slow(report: Callable[[str], None]) -> None:
     """Say so where this runs uncompiled."""
@@ -77,19 +82,20 @@ def make(new: Parts, olds: Sequence[Parts], level: int) -> bytes:
     return _HEADER.pack(MAGIC, new.kind, *sizes) + b"".join(frames)
 
 
-def apply(delta: bytes, olds: Sequence[Parts], size: int) -> bytes:
+def apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
     """Make a layer of older ones.
 
     Args:
         delta: what `make` returned; of hostile origin.
         olds: the older layers, in the same order.
         size: how long the layer is, in bytes.
+        room: how long all parts, the older layers' and its own, may be together, in bytes.
 
     Raises:
         ContentError: it is malformed, or makes something longer or shorter.
     """
     try:
-        layer = _apply(delta, olds, size)
+        layer = _apply(delta, olds, size, room)
     except (MalformedError, zstd.ZstdError, struct.error, EOFError) as error:
         raise ContentError(f"a layer's delta is malformed: {error}", "have the archive made again") from None
     if len(layer) != size:
@@ -108,13 +114,15 @@ def kind_of(delta: bytes) -> int:
     return delta[len(MAGIC)]
 
 
-def _apply(delta: bytes, olds: Sequence[Parts], size: int) -> bytes:
+def _apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
     kind = kind_of(delta)
     if any(old.kind != kind for old in olds):
         raise MalformedError("it is for layers of another kind")
     sizes = _HEADER.unpack_from(delta)[2:]
     if sum(sizes[::2]) > _EXPANSION * size + 65536:
         raise MalformedError("its parts are longer than such a layer's can be")
+    if sum(sizes[::2]) + sum(old.size for old in olds) > room:
+        raise MalformedError("its parts are longer than memory is allowed for")
     place = _HEADER.size
     streams = []
     for number, (length, packed) in enumerate(zip(sizes[::2], sizes[1::2], strict=True)):

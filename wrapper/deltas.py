@@ -57,6 +57,11 @@ class Settings(NamedTuple):
         """How long a layer and its sources may be together, in bytes."""
         return self.memory // (_TIMES_HIGHEST if self.level >= _HIGHEST else _TIMES)
 
+    @property
+    def parts(self) -> int:
+        """How long they may be when they are taken apart, in bytes; what compresses very well becomes longer."""
+        return self.memory // 2
+
 
 class Delta(NamedTuple):
     """A layer that travels as its change.

@@ -307,7 +307,7 @@ class Supply:
                 raise ContentError(f"{digest} is said to be made of {source}, which can't be taken apart")
             olds.append(parts)
         with self.open_blob(delta.blob) as file:
-            layer = apply(file.read(), olds, delta.size)
+            layer = apply(file.read(), olds, delta.size, self._settings.parts)
         if digest_of(layer) != digest:
             raise ContentError(f"the change of {digest} makes another layer", "have the archive made again")
         layout = Layout.create(skopeo.new_folder("made"))

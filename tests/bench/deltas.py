@@ -94,7 +94,7 @@ def compare(folder: Path, levels: list[int]) -> str:
                 delta = make(parts[1], [parts[0]], level)
                 made = time.perf_counter() - begun
                 begun = time.perf_counter()
-                assert apply(delta, [parts[0]], len(after)) == after
+                assert apply(delta, [parts[0]], len(after), 1 << 30) == after
                 applied = time.perf_counter() - begun
                 rate = (len(before) + len(after)) / parsed / 1e6
                 lines.append(

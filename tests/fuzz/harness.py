@@ -131,7 +131,7 @@ def layer(data: bytes) -> None:
     assert old
     for size in (len(data), 300):
         try:
-            assert len(apply(MAGIC + data, [old], size)) == size
+            assert len(apply(MAGIC + data, [old], size, _BOUND)) == size
         except IncrementalError:
             continue
 

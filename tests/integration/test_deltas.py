@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import random
+import subprocess
 import tarfile
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from .archives import members_of, repack
-from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool
+from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, skopeo
 from .images import digest_of, fresh, platform, put_image, put_list
 from .test_errors import refused
 
@@ -355,3 +357,36 @@ def test_hostile_changes(world: World) -> None:
     other = bytearray(data)
     other[-20] ^= 1
     attack(nothing, bytes(other))
+
+
+def test_images_that_umoci_built_and_skopeo_pushed(world: World, vendor: Registry, customer: Registry) -> None:
+    """Both compress with pgzip. Of a registry that has the old release alone, the old layer alone is read."""
+    at, home = fresh("umoci"), world.tool.home
+    content = files(at, 12)
+    for tag in "12":
+        root = home / f"root{tag}"
+        root.mkdir()
+        for name, data in {**content, "version": tag.encode()}.items():
+            (root / name).write_bytes(data)
+            os.utime(root / name, (0, 0))
+        os.utime(root, (0, 0))
+        for command in (
+            ["umoci", "init", "--layout", "layout"] if tag == "1" else ["true"],
+            ["umoci", "new", "--image", f"layout:{tag}"],
+            ["umoci", "insert", "--rootless", "--image", f"layout:{tag}", root, "/app"],
+        ):
+            subprocess.run(command, cwd=home, check=True, capture_output=True)
+        skopeo(
+            "copy", "--dest-tls-verify=false", f"oci:layout:{tag}", f"docker://{vendor.host}/{at}:{tag}", cwd=home
+        )
+    old = f"docker://{vendor.host}/{at}:1", f"docker://{customer.host}/{at}:1"
+    skopeo("copy", "--src-tls-verify=false", "--dest-tls-verify=false", *old)
+    pull = ("pull", f"{vendor.host}/{at}:2", "--base", f"{vendor.host}/{at}:1", "--delta", "-o", "o.tar", "--json")
+    pulled = world.tool.good(*pull, *PLAIN_PULL).json
+    (layer,) = (each for each in pulled["layers"] if each["where"] == "delta")
+    assert layer["delta"]["size"] < layer["size"] / 20
+    watch = customer.watch()
+    world.tool.good("push", "o.tar", f"{customer.host}/{at}:2", *PLAIN_DEST)
+    before = json.loads(vendor.manifest(at, "1") or b"")
+    assert set(watch.blobs()) == {before["config"]["digest"], *layer["delta"]["sources"]}
+    assert customer.manifest(at, "2") == vendor.manifest(at, "2")

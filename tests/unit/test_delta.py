@@ -20,6 +20,8 @@ from wrapper import deflate
 from wrapper.delta import apply, make, take_apart
 from wrapper.errors import ContentError
 
+ROOM = 1 << 28
+
 
 def spelled(data: bytes, level: int = 6, strategy: int = zlib.Z_DEFAULT_STRATEGY, memory: int = 8) -> bytes:
     compressor = zlib.compressobj(level, zlib.DEFLATED, 31, memory, strategy)
@@ -136,13 +138,13 @@ def test_a_change_is_small(spell: Any) -> None:
     assert before
     for level in (1, 15, 22):
         delta = make(parts, [before], level)
-        assert apply(delta, [before], len(new)) == new
+        assert apply(delta, [before], len(new), ROOM) == new
         assert len(delta) < len(new) // 50
     # Files from two layers.
     halves = [take_apart(spell(tar(*each))) for each in (large[:2], large[2:])]
     olds = [half for half in halves if half]
     delta = make(parts, olds, 15)
-    assert apply(delta, olds, len(new)) == new
+    assert apply(delta, olds, len(new), ROOM) == new
     assert len(delta) < len(new) // 20
 
 
@@ -163,20 +165,22 @@ def test_hostile_deltas() -> None:
         delta[:17] + (2**40).to_bytes(8, "little") + delta[25:],
     ):
         with pytest.raises(ContentError):
-            apply(bad, [old], size)
+            apply(bad, [old], size, ROOM)
     for other in (size - 1, size + 1):
         with pytest.raises(ContentError):
-            apply(delta, [old], other)
+            apply(delta, [old], other, ROOM)
+    with pytest.raises(ContentError, match="memory"):
+        apply(delta, [old], size, old.size)
     raw = take_apart(tar(words(9)))
     assert raw
     with pytest.raises(ContentError):
-        apply(delta, [raw], size)
+        apply(delta, [raw], size, ROOM)
     rng = random.Random(11)
     for _ in range(300):
         bad = bytearray(delta)
         bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
         try:
-            apply(bytes(bad), [old], size)
+            apply(bytes(bad), [old], size, ROOM)
         except ContentError:
             continue
 
