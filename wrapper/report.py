@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from .results import ImageInfo, LayerInfo
 
 _STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 75rem;
+body { font: 14px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 90rem;
   padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #d5d8dc; }
 th { font-weight: 600; white-space: nowrap; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+#archive { width: auto; } #archive td { text-align: left; }
+#images td:nth-child(3) { min-width: 34rem; } #images td:nth-child(4) { overflow-wrap: anywhere; min-width: 8rem; }
 code { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
-.bar { display: flex; width: 12rem; height: .8rem; margin-top: .25rem; border: 1px solid #2a6f97; }
+.bar { display: flex; width: 8rem; height: .8rem; margin-top: .25rem; border: 1px solid #2a6f97; }
 .new { background: #2a6f97; } .bar, .new { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 .note { color: #555; }
 @media print { body { margin: 0; max-width: none; font-size: 10pt; } tr { break-inside: avoid; } }
@@ -65,6 +67,7 @@ def page(result: InspectResult, name: str) -> str:
         parts.append(_table("bases", "Bases: one that has them must be at the destination", ("Digest",), rows))
     for where, title, more in (
         ("inside", "Layers that travel", ()),
+        ("delta", "Layers that travel as their change", ("Bytes of the change", "Made from")),
         ("omitted", "Layers that are left out", ("In base",)),
         ("foreign", "Foreign layers, which never travel", ("To be had from",)),
     ):
@@ -114,7 +117,9 @@ def _image_row(image: ImageInfo) -> list[str]:
 
 def _layer_row(layer: LayerInfo) -> list[str]:
     row = [_code(layer.digest), _text(layer.media_type), str(layer.size)]
-    if layer.where != "inside":
+    if layer.delta:
+        row += [str(layer.delta.size), " ".join(map(_code, layer.delta.sources))]
+    elif layer.where != "inside":
         row.append(" ".join(map(_code, (*layer.bases, *layer.urls))))
     return row
 

@@ -99,7 +99,9 @@ def test_a_change_travels_and_arrives(world: World) -> None:
     assert pulled["archive"]["size"] < 30_000
     schema = Draft202012Validator(json.loads((ROOT / "wrapper/schemas/output.json").read_text()))
     schema.validate(pulled)
-    schema.validate(world.tool.good("inspect", "2.tar", "--json").json)
+    schema.validate(world.tool.good("inspect", "2.tar", "--report", "page.html", "--json").json)
+    page = (world.tool.home / "page.html").read_text()
+    assert old in page.partition('id="delta"')[2]
     assert "layer's change" in world.tool.good("inspect", "2.tar").text
     assert world.tool.good("vet", "2.tar", world.there("2"), "--json", *PLAIN_DEST).json["missing"] == []
     watch = world.customer.watch()
