@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from .errors import UsageError
+from .errors import UsageError, host_errors
 from .feeding import Feeder
 from .layout import Layout, entry, index_document
 from .probe import private_policy
@@ -112,6 +112,12 @@ class Delivery(NamedTuple):
                     self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
                     pipes = {}
             rest = {digest: size for digest, size in sizes.items() if digest not in pipes}
+            with host_errors(f"cannot write to {self.skopeo.folder}"):
+                for digest in list(rest):
+                    if file := self.supply.file(digest):
+                        # It is in the private folder already.
+                        blobs.blob(digest).hardlink_to(file)
+                        del rest[digest]
             with room_for(self.skopeo.folder, sum(rest.values())):
                 blobs.add([], rest, self.supply.open_blob)
             yield blobs

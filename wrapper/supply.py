@@ -136,6 +136,7 @@ class Supply:
         self._far: list[tuple[Source, FetchedManifest]] = []
         self._lent: list[tuple[Source, FetchedManifest]] = []
         self._taken: dict[str, Callable[[str], BinaryIO]] = {}
+        self._files: dict[str, Path] = {}
         self.deltas = {digest: delta for found in self.contents for digest, delta in found.deltas.items()}
         self._settings = settings or Settings()
 
@@ -284,7 +285,7 @@ class Supply:
                 if own:
                     layout = fetch_alone(skopeo, begin, source, leaf, own)
                     layout.check(own)
-                    self._taken |= dict.fromkeys(own, _opener(layout))
+                    self._keep(layout, own)
 
     def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
         """Make a layer of its change and of older layers, which are at hand."""
@@ -313,7 +314,16 @@ class Supply:
         layout = Layout.create(skopeo.new_folder("made"))
         with room_for(skopeo.folder, len(layer)):
             layout.put(layer)
-        self._taken[digest] = _opener(layout)
+        self._keep(layout, [digest])
+
+    def _keep(self, layout: Layout, digests: Iterable[str]) -> None:
+        for digest in digests:
+            self._taken[digest] = _opener(layout)
+            self._files[digest] = layout.blob(digest)
+
+    def file(self, digest: str) -> Path | None:
+        """Return the file of our own that a layer was put into; None for others."""
+        return self._files.get(digest)
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob for reading: one of an archive, which was verified, or one that was taken.

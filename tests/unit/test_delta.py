@@ -5,20 +5,25 @@ from __future__ import annotations
 import gzip
 import io
 import random
+import shutil
 import subprocess
 import sys
 import tarfile
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.bench.deltas import GO
 from tests.fuzz.harness import UNCOMPILED
 from wrapper import deflate
 from wrapper.delta import apply, make, take_apart
 from wrapper.errors import ContentError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROOM = 1 << 28
 
@@ -52,6 +57,18 @@ def test_other_compressors(command: list[str]) -> None:
     data = words(4, 60_000)
     stream = subprocess.run([*command, "-c"], input=data, capture_output=True, check=True).stdout
     there_and_back(stream)
+
+
+def test_go(tmp_path: Path) -> None:
+    """compress/gzip, as docker and buildkit have it: where Go is installed."""
+    if not shutil.which("go"):
+        pytest.skip("Go is not installed")
+    (tmp_path / "main.go").write_text(GO)
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GO111MODULE": "off"}
+    subprocess.run(["go", "build", "-o", "gzipped", "main.go"], cwd=tmp_path, env=environment, check=True)
+    for data in (b"", words(12, 60_000), bytes(100_000)):
+        ran = subprocess.run([tmp_path / "gzipped"], input=data, capture_output=True, check=True)
+        there_and_back(ran.stdout)
 
 
 def test_several_members_and_what_follows() -> None:
