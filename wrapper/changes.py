@@ -46,23 +46,38 @@ class Comparison(NamedTuple):
 
 def comparisons(plan: Plan, settings: Settings) -> dict[str, Comparison]:
     """Return for each new layer what it may be made from; nothing for those that are too large."""
-    found: dict[str, Comparison] = {}
     always = {digest for _, named in plan.parts for digest in named.image.always}
+    new = {
+        digest: size for digest, size in plan.travelling.items() if digest in plan.layers and digest not in always
+    }
+    # In a registry each image has a repository of its own: what several need is made from what all of them have.
+    common: dict[str, dict[str, int]] = {}
+    leaves: dict[str, list[FetchedManifest]] = {}
     for item in plan.items:
-        for leaf in item.image.leaves if item.delta else ():
-            own = {layer.digest for layer in leaf.manifest.layers}
-            bases = _alike(item, leaf)
-            sources = {
-                layer.digest: layer.size
-                for base in bases
-                for layer in base.manifest.layers
-                if not layer.is_foreign and layer.digest not in own
-            }
-            for layer in leaf.manifest.layers:
-                new = layer.digest in plan.travelling and layer.digest not in always and not layer.is_foreign
-                fitting = _fitting(layer.size, sources, settings.room)
-                if new and fitting:
-                    found.setdefault(layer.digest, Comparison(layer.size, fitting, bases))
+        for digest, sources in _sources_in(item, new).items():
+            known = common.setdefault(digest, sources)
+            common[digest] = {source: size for source, size in known.items() if source in sources}
+            leaves.setdefault(digest, []).extend(item.leaves)
+    compared = {}
+    for digest, sources in common.items():
+        if fitting := _fitting(new[digest], sources, settings.room):
+            compared[digest] = Comparison(new[digest], fitting, leaves[digest])
+    return compared
+
+
+def _sources_in(item: Item, new: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return for each of the new layers that an image needs what its bases have and it has no more."""
+    found: dict[str, dict[str, int]] = {digest: {} for digest in item.layers if digest in new}
+    for leaf in item.image.leaves if item.delta else ():
+        own = {layer.digest for layer in leaf.manifest.layers}
+        old = {
+            layer.digest: layer.size
+            for base in _alike(item, leaf)
+            for layer in base.manifest.layers
+            if not layer.is_foreign and layer.digest not in own
+        }
+        for digest in own & found.keys():
+            found[digest] |= old
     return found
 
 
@@ -191,15 +206,11 @@ def _make_one(
         return None
     if f"sha256:{hashlib.sha256(made).hexdigest()}" != digest:
         return None
-    manifests = tuple(
-        sorted(
-            leaf.digest
-            for leaf in comparison.leaves
-            if any(layer.digest in chosen for layer in leaf.manifest.layers)
-        )
-    )
+    having = {
+        leaf.digest for leaf in comparison.leaves if {layer.digest for layer in leaf.manifest.layers} & {*chosen}
+    }
     sources = {source: comparison.sources[source] for source in chosen}
-    return Delta(digest, comparison.size, layout.put(blob), len(blob), sources, manifests)
+    return Delta(digest, comparison.size, layout.put(blob), len(blob), sources, tuple(sorted(having)))
 
 
 def _choose(new: Parts, olds: Mapping[str, Parts]) -> list[str]:

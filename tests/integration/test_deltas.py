@@ -293,6 +293,24 @@ def test_bundles(world: World, release: Release) -> None:
     assert release.there("large:2") == release.images["large:2"].digest
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_what_two_images_need_is_made_from_what_both_have(release: Release, alike: bool) -> None:
+    """Each has a repository of its own, and in there nothing but its own base."""
+    new = zipped({**files(release.at), "new": b"new"})
+    for name in ("left", "right"):
+        seed = release.at if alike or name == "left" else "another"
+        release.put(f"{name}:1", [zipped(files(seed))])
+        release.put(f"{name}:2", [new])
+    for tag in "12":
+        spec = release.spec(tag, [f"left:{tag}", f"right:{tag}"], defaults={"delta": True})
+        earlier = ("--base-spec", "spec-1.json") if tag == "2" else ()
+        pulled = release.tool.good("pull", "--spec", spec, *earlier, "-o", f"{tag}.tar", "--json", *PLAIN_PULL).json
+        release.push(f"{tag}.tar")
+    assert pulled["layers_delta"] == (1 if alike else 0)
+    for name in ("left:2", "right:2"):
+        assert release.there(name) == release.images[name].digest
+
+
 def test_an_older_version_refuses_and_so_do_we(world: World) -> None:
     world.pull("2", "--delta", base="1")
     archive = world.tool.home / "2.tar"
