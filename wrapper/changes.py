@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,7 +9,8 @@ from .delta import apply, make, take_apart, warn_where_slow
 from .deltas import EMPTY, Delta, make_artifact
 from .errors import ContentError
 from .layout import Layout
-from .results import OmittedLayer
+from .manifest import digest_of
+from .supply import HOLDING
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def comparisons(plan: Plan, settings: Settings) -> dict[str, Comparison]:
         for digest, sources in _sources_in(item, new).items():
             known = common.setdefault(digest, sources)
             common[digest] = {source: size for source, size in known.items() if source in sources}
-            leaves.setdefault(digest, []).extend(item.leaves)
+            leaves.setdefault(digest, []).extend(leaf for _, leaf in item.leaves)
     compared = {}
     for digest, sources in common.items():
         if fitting := _fitting(new[digest], sources, settings.room):
@@ -81,16 +81,6 @@ def _sources_in(item: Item, new: Mapping[str, int]) -> dict[str, dict[str, int]]
     return found
 
 
-def sources_of(compared: Mapping[str, Comparison]) -> dict[str, int]:
-    """Return digest and size in bytes of every base layer that has to be fetched."""
-    return {digest: size for each in compared.values() for digest, size in each.sources.items()}
-
-
-def as_result(sources: Mapping[str, int]) -> tuple[OmittedLayer, ...]:
-    """Return what a result says of the base layers that are compared with."""
-    return tuple(OmittedLayer(digest, sources[digest]) for digest in sorted(sources))
-
-
 def make_deltas(
     skopeo: Skopeo,
     plan: Plan,
@@ -104,9 +94,9 @@ def make_deltas(
 
     Args:
         skopeo: an entered `Skopeo`.
-        plan: what travels; all of it was fetched.
+        plan: what travels, with what is compared; all of it was fetched.
         layout: where to; deltas and artifacts are added to it.
-        supply: has the bases' layers.
+        supply: will have the bases' layers.
         settings: how.
         cache: may have the bases' layers, too.
         report: receives a line for each step.
@@ -117,26 +107,29 @@ def make_deltas(
     Raises:
         IncrementalError: a base's layer can't be fetched.
     """
-    compared = comparisons(plan, settings)
-    wanted = sources_of(compared)
-    if compared:
-        warn_where_slow(report)
+    if not plan.compared:
+        return plan
+    warn_where_slow(report)
+    _add_bases(skopeo, plan, supply, report)
+    wanted = {source.digest: source.size for source in plan.delta_sources}
     place = Layout.create(skopeo.new_folder("sources"))
-    cached = {digest for digest in wanted if cache and cache.take(digest, place.blob(digest))}
-    far = {digest: size for digest, size in wanted.items() if digest not in cached and supply.offers(digest)}
-    if far:
-        supply.take(skopeo, far, ["--preserve-digests"], report)
-    store = _Store(place, cached, supply, settings.room)
+    supply.keep(place, [digest for digest in wanted if cache and cache.take(digest, place.blob(digest))])
+    supply.take(
+        skopeo,
+        {digest: size for digest, size in wanted.items() if supply.offers(digest)},
+        ["--preserve-digests"],
+        report,
+    )
+    store = _Store(supply, settings.room)
     deltas: dict[str, Delta] = {}
-    for digest, comparison in compared.items():
-        usable = [source for source in comparison.sources if source in cached or source in supply]
-        delta = _make_one(digest, comparison, usable, layout, store, settings)
+    for digest, comparison in plan.compared.items():
+        delta = _make_one(digest, comparison, layout, store, settings)
         if delta:
             deltas[digest] = delta
             report(f"{digest}: {human_bytes(delta.size)} travel as a change of {human_bytes(delta.blob_size)}")
     if not deltas:
         return plan
-    report(f"{plural(len(deltas), 'layer')} of {len(compared)} travel as their change")
+    report(f"{plural(len(deltas), 'layer')} of {len(plan.compared)} travel as their change")
     artifacts = []
     left = dict(deltas)
     for item in plan.items:
@@ -148,23 +141,33 @@ def make_deltas(
     return replace(plan, deltas=deltas, artifacts=tuple(artifacts))
 
 
+def _add_bases(skopeo: Skopeo, plan: Plan, supply: Supply, report: Callable[[str], None]) -> None:
+    """Open the bases that lie here; what is in registries was read when it was compared."""
+    leaves = [each for item in plan.items if item.delta for each in item.leaves]
+    sources = dict.fromkeys(source for source, _ in leaves if source.reference.transport in HOLDING)
+    here = [source for source in sources if source.reference.transport != "docker"]
+    if here:
+        supply.add_bases(skopeo, here, report)
+    for source, leaf in leaves:
+        if source.reference.transport == "docker":
+            supply.add_leaf(source, leaf)
+
+
 class _Store:
     """The old layers, taken apart, as long as there is room for them."""
 
-    def __init__(self, place: Layout, cached: set[str], supply: Supply, room: int) -> None:
-        self._place = place
-        self._cached = cached
+    def __init__(self, supply: Supply, room: int) -> None:
         self._supply = supply
         self._room = room
         self._parts: dict[str, Parts | None] = {}
         self._used = 0
 
     def parts(self, digest: str) -> Parts | None:
+        """Return the parts of a layer; None for what is not at hand, or can't be taken apart."""
+        if digest not in self._supply:
+            return None
         if digest not in self._parts:
-            opened = (
-                self._place.blob(digest).open("rb") if digest in self._cached else self._supply.open_blob(digest)
-            )
-            with opened as file:
+            with self._supply.open_blob(digest) as file:
                 found = take_apart(file.read())
             self._used += found.size if found else 0
             if self._used > 2 * self._room:
@@ -177,7 +180,6 @@ class _Store:
 def _make_one(
     digest: str,
     comparison: Comparison,
-    usable: Sequence[str],
     layout: Layout,
     store: _Store,
     settings: Settings,
@@ -187,7 +189,7 @@ def _make_one(
         return None
     olds = {}
     left = settings.parts - new.size
-    for source in usable:
+    for source in comparison.sources:
         parts = store.parts(source)
         if parts and parts.kind == new.kind and parts.size <= left:
             olds[source] = parts
@@ -204,7 +206,7 @@ def _make_one(
         made = apply(blob, against, comparison.size, settings.parts)
     except ContentError:
         return None
-    if f"sha256:{hashlib.sha256(made).hexdigest()}" != digest:
+    if digest_of(made) != digest:
         return None
     having = {
         leaf.digest for leaf in comparison.leaves if {layer.digest for layer in leaf.manifest.layers} & {*chosen}
@@ -230,8 +232,8 @@ def _choose(new: Parts, olds: Mapping[str, Parts]) -> list[str]:
 
 def _alike(item: Item, leaf: FetchedManifest) -> list[FetchedManifest]:
     """Return the bases' manifests for the same platform, or all where none says so."""
-    same = [base for base in item.leaves if leaf.platform and base.platform == leaf.platform]
-    return same or list(item.leaves)
+    bases = [base for _, base in item.leaves]
+    return [base for base in bases if leaf.platform and base.platform == leaf.platform] or bases
 
 
 def _fitting(size: int, sources: Mapping[str, int], room: int) -> dict[str, int]:

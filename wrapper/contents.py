@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .deltas import FEATURE, Delta, read_artifact
+from .deltas import FEATURE, PREFIX, Delta, read_artifact
 from .documents import DOCUMENT_BYTES, check_schema, parse_document
 from .errors import ContentError, UsageError
 from .image import Image, gather
 from .layout import REF_NAME, encode, entry
-from .manifest import OCI_INDEX, Index, digest_of, parse_manifest
+from .manifest import OCI_INDEX, Index, parse_manifest
 from .platforms import Platform
 from .reference import is_bundle_name, is_digest
 from .results import WHERE, Contents, DeltaInfo, ImageInfo, LayerInfo, LeafInfo, OmittedLayer
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 FORMAT = "1"
 BUNDLE = "1"
-PREFIX = "io.skopeo-incremental."
 
 MANIFESTS_BYTES = 8 * 1024 * 1024
 """How long all manifests and lists of an archive may be together, in bytes; one that is read twice counts twice."""
@@ -176,7 +175,7 @@ def read_contents(archive: Archive) -> ArchiveContents:
     artifacts = [child for child in index.manifests if f"{PREFIX}deltas" in child.annotations]
     deltas = {delta.layer: delta for child in artifacts for delta in _read_deltas(child, load, archive)}
     for child in index.manifests:
-        if child in artifacts:
+        if f"{PREFIX}deltas" in child.annotations:
             continue
         name, beside = child.annotations.get(REF_NAME), child.annotations.get(f"{PREFIX}beside")
         # What belongs to an image may do so under two tags, and a bundle may call an image by two names.
@@ -393,9 +392,8 @@ def _read_deltas(
     child: Descriptor, load: Callable[[Iterable[Descriptor]], Iterator[bytes]], archive: Archive
 ) -> list[Delta]:
     (raw,) = load([child])
+    parse_manifest(raw, descriptor=child)
     what = f"the artifact {child.digest} of {archive.name}"
-    if digest_of(raw) != child.digest or len(raw) != child.size:
-        raise ContentError(f"{what} has other bytes", "copy the archive again")
     deltas = read_artifact(raw, child.annotations[f"{PREFIX}deltas"], what)
     for delta in deltas:
         if delta.blob not in archive:

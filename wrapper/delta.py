@@ -103,19 +103,10 @@ def apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
     return layer
 
 
-def kind_of(delta: bytes) -> int:
-    """Return the kind of layer that a delta is for.
-
-    Raises:
-        ContentError: it is no delta of this format.
-    """
+def _apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
     if len(delta) < _HEADER.size or not delta.startswith(MAGIC) or delta[len(MAGIC)] not in (_RAW, _DEFLATE):
         raise ContentError("a layer's delta is of another format", "install the version that made the archive")
-    return delta[len(MAGIC)]
-
-
-def _apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
-    kind = kind_of(delta)
+    kind = delta[len(MAGIC)]
     if any(old.kind != kind for old in olds):
         raise MalformedError("it is for layers of another kind")
     sizes = _HEADER.unpack_from(delta)[2:]

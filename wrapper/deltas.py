@@ -19,11 +19,12 @@ FEATURE = "layer-delta"
 """What an archive with deltas requires of its reader."""
 
 PREFIX = "io.skopeo-incremental."
+"""What the names of our annotations begin with."""
+
 ARTIFACT_TYPE = "application/vnd.skopeo-incremental.layer-deltas.v1"
 BLOB_TYPE = "application/vnd.skopeo-incremental.layer-delta.v1"
 EMPTY = b"{}"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-
 
 LEVEL = 15
 """zstd's level by default: see README."""
@@ -151,9 +152,9 @@ def read_artifact(raw: bytes, subject: str, what: str) -> list[Delta]:
 
 def _read(layer: dict[str, Any], what: str) -> Delta:
     said = layer["annotations"]
-    inner = {"sources": said[f"{PREFIX}delta.sources"], "manifests": said[f"{PREFIX}delta.manifests"]}
+    sources, manifests = said[f"{PREFIX}delta.sources"], said[f"{PREFIX}delta.manifests"]
     # Lists that stand in annotations are text there.
-    text = f'{{"sources": {inner["sources"]}, "manifests": {inner["manifests"]}}}'
+    text = f'{{"sources": {sources}, "manifests": {manifests}}}'
     parsed = parse_document(text.encode(), what)
     check_schema(parsed, "layer-delta-sources", what)
     return Delta(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from .access import Access, Authentications
-from .errors import UsageError, host_errors, one_line
+from .errors import UsageError, one_line
 from .platforms import Platform, wanted_platform
 from .reference import Reference, registry_reference
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from .planning import Plan, Wanted
     from .pulling import PullResult
     from .pushing import MissingLayer, PushResult, VetResult
-    from .results import Contents, OmittedLayer
+    from .results import Contents
     from .spec import SpecImage
     from .supply import Supply
 
@@ -223,15 +223,11 @@ class Incremental:
         return self._planned(self._bundle(spec, base, earlier, fail_fast=fail_fast))
 
     def _planned(self, request: Request) -> PullResult:
-        from .pulling import PullResult
+        from .pulling import pull_result
 
         with self._skopeo() as skopeo:
             plan = self._plan(skopeo, request)
-        contents = plan.describe(lambda _: None)
-        result = PullResult(
-            **contents.shared_fields(), changed=False, archive=None, warnings=plan.warnings(), gone=plan.gone
-        )
-        return replace(result, delta_sources=self._delta_sources(plan))
+        return pull_result(plan, lambda _: None)
 
     def pull(
         self, base: Bases, final: str | Reference, *, output: str | Path | BinaryIO | None = None
@@ -296,17 +292,7 @@ class Incremental:
             from .pulling import write_archive
 
             result = write_archive(fetched.layout, fetched.plan, target, self.report, fetched.packing)
-            result = replace(result, delta_sources=self._delta_sources(fetched.plan))
         return RemoveOnClose(target, result)
-
-    def _delta_sources(self, plan: Plan) -> tuple[OmittedLayer, ...]:
-        if not any(item.delta for item in plan.items):
-            return ()
-        from .changes import as_result, comparisons, sources_of
-        from .deltas import Settings
-
-        unchanged = replace(plan, deltas={}, artifacts=())
-        return as_result(sources_of(comparisons(unchanged, self._delta_settings or Settings())))
 
     @contextmanager
     def fetched(self, base: Bases, final: str | Reference, target: Target | None = None) -> Iterator[Fetched]:
@@ -351,27 +337,13 @@ class Incremental:
                     remove_signatures=self._remove_signatures,
                 )
                 if delta:
-                    plan = self._changed(skopeo, request, plan, layout, cache)
+                    from .changes import make_deltas
+                    from .supply import Supply
+
+                    with Supply([]) as supply:
+                        settings = self._settings()
+                        plan = make_deltas(skopeo, plan, layout, supply, settings, cache, self.report)
                 yield Fetched(skopeo, layout, plan, packing)
-
-    def _changed(
-        self, skopeo: runner.Skopeo, request: Request, plan: Plan, layout: Layout, cache: Cache | None
-    ) -> Plan:
-        from .changes import make_deltas
-        from .deltas import Settings
-        from .supply import HOLDING, Supply
-
-        bases = dict.fromkeys(
-            base
-            for wanted in request.wanted
-            for base in wanted.bases
-            if wanted.delta and base.reference.transport in HOLDING
-        )
-        with Supply([]) as supply:
-            if bases:
-                supply.add_bases(skopeo, list(bases), self.report)
-            settings = self._delta_settings or Settings()
-            return make_deltas(skopeo, plan, layout, supply, settings, cache, self.report)
 
     def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
         """Say what could keep `pull` and `push` from working on this machine.
@@ -419,7 +391,7 @@ class Incremental:
                 with self._skopeo() as skopeo:
                     has = layers_at(skopeo, Source(asked, self._final, "--base"), wanted, self.report)
                 missing = missing_layers(
-                    {layer.digest: layer for layer in wanted if layer.digest not in has}, [found]
+                    {layer.digest: layer.size for layer in wanted if layer.digest not in has}, [found]
                 )
             contents = _describe(found, supply)
             result = InspectResult(
@@ -461,33 +433,15 @@ class Incremental:
         """
         from .difference import compare
         from .output import RemoveOnClose, open_target
-        from .packing import Plan as ArchivePlan
-        from .packing import pack
-        from .pulling import ArchiveInfo, PullResult, holds, index_of
+        from .pulling import archive_plan, write_archive
         from .space import room_for
         from .supply import Supply
 
         with Supply([old]) as before, Supply([new]) as supply, open_target(output, self._temp_dir) as target:
-            (known,) = before.contents
-            plan = compare(known, supply)
+            plan = compare(before.contents[0], supply)
             supply.verify(self.report)
-            index = index_of(plan)
-            path = None if target.temporary else target.path
-            where = str(path or "the output")
-            self.report(f"packing {where}")
-            folder = target.path.parent.absolute() if target.path else None
-            with (
-                host_errors(f"cannot write {where}"),
-                room_for(folder, ArchivePlan(index, plan.travelling).size),
-            ):
-                written = pack(target.file, index, plan.travelling, supply.open_blob, plan.omitted)
-            result = PullResult(
-                **plan.describe(supply.read).shared_fields(),
-                changed=not (path and holds(path, written.size, written.sha256)),
-                archive=ArchiveInfo(str(path) if path else None, written.sha256, written.size),
-                warnings=plan.warnings(),
-                gone=plan.gone,
-            )
+            with room_for(target.folder, archive_plan(plan).size):
+                result = write_archive(supply, plan, target, self.report)
         return RemoveOnClose(target, result)
 
     def diff_plan(self, old: ArchiveFile, new: ArchiveFile) -> PullResult:
@@ -501,16 +455,11 @@ class Incremental:
             IncrementalError: as for `diff`.
         """
         from .difference import compare
-        from .pulling import PullResult
+        from .pulling import pull_result
         from .supply import Supply
 
         with Supply([old]) as before, Supply([new]) as supply:
-            (known,) = before.contents
-            plan = compare(known, supply)
-            contents = plan.describe(supply.read)
-        return PullResult(
-            **contents.shared_fields(), changed=False, archive=None, warnings=plan.warnings(), gone=plan.gone
-        )
+            return pull_result(compare(before.contents[0], supply), supply.read)
 
     def push_vet(
         self,
@@ -548,14 +497,14 @@ class Incremental:
         selection = Selection(only, names or {})
         destination = self._destination(_reference(dst)) if dst is not None else None
         with Supply(_listed(src), self._delta_settings) as supply:
-            if destination is None or dst is None:
+            if destination is None:
                 supply.verify(self.report)
                 found = merge(supply.contents, supply.archived)
                 return VetResult(
                     **_describe(found, supply).shared_fields(), changed=False, destination=None, missing=()
                 )
             if supply.is_bundle:
-                return self._vetted_bundle(supply, dst, bases, selection)
+                return self._vetted_bundle(supply, destination.reference, bases, selection)
             selection.require_none()
             images = choose(destination, supply, self.report)
             with self._skopeo(destination.folder) as skopeo:
@@ -634,7 +583,13 @@ class Incremental:
                 if additional_tags:
                     raise UsageError("the images of a bundle have one name each", "leave out --additional-tag")
                 result, images = self._pushed_bundle(
-                    supply, dst, bases, selection, overwrite_tag=overwrite_tag, dry_run=dry_run, fail_fast=fail_fast
+                    supply,
+                    destination.reference,
+                    bases,
+                    selection,
+                    overwrite_tag=overwrite_tag,
+                    dry_run=dry_run,
+                    fail_fast=fail_fast,
                 )
             else:
                 selection.require_none()
@@ -682,7 +637,7 @@ class Incremental:
             )
 
     def _vetted_bundle(
-        self, supply: Supply, dst: str | Reference, bases: Sequence[Source], selection: Selection
+        self, supply: Supply, dst: Reference, bases: Sequence[Source], selection: Selection
     ) -> VetResult:
         from .bundle import Round, all_missing, prefix_of
         from .pushing import VetResult
@@ -709,7 +664,7 @@ class Incremental:
     def _pushed_bundle(
         self,
         supply: Supply,
-        dst: str | Reference,
+        dst: Reference,
         bases: Sequence[Source],
         selection: Selection,
         *,
@@ -786,30 +741,24 @@ class Incremental:
         from .destinations import Delivery
         from .output import RemoveOnClose, open_target
         from .places import ArchiveDestination, pack_whole
-        from .pulling import PullResult, holds
+        from .pulling import PullResult, written_to
         from .pushing import missing_error
         from .supply import Supply
         from .vetting import choose, vet
 
         bases = self._holding_bases(base)
         with Supply(_listed(src), self._delta_settings) as supply, open_target(output, self._temp_dir) as target:
-            folder = target.path.parent.absolute() if target.path else None
-            path = None if target.temporary else target.path
-            where = str(path or "the output")
-            destination = ArchiveDestination(Reference("oci-archive", where), self._push, preserve=True)
+            destination = ArchiveDestination(Reference("oci-archive", target.name), self._push, preserve=True)
             images = choose(destination, supply, self.report)
-            with self._skopeo(folder) as skopeo:
+            with self._skopeo(target.folder) as skopeo:
                 absent, missing = vet(skopeo, supply, images, destination, bases, self.report)
                 if missing:
-                    raise missing_error(where, missing)
+                    raise missing_error(target.name, missing)
                 delivery = Delivery(skopeo, supply, images, absent, ["--preserve-digests"], self.report)
-                archive = pack_whole(delivery, target.file, None, where, folder)
+                written = pack_whole(delivery, target.file, None, target.name, target.folder)
                 found = merge((), supply.__contains__, images)
-            result = PullResult(
-                **_describe(found, supply).shared_fields(),
-                changed=not (path and holds(path, archive.size, archive.sha256)),
-                archive=replace(archive, path=str(path) if path else None),
-            )
+            archive, changed = written_to(target, written)
+            result = PullResult(**_describe(found, supply).shared_fields(), changed=changed, archive=archive)
         return RemoveOnClose(target, result)
 
     def _destination(
@@ -897,7 +846,16 @@ class Incremental:
         )
         for warning in plan.warnings():
             self.report(f"warning: {warning}")
+        if any(item.delta for item in plan.items):
+            from .changes import comparisons
+
+            plan = replace(plan, compared=comparisons(plan, self._settings()))
         return plan
+
+    def _settings(self) -> Settings:
+        from .deltas import Settings
+
+        return self._delta_settings or Settings()
 
     def _cache(self) -> Cache | None:
         if self._cache_dir is None:

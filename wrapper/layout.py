@@ -120,6 +120,10 @@ class Layout(NamedTuple):
         with host_errors(f"cannot read the layout {self.folder}"):
             return self.blob(digest).read_bytes()
 
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob for reading."""
+        return self.blob(digest).open("rb")
+
     def put(self, data: bytes) -> str:
         """Store a blob and return its digest. That it was there already is no error."""
         digest = digest_of(data)

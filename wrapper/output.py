@@ -64,6 +64,21 @@ class Target(NamedTuple):
     path: Path | None
     temporary: bool = False
 
+    @property
+    def lasting(self) -> Path | None:
+        """Where the archive stays; None where it goes away, or can't be read back."""
+        return None if self.temporary else self.path
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return str(self.lasting or "the output")
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is written, if that is a folder of this machine's."""
+        return self.path.parent.absolute() if self.path else None
+
 
 @contextmanager
 def open_target(output: str | Path | BinaryIO | None, temp_dir: Path | None) -> Iterator[Target]:

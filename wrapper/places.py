@@ -13,11 +13,11 @@ from .image import Image
 from .layout import Layout, index_document
 from .manifest import LISTS, Manifest, digest_of
 from .output import CHUNK, complete_file, is_stream
-from .packing import Plan, pack
+from .packing import Packed, Plan, pack
 from .platforms import choose as choose_platform
 from .platforms import wanted_platform
 from .probe import present_in_storage
-from .pulling import ArchiveInfo, holds
+from .pulling import holds
 from .pushing import FLAG, TagChange, refuse_overwriting
 from .reference import Reference, path_and_tag
 from .space import room_for
@@ -156,7 +156,7 @@ class ArchiveDestination(_Place):
         return self.sent(delivery, changed=changed, digest=digest)
 
 
-def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, folder: Path | None) -> ArchiveInfo:
+def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, folder: Path | None) -> Packed:
     """Pack an image with all its layers: the bytes that `pull` would write without a base.
 
     Args:
@@ -167,7 +167,7 @@ def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, f
         folder: where the output lies, if it does.
 
     Returns:
-        What was written; without a path.
+        What was written.
 
     Raises:
         IncrementalError: a base can't be read, or the output can't be written.
@@ -177,8 +177,7 @@ def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, f
     index = index_document(_entries(delivery, tag), index_annotations([], {}))
     delivery.report(f"packing {name}")
     with host_errors(f"cannot write {name}"), room_for(folder, Plan(index, sizes).size):
-        written = pack(file, index, sizes, delivery.supply.open_blob)
-    return ArchiveInfo(None, written.sha256, written.size)
+        return pack(file, index, sizes, delivery.supply.open_blob)
 
 
 def _entries(delivery: Delivery, tag: str | None) -> list[dict[str, Any]]:

@@ -11,11 +11,13 @@ from .deltas import EMPTY
 from .errors import BundleError, IncrementalError
 from .fetch import read_image, read_platform, try_roots
 from .manifest import build_layers_dictionary, digest_of
+from .results import OmittedLayer
 from .text import human_bytes, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from .changes import Comparison
     from .deltas import Artifact, Delta
     from .fetch import Source
     from .image import Image
@@ -54,7 +56,7 @@ class Item:
         bases: for every base's digest, the layers that it has.
         name: what the image is called in the archive; None where it has no name.
         known: digests of all manifests and lists of the bases.
-        leaves: the bases' manifests, as far as they are at hand.
+        leaves: the bases' manifests, as far as they are at hand, each with where it is.
         beside: what travels beside the image, each with where it is.
         notes: what the user should know about the bases, one line each.
         delta: whether new layers may travel as their change.
@@ -65,7 +67,7 @@ class Item:
     bases: Mapping[str, Mapping[str, Descriptor]]
     name: str | None
     known: frozenset[str] = frozenset()
-    leaves: tuple[FetchedManifest, ...] = ()
+    leaves: tuple[tuple[Source, FetchedManifest], ...] = ()
     beside: tuple[tuple[Source | None, NamedImage], ...] = ()
     notes: tuple[str, ...] = ()
     delta: bool = False
@@ -108,6 +110,7 @@ class Plan:
         gone: names of an earlier bundle's images that this one has not.
         deltas: layers that travel as their change, by their digests.
         artifacts: what says so in the archive, for each image that has some.
+        compared: what new layers may be made from, by their digests.
     """
 
     items: tuple[Item, ...]
@@ -115,6 +118,13 @@ class Plan:
     gone: tuple[str, ...] = ()
     deltas: Mapping[str, Delta] = field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
+    compared: Mapping[str, Comparison] = field(default_factory=dict)
+
+    @property
+    def delta_sources(self) -> tuple[OmittedLayer, ...]:
+        """The base layers that new ones are compared with."""
+        sizes = {digest: size for each in self.compared.values() for digest, size in each.sources.items()}
+        return tuple(OmittedLayer(digest, sizes[digest]) for digest in sorted(sizes))
 
     @property
     def single(self) -> Item:
@@ -285,12 +295,12 @@ def _compare(
     image.require_leaves()
     layers: dict[str, Mapping[str, Descriptor]] = {}
     known: set[str] = set()
-    leaves: list[FetchedManifest] = []
+    leaves: list[tuple[Source, FetchedManifest]] = []
     for base, base_root in zip(in_registries, base_roots, strict=True):
         read = read_image(skopeo, base, base_root, report)
         layers[read.root.digest] = build_layers_dictionary(*read.nodes)
         known |= {node.digest for node in read.nodes}
-        leaves += read.leaves
+        leaves += [(base, leaf) for leaf in read.leaves]
     notes = []
     for base in wanted.bases:
         if base.reference.transport != "docker":
@@ -299,7 +309,7 @@ def _compare(
             found = read_base(skopeo, base, report, wanted.name)
             layers |= found.layers
             known |= {node.digest for each in found.images for node in each.nodes}
-            leaves += [leaf for each in found.images for leaf in each.leaves]
+            leaves += [(base, leaf) for each in found.images for leaf in each.leaves]
             notes += [why] if (why := why_nothing(base.reference)) else []
     beside: tuple[tuple[Source, NamedImage], ...] = ()
     if with_signatures or referrers:

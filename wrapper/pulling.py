@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from .fetch import Source
     from .manifest import FetchedManifest
     from .output import Target
+    from .packing import Packed
     from .planning import Plan
     from .skopeo import Skopeo
     from .space import Space
+    from .supply import Supply
 
 _AT_ONCE = 6
 """How many layers skopeo fetches at a time."""
@@ -149,15 +151,14 @@ def fetch(
         download.take_cached(layers)
         # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
         # What several images have is fetched once.
-        nodes = [
-            (source, node)
-            for node, source in {
-                node: source
-                for source, named in reversed(plan.parts)
+        nodes = list(
+            {
+                node.digest: (source, node)
+                for source, named in plan.parts
                 if source
                 for node in (named.image.leaves if preserve else [named.image.root])
-            }.items()
-        ]
+            }.values()
+        )
         if len(nodes) > 1 and skopeo.copies > 1:
             _fetch_side_by_side(skopeo, begin, nodes, layers, layout)
         else:
@@ -287,42 +288,63 @@ def index_of(plan: Plan) -> bytes:
 
 
 def write_archive(
-    layout: Layout, plan: Plan, target: Target, report: Callable[[str], None], packing: Packing | None = None
+    blobs: Layout | Supply,
+    plan: Plan,
+    target: Target,
+    report: Callable[[str], None],
+    packing: Packing | None = None,
 ) -> PullResult:
-    """Pack what was fetched, or the rest of it.
+    """Pack what travels, or the rest of it.
 
     Args:
-        layout: what `fetch` returned.
-        plan: likewise.
+        blobs: the layout that `fetch` returned, or what else has every blob that travels.
+        plan: what travels.
         target: where to write.
         report: receives a line for each step.
-        packing: what `fetch` has begun there.
+        packing: what `fetch` has begun there, with its layout.
 
     Raises:
         HostError: the target can't be written.
     """
-    path = None if target.temporary else target.path
-    where = str(path or "the output")
-    report(f"packing {where}")
-    with host_errors(f"cannot write {where}"):
-        if packing:
+    report(f"packing {target.name}")
+    with host_errors(f"cannot write {target.name}"):
+        if packing and isinstance(blobs, Layout):
             for digest in filter(packing.lacks, plan.travelling):
-                packing.add(digest, layout.blob(digest))
+                packing.add(digest, blobs.blob(digest))
             written = packing.finish()
         else:
-            written = pack(
-                target.file,
-                index_of(plan),
-                plan.travelling,
-                lambda digest: layout.blob(digest).open("rb"),
-                plan.omitted,
-            )
+            written = pack(target.file, index_of(plan), plan.travelling, blobs.open_blob, plan.omitted)
+    return pull_result(plan, blobs.read, *written_to(target, written))
+
+
+def written_to(target: Target, written: Packed) -> tuple[ArchiveInfo, bool]:
+    """Say what was written, and whether that is another file than before."""
+    path = target.lasting
+    archive = ArchiveInfo(str(path) if path else None, written.sha256, written.size)
+    return archive, not (path and holds(path, written.size, written.sha256))
+
+
+def pull_result(
+    plan: Plan,
+    read_config: Callable[[str], bytes | None],
+    archive: ArchiveInfo | None = None,
+    changed: bool = False,
+) -> PullResult:
+    """Describe what was pulled, or would be.
+
+    Args:
+        plan: what travels.
+        read_config: returns the bytes of a config, or None where it is not at hand.
+        archive: the archive; None where none was written.
+        changed: whether that is another file than before.
+    """
     return PullResult(
-        **plan.describe(layout.read).shared_fields(),
-        changed=not (path and holds(path, written.size, written.sha256)),
-        archive=ArchiveInfo(str(path) if path else None, written.sha256, written.size),
+        **plan.describe(read_config).shared_fields(),
+        changed=changed,
+        archive=archive,
         warnings=plan.warnings(),
         gone=plan.gone,
+        delta_sources=plan.delta_sources,
     )
 
 

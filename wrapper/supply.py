@@ -198,10 +198,15 @@ class Supply:
         report("reading " + ", ".join(f"base {base.reference}" for base in bases))
         far = [base for base in bases if base.reference.transport == "docker"]
         for base, root in zip(far, read_roots(skopeo, far), strict=True):
-            self._far += [(base, leaf) for leaf in read_image(skopeo, base, root, report).leaves]
+            for leaf in read_image(skopeo, base, root, report).leaves:
+                self.add_leaf(base, leaf)
         self._near += [
             open_holder(base.reference, self._stack) for base in bases if base.reference.transport != "docker"
         ]
+
+    def add_leaf(self, base: Source, leaf: FetchedManifest) -> None:
+        """Add a manifest of a base in a registry, which was read."""
+        self._far.append((base, leaf))
 
     def offers(self, digest: str) -> bool:
         """Say whether a base has a layer."""
@@ -221,26 +226,28 @@ class Supply:
         """Say whether a layer can be taken from the destination, if that has it."""
         return any(digest in build_layers_dictionary(leaf) for _, leaf in self._lent)
 
-    def lacks(self, digest: str, present: Collection[str], seen: frozenset[str] = frozenset()) -> dict[str, int]:
-        """Return what is missing to make a layer of its change.
+    def lacks(
+        self, digest: str, size: int, present: Collection[str], seen: frozenset[str] = frozenset()
+    ) -> dict[str, int]:
+        """Return what is missing to have a layer.
 
         Args:
-            digest: of the layer; there is a delta.
+            digest: of the layer.
+            size: its size in bytes.
             present: digests of layers that the destination has.
             seen: layers that are being asked for already.
 
         Returns:
-            Digest and size in bytes of each layer that nobody has; of more than one archive, sources may have to
-            be made themselves.
+            Digest and size in bytes of the layer, where nobody has it; or of what nobody has of those that it is
+            made from, which in a chain of archives may have to be made themselves.
         """
+        if digest in self or self.offers(digest) or (digest in present and self.lends(digest)):
+            return {}
+        if digest not in self.deltas or digest in seen:
+            return {digest: size}
         missing: dict[str, int] = {}
-        for source, size in self.deltas[digest].sources.items():
-            if source in self or self.offers(source) or (source in present and self.lends(source)):
-                continue
-            if source in self.deltas and source not in seen:
-                missing |= self.lacks(source, present, seen | {digest})
-            else:
-                missing[source] = size
+        for source, length in self.deltas[digest].sources.items():
+            missing |= self.lacks(source, length, present, seen | {digest})
         return missing
 
     def registries(self) -> set[str]:
@@ -285,7 +292,7 @@ class Supply:
                 if own:
                     layout = fetch_alone(skopeo, begin, source, leaf, own)
                     layout.check(own)
-                    self._keep(layout, own)
+                    self.keep(layout, own)
 
     def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
         """Make a layer of its change and of older layers, which are at hand."""
@@ -314,11 +321,12 @@ class Supply:
         layout = Layout.create(skopeo.new_folder("made"))
         with room_for(skopeo.folder, len(layer)):
             layout.put(layer)
-        self._keep(layout, [digest])
+        self.keep(layout, [digest])
 
-    def _keep(self, layout: Layout, digests: Iterable[str]) -> None:
+    def keep(self, layout: Layout, digests: Iterable[str]) -> None:
+        """Take layers that stand in a layout in the private folder, and are what their digests say."""
         for digest in digests:
-            self._taken[digest] = _opener(layout)
+            self._taken[digest] = layout.open_blob
             self._files[digest] = layout.blob(digest)
 
     def file(self, digest: str) -> Path | None:
@@ -348,10 +356,6 @@ class Supply:
 
     def _holding(self, digest: str) -> Archive | None:
         return next((archive for archive in self._archives if digest in archive), None)
-
-
-def _opener(layout: Layout) -> Callable[[str], BinaryIO]:
-    return lambda digest: layout.blob(digest).open("rb")
 
 
 def _verified(holder: Holder, size: int) -> Callable[[str], BinaryIO]:

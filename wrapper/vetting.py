@@ -67,7 +67,7 @@ def vet(
         return {}, ()
     deltas = {digest: supply.deltas[digest] for digest in outside if digest in supply.deltas}
     sources = {
-        digest: Descriptor(layers[next(iter(deltas))].media_type, digest, size)
+        digest: Descriptor(layers[delta.layer].media_type, digest, size)
         for delta in deltas.values()
         for digest, size in delta.sources.items()
         if digest not in outside and digest not in supply
@@ -81,28 +81,21 @@ def vet(
     needed = [deltas[digest] for digest in absent if digest in deltas]
     if needed:
         destination.lend(skopeo, supply, sorted({each for delta in needed for each in delta.manifests}))
-    missing = {}
+    missing: dict[str, int] = {}
     for digest, layer in absent.items():
-        if supply.offers(digest):
-            continue
-        if digest not in deltas:
-            missing[digest] = layer
-        for source, size in supply.lacks(digest, present).items() if digest in deltas else ():
-            missing[source] = Descriptor(layer.media_type, source, size)
+        missing |= supply.lacks(digest, layer.size, present)
     return absent, missing_layers(missing, supply.contents)
 
 
-def missing_layers(
-    layers: Mapping[str, Descriptor], contents: Iterable[ArchiveContents]
-) -> tuple[MissingLayer, ...]:
-    """Say of layers that are missing which bases would bring them, as far as archives tell."""
+def missing_layers(layers: Mapping[str, int], contents: Iterable[ArchiveContents]) -> tuple[MissingLayer, ...]:
+    """Say of missing layers, given by digest and size in bytes, which bases would bring them, if archives tell."""
     found = list(contents)
 
     def bases(digest: str) -> tuple[str, ...]:
         exact = {base for each in found for base in each.bases_of.get(digest, ())}
         return tuple(sorted(exact or {base for each in found for base in each.bases}))
 
-    return tuple(MissingLayer(digest, layers[digest].size, bases(digest)) for digest in sorted(layers))
+    return tuple(MissingLayer(digest, layers[digest], bases(digest)) for digest in sorted(layers))
 
 
 def layers_at(

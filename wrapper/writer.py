@@ -107,7 +107,7 @@ class Writer:
             changed = Layout(path.absolute()).add(
                 [entry(root.media_type, root.digest, root.size, tag)],
                 image.travelling(fetched.plan.omitted),
-                lambda digest: fetched.layout.blob(digest).open("rb"),
+                fetched.layout.open_blob,
             )
         return self._result(contents, changed=changed)
 
