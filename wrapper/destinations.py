@@ -83,25 +83,32 @@ class Delivery(NamedTuple):
         wanted = {digest: layer.size for digest, layer in self.absent.items() if digest not in except_for}
         self.supply.take(self.skopeo, wanted, self.preserve, self.report)
 
-    def sizes(self) -> dict[str, int]:
-        """Return digest and size in bytes of every blob that is at hand and that the images need."""
-        needed = {digest: size for named in self.images for digest, size in named.image.travelling(()).items()}
+    def sizes(self, *, layers: bool = True) -> dict[str, int]:
+        """Return digest and size in bytes of every blob that is at hand and that the images need.
+
+        Args:
+            layers: whether layers count, too, or manifests and configs alone.
+        """
+        images = [named.image for named in self.images]
+        parts = [image.travelling(()) if layers else image.always for image in images]
+        needed = {digest: size for part in parts for digest, size in part.items()}
         return {digest: needed[digest] for digest in sorted(needed) if digest in self.supply}
 
     @contextmanager
-    def at_hand(self, *, piped: bool = False) -> Iterator[Layout]:
+    def at_hand(self, *, piped: bool = False, layers: bool = True) -> Iterator[Layout]:
         """Give skopeo these blobs.
 
         Args:
             piped: let skopeo read layers straight out of archives, through named pipes; what can't be read so is
                 written to the private folder, as is all the rest.
+            layers: whether skopeo needs any layer; else the destination has them all.
 
         Raises:
             ContentError: a blob of a base is not what its digest says.
             HostError: the folder can't be written.
         """
         blobs = Layout.create(self.skopeo.new_folder("blobs"))
-        sizes = self.sizes()
+        sizes = self.sizes(layers=layers)
         pipes = self._pipes(sizes) if piped else {}
         with ExitStack() as stack:
             if pipes:

@@ -85,9 +85,10 @@ class RegistryDestination(Destination):
         if not behind:
             delivery.report(f"{self.reference} is {digest} already: nothing to send")
         elif not dry_run:
-            delivery.take(except_for=self._mounted(delivery))
+            if not self._staged:
+                delivery.take(except_for=self._mounted(delivery))
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
-            with delivery.at_hand(piped=self.preserve) as blobs:
+            with delivery.at_hand(piped=self.preserve, layers=not self._staged) as blobs:
                 for image, group in groupby(behind, key=itemgetter(0)):
                     to = [reference for _, reference in group]
                     if staging:

@@ -60,6 +60,14 @@ class Tool:
     def command(self) -> list[str]:
         return [sys.executable, "-m", "wrapper"]
 
+    @property
+    def program(self) -> Path:
+        """The command as one file, for scripts that run it."""
+        path = self.home.parent / "skopeo-incremental"
+        path.write_text(f'#!/bin/sh\nexec {sys.executable} -m wrapper "$@"\n')
+        path.chmod(0o755)
+        return path
+
     def __call__(
         self,
         *arguments: str | Path,

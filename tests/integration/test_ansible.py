@@ -43,7 +43,10 @@ class Played:
 def play(release: Release, playbook: Path, *options: str, inventory: str = LOCAL, **variables: Any) -> Played:
     home = release.tool.home
     (home / "inventory").write_text(inventory)
-    interpreter = {"ansible_python_interpreter": sys.executable, "incremental_image_executable": command(release)}
+    interpreter = {
+        "ansible_python_interpreter": sys.executable,
+        "incremental_image_executable": str(release.tool.program),
+    }
     given = ["-i", str(home / "inventory"), "-e", json.dumps({**interpreter, **variables})]
     environment = release.tool.environment | {
         "ANSIBLE_ROLES_PATH": str(FOLDER / "roles"),
@@ -59,14 +62,6 @@ def play(release: Release, playbook: Path, *options: str, inventory: str = LOCAL
         check=False,
     )
     return Played(ran)
-
-
-def command(release: Release) -> str:
-    tool = release.tool.home / "tool"
-    if not tool.exists():
-        tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m wrapper "$@"\n')
-        tool.chmod(0o755)
-    return str(tool)
 
 
 def task(release: Release, entry: str, /, **variables: Any) -> Path:

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
 
 
 def environment(release: Release, **more: str) -> dict[str, str]:
-    tool = release.tool.home / "tool"
-    if not tool.exists():
-        tool.write_text(f'#!/bin/sh\nexec {sys.executable} -m wrapper "$@"\n')
-        tool.chmod(0o755)
-    return {**release.tool.environment, "SKOPEO_INCREMENTAL": str(tool), "PYTHONPATH": str(ROOT), **more}
+    return {
+        **release.tool.environment,
+        "SKOPEO_INCREMENTAL": str(release.tool.program),
+        "PYTHONPATH": str(ROOT),
+        **more,
+    }
 
 
 def script(release: Release, *words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
