@@ -13,7 +13,7 @@ def _extensions() -> list[Extension]:
         return []
     from Cython.Build import cythonize
 
-    module = Extension("wrapper.deflate", ["wrapper/deflate.py"], extra_compile_args=_FLAGS)
+    module = Extension("wrapper.delta.deflate", ["wrapper/delta/deflate.py"], extra_compile_args=_FLAGS)
     extensions: list[Extension] = cythonize([module], build_dir="build", compiler_directives={"language_level": 3})
     for extension in extensions:
         # Without a compiler the package is installed all the same: deflate.py runs as it is, slowly.

@@ -8,13 +8,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
-    from .access import Access as Access
-    from .access import Authentications as Authentications
-    from .bundle import Outcome as Outcome
-    from .contents import InspectResult as InspectResult
-    from .doctor import DoctorResult as DoctorResult
-    from .doctor import Finding as Finding
+    from .archive.output import RemoveOnClose as RemoveOnClose
     from .errors import BundleError as BundleError
     from .errors import ContentError as ContentError
     from .errors import HostError as HostError
@@ -23,29 +20,32 @@ if TYPE_CHECKING:
     from .errors import NotFoundError as NotFoundError
     from .errors import RegistryError as RegistryError
     from .errors import UsageError as UsageError
-    from .fetch import fetch_manifests as fetch_manifests
-    from .fetch import process_list as process_list
     from .incremental import Incremental as Incremental
-    from .manifest import Descriptor as Descriptor
-    from .manifest import FetchedManifest as FetchedManifest
-    from .manifest import Index as Index
-    from .manifest import Manifest as Manifest
-    from .manifest import build_layers_dictionary as build_layers_dictionary
-    from .output import RemoveOnClose as RemoveOnClose
-    from .platforms import Platform as Platform
-    from .pulling import PullResult as PullResult
-    from .pushing import PushResult as PushResult
-    from .pushing import VetResult as VetResult
-    from .reference import Reference as Reference
-    from .spec import SpecImage as SpecImage
-    from .spec import read_spec as read_spec
+    from .oci.manifest import Descriptor as Descriptor
+    from .oci.manifest import FetchedManifest as FetchedManifest
+    from .oci.manifest import Index as Index
+    from .oci.manifest import Manifest as Manifest
+    from .oci.manifest import build_layers_dictionary as build_layers_dictionary
+    from .oci.platforms import Platform as Platform
+    from .oci.reference import Reference as Reference
+    from .results import DoctorResult as DoctorResult
+    from .results import Finding as Finding
+    from .results import InspectResult as InspectResult
+    from .results import Outcome as Outcome
+    from .results import PullResult as PullResult
+    from .results import PushResult as PushResult
+    from .results import VetResult as VetResult
+    from .skopeo.access import Access as Access
+    from .skopeo.access import Authentications as Authentications
+    from .skopeo.inspect import fetch_manifests as fetch_manifests
+    from .skopeo.inspect import process_list as process_list
+    from .source.spec import SpecImage as SpecImage
+    from .source.spec import read_spec as read_spec
     from .writer import Writer as Writer
 
-__version__ = "0.1.0"
-
 _HOMES = {
-    "access": ["Access", "Authentications"],
-    "bundle": ["Outcome"],
+    "results": ["DoctorResult", "Finding", "InspectResult", "Outcome", "PullResult", "PushResult", "VetResult"],
+    "skopeo.access": ["Access", "Authentications"],
     "errors": [
         "BundleError",
         "ContentError",
@@ -56,17 +56,13 @@ _HOMES = {
         "RegistryError",
         "UsageError",
     ],
-    "fetch": ["fetch_manifests", "process_list"],
+    "skopeo.inspect": ["fetch_manifests", "process_list"],
     "incremental": ["Incremental"],
-    "manifest": ["Descriptor", "FetchedManifest", "Index", "Manifest", "build_layers_dictionary"],
-    "output": ["RemoveOnClose"],
-    "contents": ["InspectResult"],
-    "doctor": ["DoctorResult", "Finding"],
-    "pulling": ["PullResult"],
-    "pushing": ["PushResult", "VetResult"],
-    "platforms": ["Platform"],
-    "reference": ["Reference"],
-    "spec": ["SpecImage", "read_spec"],
+    "oci.manifest": ["Descriptor", "FetchedManifest", "Index", "Manifest", "build_layers_dictionary"],
+    "archive.output": ["RemoveOnClose"],
+    "oci.platforms": ["Platform"],
+    "oci.reference": ["Reference"],
+    "source.spec": ["SpecImage", "read_spec"],
     "writer": ["Writer"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

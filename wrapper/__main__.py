@@ -20,13 +20,13 @@ def main() -> None:
     """Run the command line."""
     if sys.argv[1:] == ["--version"] and sys.stdout is not None:
         # Nothing else needs to be read for that.
-        from .version import line
+        from .cli.version import line
 
         with suppress(OSError):
             sys.stdout.write(f"{line('skopeo-incremental')}\n")
             sys.stdout.flush()
             return
-    from .cli import main as run
+    from .cli.main import main as run
 
     run()
 

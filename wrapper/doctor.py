@@ -8,21 +8,19 @@ import platform
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import FREE_SPACE, HostError, IncrementalError, NotFoundError, RegistryError
-from .text import human_bytes
+from .host.text import human_bytes
+from .results import ERROR, OK, WARNING, DoctorResult, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .access import Access
-    from .reference import Reference
-    from .skopeo import Skopeo
-
-OK, WARNING, ERROR = STATUSES = ("ok", "warning", "error")
+    from .oci.reference import Reference
+    from .skopeo.access import Access
+    from .skopeo.runner import Skopeo
 
 LITTLE_SPACE = 1_000_000_000
 """Fewer free bytes than this are worth a warning."""
@@ -31,42 +29,12 @@ RESUMES = (1, 10)
 """The first skopeo that goes on inside a layer when its connection is cut, once about a megabyte has come."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        check: what was looked at, such as "skopeo".
-        status: one of `STATUSES`.
-        message: how it is.
-        next: what to do about it; empty where nothing is to be done.
-    """
-
-    check: str
-    status: str
-    message: str
-    next: str = ""
-
-
-@dataclass(frozen=True)
-class DoctorResult:
-    """What `doctor` found.
-
-    Attributes:
-        changed: always False.
-        findings: everything that was looked at.
-    """
-
-    changed: bool
-    findings: tuple[Finding, ...]
-
-    @property
-    def code(self) -> int:
-        """The exit code: 0, or that of a machine that is not ready, or of a registry that does not let us in."""
-        wrong = {finding.check for finding in self.findings if finding.status == ERROR}
-        if not wrong:
-            return 0
-        return RegistryError.code if wrong == {"registry"} else HostError.code
+def exit_code(result: DoctorResult) -> int:
+    """Return 0, or the exit code of a machine that is not ready, or of a registry that does not let us in."""
+    wrong = {finding.check for finding in result.findings if finding.status == ERROR}
+    if not wrong:
+        return 0
+    return RegistryError.code if wrong == {"registry"} else HostError.code
 
 
 def examine(skopeo: Skopeo, temp_dir: Path, access: Access, reference: Reference | None) -> DoctorResult:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from .pushing import MissingLayer, PushResult
+    from .results import MissingLayer, PushResult
 
 
 FREE_SPACE = "free some space, or choose another folder with --tmpdir or --output"

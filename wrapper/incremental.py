@@ -7,33 +7,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
-from .access import Access, Authentications
 from .errors import UsageError, one_line
-from .platforms import Platform, wanted_platform
-from .reference import Reference, registry_reference
+from .oci.platforms import Platform, wanted_platform
+from .oci.reference import Reference, registry_reference
+from .skopeo.access import Access, Authentications
 
 # What runs skopeo, and what reads archives, takes long to import: each method imports what it needs.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
-    from . import skopeo as runner
-    from .bundle import Shipment
-    from .cache import Cache
-    from .contents import ArchiveContents, InspectResult, NamedImage
-    from .deltas import Settings
-    from .destinations import Destination
-    from .doctor import DoctorResult
-    from .fetch import Source
-    from .layout import Layout
-    from .output import RemoveOnClose, Target
-    from .packing import Packing
-    from .planning import Plan, Wanted
-    from .pulling import PullResult
-    from .pushing import MissingLayer, PushResult, VetResult
-    from .results import Contents
-    from .spec import SpecImage
-    from .supply import Supply
+    from .archive.contents import ArchiveContents, NamedImage
+    from .archive.output import RemoveOnClose, Target
+    from .archive.writer import Packing
+    from .delta.artifact import Settings
+    from .oci.layout import Layout
+    from .pull.plan import Plan, Wanted
+    from .push.bundle import Shipment
+    from .push.destination import Destination
+    from .results import Contents, DoctorResult, InspectResult, MissingLayer, PullResult, PushResult, VetResult
+    from .skopeo import runner
+    from .skopeo.inspect import Source
+    from .source.blobs import Supply
+    from .source.cache import Cache
+    from .source.spec import SpecImage
 
     Bases = str | Reference | Sequence[str | Reference] | None
     ArchiveFile = str | Path | BinaryIO
@@ -42,7 +39,7 @@ if TYPE_CHECKING:
 
 
 # What a pull needs only after skopeo has begun to run.
-_LATE = ("jsonschema.validators", f"{__package__}.archive", f"{__package__}.show")
+_LATE = ("jsonschema.validators", f"{__package__}.archive.reader", f"{__package__}.cli.show")
 
 
 class Request(NamedTuple):
@@ -223,7 +220,7 @@ class Incremental:
         return self._planned(self._bundle(spec, base, earlier, fail_fast=fail_fast))
 
     def _planned(self, request: Request) -> PullResult:
-        from .pulling import pull_result
+        from .pull.fetch import pull_result
 
         with self._skopeo() as skopeo:
             plan = self._plan(skopeo, request)
@@ -283,13 +280,13 @@ class Incremental:
         return self._pulled(self._bundle(spec, base, earlier, fail_fast=fail_fast), output)
 
     def _pulled(self, request: Request, output: str | Path | BinaryIO | None) -> RemoveOnClose:
-        from .output import RemoveOnClose, open_target
+        from .archive.output import RemoveOnClose, open_target
 
         with (
             open_target(output, self._temp_dir) as target,
             self._fetched(request, target) as fetched,
         ):
-            from .pulling import write_archive
+            from .pull.fetch import write_archive
 
             result = write_archive(fetched.layout, fetched.plan, target, self.report, fetched.packing)
         return RemoveOnClose(target, result)
@@ -318,8 +315,8 @@ class Incremental:
         output = target.path.parent if target and target.path else None
         with self._skopeo(output) as skopeo:
             plan = self._plan(skopeo, request)
-            from .pulling import begin_archive, fetch
-            from .space import Space
+            from .host.space import Space
+            from .pull.fetch import begin_archive, fetch
 
             space = Space()
             # What becomes of a layer is known when it is there.
@@ -337,8 +334,8 @@ class Incremental:
                     remove_signatures=self._remove_signatures,
                 )
                 if delta:
-                    from .changes import make_deltas
-                    from .supply import Supply
+                    from .pull.deltas import make_deltas
+                    from .source.blobs import Supply
 
                     with Supply([]) as supply:
                         settings = self._settings()
@@ -355,7 +352,7 @@ class Incremental:
             UsageError: the reference is malformed.
         """
         from .doctor import examine
-        from .skopeo import default_temp_dir
+        from .host.temporary import default_temp_dir
 
         asked = registry_reference(reference, "what to ask for") if reference is not None else None
         return examine(self._skopeo(), self._temp_dir or default_temp_dir(), self._final, asked)
@@ -376,16 +373,16 @@ class Incremental:
             ContentError: it is broken, hostile, or made by a newer version.
             RegistryError: what `for_` names gave no clear answer.
         """
-        from .contents import InspectResult
-        from .supply import Supply
+        from .results import InspectResult
+        from .source.blobs import Supply
 
         asked = _reference(for_) if for_ is not None else None
         with Supply([src]) as supply:
             (found,) = supply.contents
             missing: tuple[MissingLayer, ...] = ()
             if asked and found.omitted:
-                from .fetch import Source
-                from .vetting import layers_at, missing_layers
+                from .push.vet import layers_at, missing_layers
+                from .skopeo.inspect import Source
 
                 wanted = [found.omitted[digest] for digest in sorted(found.omitted)]
                 with self._skopeo() as skopeo:
@@ -404,8 +401,8 @@ class Incremental:
                 archive_sha256=supply.sha256() if report else None,
             )
         if report:
-            from .output import complete_file
-            from .report import page
+            from .cli.page import page
+            from .host.files import complete_file
 
             name = Path(src).name if isinstance(src, (str, Path)) else "the archive"
             with complete_file(Path(report)) as file:
@@ -431,11 +428,11 @@ class Incremental:
             ContentError: one is broken, hostile, or made by a newer version; or they contradict each other.
             HostError: one can't be read, or the output can't be written.
         """
-        from .difference import compare
-        from .output import RemoveOnClose, open_target
-        from .pulling import archive_plan, write_archive
-        from .space import room_for
-        from .supply import Supply
+        from .archive.output import RemoveOnClose, open_target
+        from .host.space import room_for
+        from .pull.difference import compare
+        from .pull.fetch import archive_plan, write_archive
+        from .source.blobs import Supply
 
         with Supply([old]) as before, Supply([new]) as supply, open_target(output, self._temp_dir) as target:
             plan = compare(before.contents[0], supply)
@@ -454,9 +451,9 @@ class Incremental:
         Raises:
             IncrementalError: as for `diff`.
         """
-        from .difference import compare
-        from .pulling import pull_result
-        from .supply import Supply
+        from .pull.difference import compare
+        from .pull.fetch import pull_result
+        from .source.blobs import Supply
 
         with Supply([old]) as before, Supply([new]) as supply:
             return pull_result(compare(before.contents[0], supply), supply.read)
@@ -488,10 +485,10 @@ class Incremental:
             RegistryError: the destination gave no clear answer.
             HostError: skopeo is missing or too old.
         """
-        from .contents import merge
-        from .pushing import VetResult
-        from .supply import Supply
-        from .vetting import choose, vet
+        from .archive.contents import merge
+        from .push.vet import choose, vet
+        from .results import VetResult
+        from .source.blobs import Supply
 
         bases = self._holding_bases(base)
         selection = Selection(only, names or {})
@@ -561,7 +558,7 @@ class Incremental:
             RegistryError: skopeo or a registry failed, or a tag would be overwritten.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
-        from .supply import Supply
+        from .source.blobs import Supply
 
         destination = self._destination(_reference(dst), additional_tags, overwrite_tag=overwrite_tag)
         bases = self._holding_bases(base)
@@ -574,7 +571,7 @@ class Incremental:
         with ExitStack() as stack:
             file = None
             if receipt is not None and not dry_run:
-                from .output import complete_file
+                from .host.files import complete_file
 
                 # That there is no room for it must show before the push.
                 file = stack.enter_context(complete_file(Path(receipt)))
@@ -595,7 +592,7 @@ class Incremental:
                 selection.require_none()
                 result, images = self._pushed(supply, destination, bases, dry_run=dry_run)
             if file:
-                from .receipt import write_receipt
+                from .source.receipt import write_receipt
 
                 write_receipt(result, [named for named in images if not named.beside], file)
         return result
@@ -603,10 +600,11 @@ class Incremental:
     def _pushed(
         self, supply: Supply, destination: Destination, bases: Sequence[Source], *, dry_run: bool
     ) -> tuple[PushResult, Sequence[NamedImage]]:
-        from .contents import merge
-        from .destinations import Delivery
-        from .pushing import PushResult, missing_error
-        from .vetting import choose, vet
+        from .archive.contents import merge
+        from .push.destination import Delivery
+        from .push.tags import missing_error
+        from .push.vet import choose, vet
+        from .results import PushResult
 
         where = str(destination.reference)
         images = choose(destination, supply, self.report)
@@ -639,8 +637,8 @@ class Incremental:
     def _vetted_bundle(
         self, supply: Supply, dst: Reference, bases: Sequence[Source], selection: Selection
     ) -> VetResult:
-        from .bundle import Round, all_missing, prefix_of
-        from .pushing import VetResult
+        from .push.bundle import Round, all_missing, prefix_of
+        from .results import VetResult
 
         prefix = prefix_of(dst)
         shipments = self._ship(supply, prefix, selection)
@@ -672,8 +670,8 @@ class Incremental:
         dry_run: bool,
         fail_fast: bool,
     ) -> tuple[PushResult, Sequence[NamedImage]]:
-        from .bundle import Round, prefix_of
-        from .pushing import PushResult, TagChange
+        from .push.bundle import Round, prefix_of
+        from .results import PushResult, TagChange
 
         prefix = prefix_of(dst)
         shipments = self._ship(supply, prefix, selection, overwrite_tag=overwrite_tag)
@@ -711,8 +709,8 @@ class Incremental:
     def _ship(
         self, supply: Supply, prefix: Reference, selection: Selection, *, overwrite_tag: bool = True
     ) -> list[Shipment]:
-        from .bundle import ship
-        from .sending import RegistryDestination
+        from .push.bundle import ship
+        from .push.registry import RegistryDestination
 
         def open_destination(reference: Reference) -> RegistryDestination:
             return RegistryDestination(
@@ -737,14 +735,15 @@ class Incremental:
             MissingLayersError: no base has a layer that is left out.
             IncrementalError: as for `push`.
         """
-        from .contents import merge
-        from .destinations import Delivery
-        from .output import RemoveOnClose, open_target
-        from .places import ArchiveDestination, pack_whole
-        from .pulling import PullResult, written_to
-        from .pushing import missing_error
-        from .supply import Supply
-        from .vetting import choose, vet
+        from .archive.contents import merge
+        from .archive.output import RemoveOnClose, open_target
+        from .pull.fetch import written_to
+        from .push.destination import Delivery
+        from .push.local import ArchiveDestination, pack_whole
+        from .push.tags import missing_error
+        from .push.vet import choose, vet
+        from .results import PullResult
+        from .source.blobs import Supply
 
         bases = self._holding_bases(base)
         with Supply(_listed(src), self._delta_settings) as supply, open_target(output, self._temp_dir) as target:
@@ -765,8 +764,8 @@ class Incremental:
         self, reference: Reference, additional_tags: Sequence[str] = (), *, overwrite_tag: bool = True
     ) -> Destination:
         """Return what writes to a reference."""
-        from .places import PLACES
-        from .sending import RegistryDestination
+        from .push.local import PLACES
+        from .push.registry import RegistryDestination
 
         kinds: dict[str, type[Destination]] = {"docker": RegistryDestination, **PLACES}
         if reference.transport not in kinds:
@@ -783,20 +782,20 @@ class Incremental:
         """Return the bases of a push."""
         found = self._bases(base)
         if found:
-            from .supply import require_holding
+            from .source.blobs import require_holding
 
             require_holding(found)
         return found
 
     def _single(self, base: Bases, final: str | Reference) -> Request:
-        from .planning import Wanted
+        from .pull.plan import Wanted
 
         source = self._final_source(registry_reference(final, "the final image"))
         return Request((Wanted(source, tuple(self._bases(base)), self._one_platform(), None, self._delta),))
 
     def _bundle(self, spec: Spec, base: Bases, earlier: Spec | None, *, fail_fast: bool) -> Request:
-        from .planning import Wanted
-        from .spec import bases_from, gone_since
+        from .pull.plan import Wanted
+        from .source.spec import bases_from, gone_since
 
         if not self._preserve:
             raise UsageError("the images of a bundle keep their digests", "leave out --no-preserve-digests")
@@ -821,18 +820,18 @@ class Incremental:
         return None if self._all else self._platform or wanted_platform()
 
     def _final_source(self, reference: Reference) -> Source:
-        from .fetch import Source
+        from .skopeo.inspect import Source
 
         return Source(reference, self._final, "--final")
 
     def _bases(self, base: Bases) -> list[Source]:
-        from .fetch import Source
+        from .skopeo.inspect import Source
 
         bases = [base] if isinstance(base, (str, Reference)) else base or ()
         return [Source(_reference(each), self._base, "--base") for each in bases]
 
     def _plan(self, skopeo: runner.Skopeo, request: Request) -> Plan:
-        from .planning import make_plan
+        from .pull.plan import make_plan
 
         plan = make_plan(
             skopeo,
@@ -847,26 +846,26 @@ class Incremental:
         for warning in plan.warnings():
             self.report(f"warning: {warning}")
         if any(item.delta for item in plan.items):
-            from .changes import comparisons
+            from .pull.deltas import comparisons
 
             plan = replace(plan, compared=comparisons(plan, self._settings()))
         return plan
 
     def _settings(self) -> Settings:
-        from .deltas import Settings
+        from .delta.artifact import Settings
 
         return self._delta_settings or Settings()
 
     def _cache(self) -> Cache | None:
         if self._cache_dir is None:
             return None
-        from .cache import Cache
+        from .source.cache import Cache
 
         return Cache(self._cache_dir, self._cache_max_size, self.report)
 
     def _skopeo(self, temp_dir: Path | None = None) -> runner.Skopeo:
-        from .retry import Retries
-        from .skopeo import Skopeo
+        from .skopeo.retry import Retries
+        from .skopeo.runner import Skopeo
 
         return Skopeo(
             self._skopeo_path,
@@ -894,7 +893,7 @@ def _listed(archives: Archives) -> Sequence[ArchiveFile]:
 
 
 def _describe(found: ArchiveContents, supply: Supply, references: Mapping[str, str] | None = None) -> Contents:
-    from .contents import describe
+    from .archive.summary import describe
 
     return describe(
         found.images,
@@ -909,14 +908,14 @@ def _describe(found: ArchiveContents, supply: Supply, references: Mapping[str, s
 
 
 def _images(spec: Spec) -> tuple[SpecImage, ...]:
-    from .spec import read_spec
+    from .source.spec import read_spec
 
     return read_spec(spec) if isinstance(spec, (str, Path)) else tuple(spec)
 
 
 def merged(supply: Supply, shipments: Iterable[Shipment]) -> ArchiveContents:
     """Return what the bundle's images that go somewhere hold together, in the bundle's order."""
-    from .contents import merge
+    from .archive.contents import merge
 
     images = [named for shipment in shipments for named in shipment.images]
     return merge(supply.contents, supply.archived, images[::-1])

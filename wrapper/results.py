@@ -8,6 +8,9 @@ from typing import Any
 WHERE = ("inside", "omitted", "foreign", "delta")
 """Where a layer of an archive's images is."""
 
+OK, WARNING, ERROR = STATUSES = ("ok", "warning", "error")
+"""How something is that `doctor` looked at."""
+
 
 @dataclass(frozen=True)
 class OmittedLayer:
@@ -139,3 +142,192 @@ class Contents:
     def shared_fields(self) -> dict[str, Any]:
         """Return the fields that a result takes over from here."""
         return {field.name: getattr(self, field.name) for field in fields(Contents)}
+
+
+@dataclass(frozen=True)
+class ArchiveInfo:
+    """An archive as a whole.
+
+    Attributes:
+        path: where it lies; None for a stream or a temporary file.
+        sha256: the sha256 of its bytes, as hexadecimal digits.
+        size: its length in bytes.
+    """
+
+    path: str | None
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class PullResult(Contents):
+    """What `pull` did, or would do.
+
+    Attributes:
+        changed: whether the output is another file than before; False for a dry run.
+        archive: the archive; None for a dry run.
+        warnings: what the user should know, one line each.
+        gone: names of the images that the earlier bundle had, and this one has not.
+        delta_sources: the base layers that new ones were, or would be, compared with.
+    """
+
+    changed: bool
+    archive: ArchiveInfo | None
+    warnings: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+    delta_sources: tuple[OmittedLayer, ...] = ()
+
+
+@dataclass(frozen=True)
+class MissingLayer:
+    """A layer that neither the archive nor the destination has.
+
+    Attributes:
+        digest: its digest.
+        size: its size in bytes.
+        bases: digests of the bases that would bring it; empty where the archive does not say.
+    """
+
+    digest: str
+    size: int
+    bases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TagChange:
+    """A reference that a push wrote, or would write.
+
+    Attributes:
+        reference: the destination's reference.
+        previous_digest: the digest that it pointed to before; None where it did not exist.
+    """
+
+    reference: str
+    previous_digest: str | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an image was not pushed.
+
+    Attributes:
+        code: the exit code that it stands for.
+        message: what is wrong.
+        next: what to do about it.
+    """
+
+    code: int
+    message: str
+    next: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one image of a bundle.
+
+    Attributes:
+        name: what the bundle calls it.
+        destination: where it is now, or was to be.
+        digest: the digest of its manifest or list.
+        changed: whether anything was, or in a dry run would be, sent.
+        previous_digest: the digest that the destination's tag pointed to before; None where there was none.
+        missing: the layers that neither the bundle nor the destination has.
+        error: why it is not there; None where it is.
+    """
+
+    name: str
+    destination: str
+    digest: str
+    changed: bool = False
+    previous_digest: str | None = None
+    missing: tuple[MissingLayer, ...] = ()
+    error: Failure | None = None
+
+
+@dataclass(frozen=True)
+class VetResult(Contents):
+    """What `push_vet` found.
+
+    Attributes:
+        changed: always False.
+        destination: which destination was asked; None where only the archive was checked.
+        missing: the layers that neither the archive nor the destination has.
+        outcomes: for a bundle, what was found for each image.
+    """
+
+    changed: bool
+    destination: str | None
+    missing: tuple[MissingLayer, ...]
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True)
+class PushResult(Contents):
+    """What `push` did, or would do.
+
+    Attributes:
+        changed: whether anything was, or in a dry run would be, sent.
+        destination: where the image is now.
+        previous_digest: the digest that the destination's tag pointed to before; None where there was none.
+        tags: the destination and whatever else was written, with what each pointed to before.
+        image_id: the digest of the config, by which local stores name an image; None where that is no local store.
+        outcomes: for a bundle, what happened to each image.
+    """
+
+    changed: bool
+    destination: str
+    previous_digest: str | None
+    tags: tuple[TagChange, ...] = ()
+    image_id: str | None = None
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True)
+class InspectResult(Contents):
+    """What `inspect` found.
+
+    Attributes:
+        changed: always False.
+        format: the archive format's version; None for other tools' archives.
+        archive_size: the archive's length in bytes.
+        destination: who was asked for the layers that are left out; None where nobody was.
+        missing: those that it does not have.
+        archive_sha256: the sha256 of the archive's bytes, as hexadecimal digits; None without a report.
+    """
+
+    changed: bool
+    format: str | None
+    archive_size: int
+    destination: str | None = None
+    missing: tuple[MissingLayer, ...] = ()
+    archive_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        check: what was looked at, such as "skopeo".
+        status: one of `STATUSES`.
+        message: how it is.
+        next: what to do about it; empty where nothing is to be done.
+    """
+
+    check: str
+    status: str
+    message: str
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class DoctorResult:
+    """What `doctor` found.
+
+    Attributes:
+        changed: always False.
+        findings: everything that was looked at.
+    """
+
+    changed: bool
+    findings: tuple[Finding, ...]

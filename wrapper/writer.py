@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .archive.output import open_target
 from .errors import UsageError
 from .incremental import Incremental
-from .layout import Layout, entry
-from .output import open_target
-from .pulling import write_archive
-from .pushing import PushResult
-from .reference import Reference, path_and_tag
+from .oci.layout import Layout, entry
+from .oci.reference import Reference, path_and_tag
+from .pull.fetch import write_archive
+from .results import PushResult
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from .access import Access
     from .results import Contents
+    from .skopeo.access import Access
 
 
 class Writer:

@@ -12,8 +12,8 @@ import time
 import zipfile
 from typing import TYPE_CHECKING
 
-from wrapper.delta import apply, make, take_apart, zstd
-from wrapper.deltas import LEVEL
+from wrapper.delta.artifact import LEVEL
+from wrapper.delta.codec import apply, make, take_apart, zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable

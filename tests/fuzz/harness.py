@@ -11,20 +11,21 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wrapper import deflate
-from wrapper.archive import Archive
-from wrapper.contents import describe, read_contents
-from wrapper.delta import MAGIC, apply, take_apart
+from wrapper.archive.contents import read_contents
+from wrapper.archive.reader import Archive
+from wrapper.archive.summary import describe
+from wrapper.delta import deflate
+from wrapper.delta.codec import MAGIC, apply, take_apart
 from wrapper.errors import IncrementalError
-from wrapper.image import gather
-from wrapper.layout import Layout
-from wrapper.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
+from wrapper.oci.image import gather
+from wrapper.oci.layout import Layout
+from wrapper.oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import ModuleType
 
-    from wrapper.manifest import Descriptor
+    from wrapper.oci.manifest import Descriptor
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -106,7 +107,7 @@ def _uncompiled() -> ModuleType:
 
 
 UNCOMPILED = _uncompiled()
-"""`wrapper.deflate`, not compiled: the other one has to do the same."""
+"""`wrapper.delta.deflate`, not compiled: the other one has to do the same."""
 
 OLD = gzip.compress(b"an old layer " * 20, mtime=0)
 _BOUND = 1 << 16

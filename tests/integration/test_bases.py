@@ -185,7 +185,7 @@ def test_a_chain_of_five_releases(tool: Tool, tmp_path: Path, customer: Registry
 
 def test_a_receipt_says_what_the_destination_has(tool: Tool, customer: Registry, bases: Bases) -> None:
     receipt = json.loads((tool.home / "receipt.json").read_text())
-    jsonschema.validate(receipt, json.loads((ROOT / "wrapper/schemas/receipt.json").read_text()))
+    jsonschema.validate(receipt, json.loads((ROOT / "wrapper/oci/schemas/receipt.json").read_text()))
     assert receipt["images"][0]["digest"] == bases.base.digest
     assert [each["digest"] for each in receipt["images"][0]["layers"]] == bases.base.layers
     assert receipt["destination"] == f"docker://{customer.host}/{bases.repository}:1"
@@ -206,7 +206,7 @@ def test_a_receipt_that_cannot_be_written_stops_the_push(tool: Tool, customer: R
 
 
 def test_the_schema_holds_for_them(tool: Tool, vendor: Registry, bases: Bases) -> None:
-    schema = json.loads((ROOT / "wrapper/schemas/output.json").read_text())
+    schema = json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text())
     reference = f"{vendor.host}/{bases.repository}:2"
     for base in (*bases.references.values(), "oci:none"):
         jsonschema.validate(tool("pull", reference, "-b", base, "--dry-run", "--json", *PLAIN_PULL).json, schema)

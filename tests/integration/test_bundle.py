@@ -63,7 +63,7 @@ def test_two_releases(release: Release) -> None:
 
 
 def test_the_output_keeps_to_its_schema(release: Release) -> None:
-    schema = Draft202012Validator(json.loads((ROOT / "wrapper/schemas/output.json").read_text()))
+    schema = Draft202012Validator(json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
     spec = release.spec("1")
     schema.validate(release.pull("1"))
     where = f"{release.customer.host}/{release.prefix}"
@@ -251,7 +251,7 @@ def test_images_that_fail_to_pull_are_all_named(release: Release, vendor: Regist
 
 
 def test_the_library(release: Release, tool: Tool) -> None:
-    from wrapper.access import Access
+    from wrapper.skopeo.access import Access
 
     plain = Access(tls_verify=False)
     incremental = Incremental(final_auth=plain, base_auth=plain, push_auth=plain, jobs=2, skopeo="skopeo")

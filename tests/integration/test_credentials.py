@@ -162,7 +162,7 @@ def test_a_user_without_a_runtime_folder(tool: Tool, vendor: Registry) -> None:
     if os.geteuid() != 0:
         pytest.skip("becoming another user needs root")
     become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    if subprocess.run([*become, sys.executable, "-c", "import wrapper.cli"], cwd=ROOT, check=False).returncode:
+    if subprocess.run([*become, sys.executable, "-c", "import wrapper.cli.main"], cwd=ROOT, check=False).returncode:
         pytest.skip("the checkout is out of other users' reach")
     repository = fresh()
     put_image(vendor, repository, "1", [layer("a")])

@@ -97,7 +97,7 @@ def test_a_change_travels_and_arrives(world: World) -> None:
     assert layer["delta"]["sources"] == [old]
     assert pulled["bytes_new"] == layer["delta"]["size"] < layer["size"] / 50
     assert pulled["archive"]["size"] < 30_000
-    schema = Draft202012Validator(json.loads((ROOT / "wrapper/schemas/output.json").read_text()))
+    schema = Draft202012Validator(json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
     schema.validate(pulled)
     schema.validate(world.tool.good("inspect", "2.tar", "--report", "page.html", "--json").json)
     page = (world.tool.home / "page.html").read_text()

@@ -37,7 +37,7 @@ def test_it_is_what_pull_would_have_written(tool: Tool, both: list[str]) -> None
     assert (tool.home / "made.tar").read_bytes() == (tool.home / "pulled.tar").read_bytes()
     assert made["changed"]
     assert [image["change"] for image in made["images"]] == ["changed"]
-    schema = Draft202012Validator(json.loads((ROOT / "wrapper/schemas/output.json").read_text()))
+    schema = Draft202012Validator(json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
     schema.validate(made)
     assert not tool.good("diff", "1.tar", "2.tar", "-o", "made.tar", "--json").json["changed"]
     planned = tool.good("diff", "1.tar", "2.tar", "--dry-run", "--json").json

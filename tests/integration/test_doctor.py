@@ -21,7 +21,7 @@ ANN = ACCOUNTS["ann"]
 def findings(ran: Ran, code: int) -> dict[str, tuple[str, str, str]]:
     """What was found, the worst of each check."""
     assert ran.code == code, ran.text + ran.stderr
-    jsonschema.validate(ran.json, json.loads((ROOT / "wrapper/schemas/output.json").read_text()))
+    jsonschema.validate(ran.json, json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
     found = {each["check"]: (each["status"], each["message"], each["next"]) for each in ran.json["findings"]}
     for status, _, step in found.values():
         assert step or status == "ok" or code

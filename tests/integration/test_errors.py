@@ -370,7 +370,7 @@ def children(parent: int, word: str) -> list[int]:
 
 
 def test_every_json_fits_the_schema(tool: Tool, vendor: Registry, customer: Registry) -> None:
-    schema = json.loads((ROOT / "wrapper/schemas/output.json").read_text())
+    schema = json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text())
     repository, target = fresh(), fresh("there")
     put_image(vendor, repository, "1", [layer("a")])
     put_image(vendor, repository, "2", [layer("a"), layer("b")])

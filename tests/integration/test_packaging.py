@@ -52,7 +52,7 @@ def test_two_builds_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
 
 def test_what_is_in_them(built: Path) -> None:
     names = zipfile.ZipFile(wheel(built)).namelist()
-    schemas = {path.name for path in (ROOT / "wrapper/schemas").glob("*.json")}
+    schemas = {path.name for path in (ROOT / "wrapper/oci/schemas").glob("*.json")}
     assert {Path(name).name for name in names if name.endswith(".json")} == schemas
     assert sum(name.endswith(".1") for name in names) == len(COMMANDS) + 1
     assert not any(name.startswith("tests") for name in names)
@@ -95,7 +95,7 @@ def test_without_a_compiler(tmp_path: Path, environment: dict[str, str]) -> None
     with zipfile.ZipFile(wheel) as files:
         files.extractall(tmp_path / "there")
     code = (
-        "from wrapper.delta import *; import gzip; warn_where_slow(print); "
+        "from wrapper.delta.codec import *; import gzip; warn_where_slow(print); "
         "new, old = (take_apart(gzip.compress(text, mtime=0)) for text in (b'new' * 99, b'old' * 99)); "
         "size = len(gzip.compress(b'new' * 99, mtime=0)); "
         "print(len(apply(make(new, [old], 3), [old], size, 9999)) == size)"
@@ -117,7 +117,7 @@ def test_the_man_pages_are_those_of_the_commands(tmp_path: Path) -> None:
     from click_man.core import write_man_pages
 
     from wrapper import __version__
-    from wrapper.cli import NAME, cli
+    from wrapper.cli.main import NAME, cli
 
     with warnings.catch_warnings():
         # It still uses what click will no longer have.

@@ -93,7 +93,7 @@ def test_what_needs_no_skopeo_starts_none(
 
 
 # What is only for moving images, or takes longest to import.
-HEAVY = ("sh", "jsonschema", "hashlib", "tarfile", "json", "subprocess", "wrapper.incremental", "wrapper.manifest")
+HEAVY = ("sh", "jsonschema", "hashlib", "tarfile", "json", "subprocess", "wrapper.incremental", "wrapper.oci")
 
 
 @pytest.mark.parametrize(

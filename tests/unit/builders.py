@@ -7,7 +7,7 @@ import json
 import tarfile
 from typing import TYPE_CHECKING, Any
 
-from wrapper.manifest import OCI_INDEX, OCI_MANIFEST, FetchedManifest, digest_of, parse_manifest
+from wrapper.oci.manifest import OCI_INDEX, OCI_MANIFEST, FetchedManifest, digest_of, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

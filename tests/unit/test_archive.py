@@ -20,15 +20,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import wrapper.archive
-import wrapper.layout
-from wrapper.archive import Archive
-from wrapper.contents import index_annotations, read_contents
+import wrapper.archive.reader
+import wrapper.oci.layout
+from wrapper.archive.contents import index_annotations, read_contents
+from wrapper.archive.reader import Archive
+from wrapper.archive.writer import Packing, Plan, pack
 from wrapper.errors import ContentError, HostError, IncrementalError, UsageError
-from wrapper.layout import Layout, entry, index_document
-from wrapper.manifest import OCI_MANIFEST, Descriptor, digest_of, parse_manifest
-from wrapper.output import complete_file, is_stream
-from wrapper.packing import Packing, Plan, pack
+from wrapper.host.files import complete_file, is_stream
+from wrapper.oci.layout import Layout, entry, index_document
+from wrapper.oci.manifest import OCI_MANIFEST, Descriptor, digest_of, parse_manifest
 
 from .builders import LAYOUT, index, list_child, manifest, members, name_of, part, tar
 
@@ -249,7 +249,7 @@ def test_hostile_archives(kind: str) -> None:
 
 
 def test_too_many_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wrapper.archive, "MEMBERS", 4)
+    monkeypatch.setattr(wrapper.archive.reader, "MEMBERS", 4)
     with pytest.raises(ContentError, match="more than 4"):
         opened(GOOD)
 
@@ -444,7 +444,7 @@ def test_kinds_of_outputs(tmp_path: Path) -> None:
 
 
 def test_the_layout_file_is_what_the_specification_says() -> None:
-    assert json.loads(LAYOUT) == json.loads(wrapper.layout.LAYOUT_FILE)
+    assert json.loads(LAYOUT) == json.loads(wrapper.oci.layout.LAYOUT_FILE)
     assert parse_manifest(index_document([])).parsed.media_type == "application/vnd.oci.image.index.v1+json"
 
 

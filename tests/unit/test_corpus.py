@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.harness import CORPUS, READERS
-from wrapper.documents import MEMORY
+from wrapper.oci.documents import MEMORY
 
 SECONDS = 5
 INPUTS = sorted(CORPUS.glob("*/*"))
@@ -20,8 +20,8 @@ import io, json, sys, tarfile
 sys.path.insert(0, {root!r})
 from tests.fuzz.harness import READERS
 from tests.unit.builders import child, index, manifest, members, tar
-from wrapper.documents import DOCUMENT_BYTES, VALUES
-from wrapper.contents import MANIFESTS_BYTES
+from wrapper.oci.documents import DOCUMENT_BYTES, VALUES
+from wrapper.archive.contents import MANIFESTS_BYTES
 kind = {kind!r}
 digest = "sha256:" + "0" * 64
 if kind == "values":

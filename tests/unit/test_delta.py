@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from tests.bench.deltas import GO
 from tests.fuzz.harness import UNCOMPILED
-from wrapper import deflate
-from wrapper.delta import apply, make, take_apart
+from wrapper.delta import deflate
+from wrapper.delta.codec import apply, make, take_apart
 from wrapper.errors import ContentError
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from wrapper.documents import DEPTH, DOCUMENT_BYTES, check_schema, parse_document
 from wrapper.errors import ContentError
-from wrapper.image import NESTING, Image, gather
-from wrapper.manifest import (
+from wrapper.oci.documents import DEPTH, DOCUMENT_BYTES, check_schema, parse_document
+from wrapper.oci.image import NESTING, Image, gather
+from wrapper.oci.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
     OCI_INDEX,
@@ -24,19 +24,19 @@ from wrapper.manifest import (
     digest_of,
     parse_manifest,
 )
-from wrapper.messages import explain, fatal_message
+from wrapper.skopeo.messages import explain, fatal_message
 
 from .builders import child, index, list_child, manifest, node, part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SCHEMAS = sorted(file.name for file in files("wrapper.schemas").iterdir() if file.name.endswith(".json"))
+SCHEMAS = sorted(file.name for file in files("wrapper.oci.schemas").iterdir() if file.name.endswith(".json"))
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_every_schema_is_one(name: str) -> None:
-    Draft202012Validator.check_schema(json.loads(files("wrapper.schemas").joinpath(name).read_text()))
+    Draft202012Validator.check_schema(json.loads(files("wrapper.oci.schemas").joinpath(name).read_text()))
 
 
 BAD_DOCUMENTS = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wrapper.feeding import Extent, Feeder
+from wrapper.archive.pipes import Extent, Feeder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

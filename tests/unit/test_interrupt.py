@@ -15,7 +15,7 @@ def outcome(body: str) -> subprocess.CompletedProcess[str]:
 def test_lost_in_a_hook_of_fork_it_is_raised_again() -> None:
     ended = outcome("""
         import os
-        from wrapper.interrupt import check, interrupt
+        from wrapper.host.signals import check, interrupt
         os.register_at_fork(after_in_parent=lambda: interrupt(SystemExit(7)))
         if pid := os.fork():
             os.waitpid(pid, 0)
@@ -27,7 +27,7 @@ def test_lost_in_a_hook_of_fork_it_is_raised_again() -> None:
 def test_other_lost_exceptions_are_still_told() -> None:
     ended = outcome("""
         import os
-        from wrapper.interrupt import interrupt
+        from wrapper.host.signals import interrupt
         try:
             interrupt(KeyboardInterrupt())
         except KeyboardInterrupt:

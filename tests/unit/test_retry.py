@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wrapper.errors import LinkError, RegistryError
-from wrapper.retry import LONGEST_PAUSE, WAITING, Retries
+from wrapper.skopeo.retry import LONGEST_PAUSE, WAITING, Retries
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wrapper.tempfiles import ARCHIVE, LOCK, PART, PrivateFolder, create_file, remove_dead
+from wrapper.host.temporary import ARCHIVE, LOCK, PART, PrivateFolder, create_file, remove_dead
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapper.access import Access
 from wrapper.errors import HostError, UsageError, host_errors, one_line
-from wrapper.platforms import Platform, choose, wanted_platform
-from wrapper.reference import Reference, registry_reference
-from wrapper.text import human_bytes, plural
+from wrapper.host.text import human_bytes, plural
+from wrapper.oci.platforms import Platform, choose, wanted_platform
+from wrapper.oci.reference import Reference, registry_reference
+from wrapper.skopeo.access import Access
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""Our archive as a file."""

@@ -1,0 +1,302 @@
+"""Reading archives, tars of an OCI image layout: they are hostile until they are checked."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+
+from ..errors import ContentError, host_errors
+from ..host.files import CHUNK
+from ..oci.documents import DOCUMENT_BYTES
+from ..oci.reference import is_digest
+from .pipes import Extent
+from .volumes import Volumes, find_volumes
+from .writer import BLOBS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+HEADER_BYTES = 16 * 1024
+"""How much the headers of one member may take, in bytes: no name or extension needs as much.
+
+Pythons before 3.11.10 and 3.12.6 take time and memory by the square of it for a PAX header.
+"""
+
+MEMBERS = 100_000
+"""How many members an archive may have."""
+
+NAME_LENGTH = 1024
+"""How long a member's name may be, in characters."""
+
+COPY_AGAIN = "copy the archive again and compare its sha256"
+
+_CONVERT = "docker's old format is converted with skopeo copy docker-archive:FILE oci-archive:NEW"
+_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+# What we read of other members, or look for to say what the archive is instead.
+_OTHERS = ("index.json", "manifest.json", "oci-layout")
+
+
+class _Extent(NamedTuple):
+    offset: int
+    size: int
+
+
+class _BoundedReader:
+    """What tarfile reads headers from: never more than a bound, and never less than it asked for.
+
+    tarfile reads a header as long as the header says it is; and some of its loops take the end of the file
+    for one more empty block, for ever.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+        self.left = HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        if not 0 <= size <= self.left:
+            raise ContentError(f"{self._name} has a member whose headers claim more than {HEADER_BYTES} bytes")
+        self.left -= size
+        data = self._file.read(size)
+        if len(data) < size:
+            raise ContentError(f"{self._name} is truncated", COPY_AGAIN)
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+class _BlobReader(io.RawIOBase):
+    """One member of a tar, as a file of its own."""
+
+    def __init__(self, file: BinaryIO, extent: _Extent, name: str) -> None:
+        self._file = file
+        self._place, self._left = extent
+        self._name = name
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._file.seek(self._place)
+        data = self._file.read(min(len(buffer), self._left))
+        if self._left and not data:
+            raise ContentError(f"{self._name} became shorter while it was read")
+        buffer[: len(data)] = data
+        self._place += len(data)
+        self._left -= len(data)
+        return len(data)
+
+
+class Archive:
+    """An archive that is read: first its table of contents, then blobs by digest.
+
+    Archives of other tools are welcome: members may stand in any order, names may begin with `./`, and other
+    regular files and folders are passed over.
+
+    Attributes:
+        name: what to call it in messages.
+        index: the bytes of `index.json`, not yet checked.
+        layout_file: the bytes of `oci-layout`, not yet checked.
+        size: length in bytes.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, *, owned: bool) -> None:
+        """Read the table of contents.
+
+        Args:
+            file: seekable.
+            name: what to call it in messages.
+            owned: whether to close the file with the archive.
+
+        Raises:
+            ContentError: it is not a tar, it is compressed, truncated or hostile, or it is not an OCI layout.
+        """
+        self.name = name
+        self._file = file
+        self._owned = owned
+        self._blobs: dict[str, _Extent] = {}
+        others: dict[str, _Extent] = {}
+        self.size = file.seek(0, os.SEEK_END)
+        for path, extent in self._members():
+            if path.startswith(BLOBS):
+                digest, kept = f"sha256:{path.removeprefix(BLOBS)}", self._blobs
+                if not is_digest(digest):
+                    raise ContentError(f"{name} holds {path}, which is no digest")
+            elif path in _OTHERS:
+                digest, kept = path, others
+            else:
+                continue
+            if digest in kept:
+                raise ContentError(f"{name} holds {path} twice")
+            kept[digest] = extent
+        if "index.json" not in others or "oci-layout" not in others:
+            raise self._not_a_layout(others)
+        self.index = self._read_small(others["index.json"], "index.json")
+        self.layout_file = self._read_small(others["oci-layout"], "oci-layout")
+
+    @classmethod
+    def open(cls, source: str | Path | BinaryIO) -> Archive:
+        """Open an archive.
+
+        Args:
+            source: a path, of volumes the first one's; or a seekable binary file, which stays open when the archive
+                is closed.
+
+        Raises:
+            UsageError: there is no such file.
+            ContentError: as the constructor.
+            HostError: it cannot be read.
+        """
+        if not isinstance(source, (str, Path)):
+            name = str(getattr(source, "name", "the archive"))
+            return cls(source, name, owned=False)
+        path = Path(source)
+        volumes = find_volumes(path)
+        with host_errors(f"cannot read {path}"):
+            file = path.open("rb") if volumes == [path] else io.BufferedReader(Volumes(volumes), CHUNK)
+        try:
+            return cls(file, str(path), owned=True)
+        except BaseException:
+            file.close()
+            raise
+
+    def __enter__(self) -> Archive:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the file, if it is ours."""
+        if self._owned:
+            self._file.close()
+
+    def __contains__(self, digest: str) -> bool:
+        """Say whether the archive holds the blob of `digest`."""
+        return digest in self._blobs
+
+    def blob_size(self, digest: str) -> int:
+        """Return the size in bytes of a blob that the archive holds."""
+        return self._blobs[digest].size
+
+    def read_blob(self, digest: str) -> bytes:
+        """Return a small blob, a manifest or config, not yet checked against its digest.
+
+        Raises:
+            ContentError: it is absent, or longer than a manifest may be.
+        """
+        if digest not in self._blobs:
+            raise ContentError(f"{self.name} lacks {digest}, which it names", "have the archive made again")
+        return self._read_small(self._blobs[digest], digest)
+
+    def sha256(self) -> str:
+        """Return the sha256 of its bytes, as hexadecimal digits."""
+        found = hashlib.sha256()
+        for chunk in self._chunks(_Extent(0, self.size)):
+            found.update(chunk)
+        return found.hexdigest()
+
+    def verify(self) -> None:
+        """Check every blob against its name, in one pass over the file.
+
+        Raises:
+            ContentError: a blob has other bytes than its name says.
+        """
+        for digest, extent in sorted(self._blobs.items(), key=lambda item: item[1].offset):
+            sha256 = hashlib.sha256()
+            for chunk in self._chunks(extent):
+                sha256.update(chunk)
+            if digest != f"sha256:{sha256.hexdigest()}":
+                raise ContentError(
+                    f"{self.name} is damaged: {digest} has other bytes, which hash to sha256:{sha256.hexdigest()}",
+                    COPY_AGAIN,
+                )
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob for reading, without checking it again; several may be open at a time."""
+        return io.BufferedReader(_BlobReader(self._file, self._blobs[digest], self.name))
+
+    def extents(self, digest: str) -> tuple[Extent, ...]:
+        """Return where a blob lies in the open file or files; nothing where those are none of the system's."""
+        place = self._blobs[digest]
+        volumes = getattr(self._file, "raw", None)
+        if isinstance(volumes, Volumes):
+            return volumes.extents(place.offset, place.size)
+        try:
+            return (Extent(self._file.fileno(), place.offset, place.size),)
+        except OSError:
+            return ()
+
+    def _members(self) -> Iterator[tuple[str, _Extent]]:
+        if self.size == 0:
+            raise ContentError(f"{self.name} is empty", COPY_AGAIN)
+        self._file.seek(0)
+        start = self._file.read(8)
+        for magic, compression in _COMPRESSIONS.items():
+            if start.startswith(magic):
+                raise ContentError(
+                    f"{self.name} is compressed with {compression}", f"unpack it with {compression} -d"
+                )
+        self._file.seek(0)
+        reader = _BoundedReader(self._file, self.name)
+        try:
+            tar = tarfile.TarFile(fileobj=cast("IO[bytes]", reader), mode="r")
+            count = 0
+            while (member := tar.next()) is not None:
+                count += 1
+                if count > MEMBERS:
+                    raise ContentError(f"{self.name} has more than {MEMBERS} members")
+                path = self._safe(member)
+                if path and member.isreg():
+                    yield path, _Extent(member.offset_data, member.size)
+                # tarfile keeps what it has read, as long as the archive is.
+                tar.members.clear()  # type: ignore[attr-defined]
+                tar.pax_headers = {}
+                reader.left = HEADER_BYTES
+            end = tar.offset
+        except (tarfile.TarError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+            raise ContentError(f"{self.name} is not a tar archive: {error}", COPY_AGAIN) from None
+        # tarfile takes a broken header for the end.
+        self._file.seek(end)
+        if self._file.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise ContentError(f"{self.name} is damaged: no tar header at byte {end}")
+
+    def _safe(self, member: tarfile.TarInfo) -> str:
+        name = member.name
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if name.startswith("/") or ".." in parts or not name.isprintable() or len(name) > NAME_LENGTH:
+            raise ContentError(f"{self.name} holds a member with the unsafe name '{name[:NAME_LENGTH]}'")
+        if not (member.isreg() or member.isdir()) or member.sparse is not None:
+            raise ContentError(f"{self.name} holds '{name}', which is neither a plain file nor a folder", _CONVERT)
+        if member.size < 0 or member.offset_data + member.size > self.size:
+            raise ContentError(f"{self.name} is truncated inside '{name}'", COPY_AGAIN)
+        return "/".join(parts)
+
+    def _chunks(self, extent: _Extent) -> Iterator[bytes]:
+        self._file.seek(extent.offset)
+        left = extent.size
+        while left:
+            chunk = self._file.read(min(CHUNK, left))
+            if not chunk:
+                raise ContentError(f"{self.name} became shorter while it was read")
+            left -= len(chunk)
+            yield chunk
+
+    def _read_small(self, extent: _Extent, what: str) -> bytes:
+        if extent.size > DOCUMENT_BYTES:
+            raise ContentError(f"{what} in {self.name} is longer than {DOCUMENT_BYTES} bytes")
+        return b"".join(self._chunks(extent))
+
+    def _not_a_layout(self, others: Mapping[str, object]) -> ContentError:
+        if "manifest.json" in others:
+            step = _CONVERT
+        else:
+            step = "give a file that pull, or skopeo copy … oci-archive:, wrote"
+        lacking = "index.json" if "index.json" not in others else "oci-layout"
+        return ContentError(f"{self.name} is not an OCI layout: it has no {lacking}", step)

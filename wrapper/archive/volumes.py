@@ -1,0 +1,114 @@
+"""Archives that were cut into volumes, `FILE.001` and so on, read as one file."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ..errors import UsageError, host_errors
+from .pipes import Extent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_VOLUME = re.compile(r"(?P<stem>.+)\.(?P<number>[0-9]{3,})")
+
+
+def find_volumes(path: Path) -> list[Path]:
+    """Return the volumes of an archive, in order; or the archive alone, where it is in one piece.
+
+    Args:
+        path: the archive; of a volume, the first; or the name that the volumes have without their numbers.
+
+    Raises:
+        UsageError: there is no such file, or a volume is missing between others.
+        HostError: the folder can't be read.
+    """
+    found = _VOLUME.fullmatch(path.name)
+    stem = path
+    if found and int(found["number"]) == 1:
+        stem = path.with_name(found["stem"])
+    elif path.exists() or not path.with_name(f"{path.name}.001").is_file():
+        if not path.is_file():
+            what = "is not a file" if path.exists() else "does not exist"
+            raise UsageError(f"the archive {path} {what}", "give the path of a file that pull wrote")
+        return [path]
+    with host_errors(f"cannot read {path.parent}"):
+        names = [each.name for each in stem.parent.iterdir()]
+    numbers = sorted(
+        int(each["number"]) for name in names if (each := _VOLUME.fullmatch(name)) and each["stem"] == stem.name
+    )
+    missing = sorted(set(range(1, max(numbers, default=1) + 1)) - set(numbers))
+    if missing:
+        lacking = ", ".join(f"{stem.name}.{number:03}" for number in missing)
+        raise UsageError(f"volumes are missing: {lacking:.500}", f"copy them to {stem.parent}")
+    return [stem.with_name(f"{stem.name}.{number:03}") for number in numbers]
+
+
+class Volumes(io.RawIOBase):
+    """Files one after the other, as one that can be read and sought in."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        """Open them.
+
+        Args:
+            paths: the volumes, in order.
+
+        Raises:
+            OSError: one can't be read.
+        """
+        self._files: list[BinaryIO] = []
+        self._starts = [0]
+        self._place = 0
+        try:
+            for path in paths:
+                self._files.append(path.open("rb", buffering=0))
+                self._starts.append(self._starts[-1] + self._files[-1].seek(0, io.SEEK_END))
+        except BaseException:
+            self.close()
+            raise
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Say that it can be sought in."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place, as every file does."""
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._starts[-1]}[whence]
+        return self._place
+
+    def tell(self) -> int:
+        """Return the place that is read next."""
+        return self._place
+
+    def readinto(self, buffer: Any) -> int:
+        """Read from one volume; at its end there may be fewer bytes than were asked for."""
+        for file, offset, size in self._parts(self._place, len(buffer)):
+            file.seek(offset)
+            data = file.read(size)
+            buffer[: len(data)] = data
+            self._place += len(data)
+            return len(data)
+        return 0
+
+    def extents(self, offset: int, size: int) -> tuple[Extent, ...]:
+        """Return where a part of it lies: more than one extent where volumes meet in it."""
+        return tuple(Extent(file.fileno(), start, length) for file, start, length in self._parts(offset, size))
+
+    def close(self) -> None:
+        """Close all volumes."""
+        for file in self._files:
+            file.close()
+        super().close()
+
+    def _parts(self, offset: int, size: int) -> Iterator[tuple[BinaryIO, int, int]]:
+        for file, start, end in zip(self._files, self._starts, self._starts[1:], strict=False):
+            first, last = max(offset, start), min(offset + size, end)
+            if first < last:
+                yield file, first - start, last - first

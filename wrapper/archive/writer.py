@@ -1,0 +1,333 @@
+"""Writing archives: every byte's place is known beforehand, so blobs may go there in any order, as they arrive."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tarfile
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from ..errors import ContentError
+from ..host.files import CHUNK
+from ..oci.layout import LAYOUT_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+BLOBS = "blobs/sha256/"
+
+_BLOCK = tarfile.BLOCKSIZE
+# Not the two zero blocks that end a tar, and no header either: whoever reads on stumbles here.
+_POISON = b"\xff" * _BLOCK
+_NOT_HERE = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
+
+
+class Packed(NamedTuple):
+    """What was written.
+
+    Attributes:
+        size: its length in bytes.
+        sha256: the sha256 of its bytes, as hexadecimal digits.
+    """
+
+    size: int
+    sha256: str
+
+
+class _Member(NamedTuple):
+    """A file of the archive: its header at `offset`, its bytes after that, filled up to whole blocks."""
+
+    name: str
+    size: int
+    offset: int
+    header: bytes
+    content: bytes | None = None
+
+    @property
+    def start(self) -> int:
+        return self.offset + len(self.header)
+
+    @property
+    def padding(self) -> int:
+        return -self.size % _BLOCK
+
+    @property
+    def end(self) -> int:
+        return self.start + self.size + self.padding
+
+
+class Plan:
+    """Where everything stands in an archive: `oci-layout`, `index.json`, then the blobs by digest."""
+
+    def __init__(self, index: bytes, sizes: Mapping[str, int], omitted: Iterable[str] = ()) -> None:
+        """Lay it out; the same contents always give the same bytes.
+
+        Args:
+            index: the bytes of `index.json`.
+            sizes: digest and size in bytes of every blob.
+            omitted: digests that must not travel.
+
+        Raises:
+            ValueError: a blob was to be omitted.
+        """
+        if clash := set(omitted) & sizes.keys():
+            raise ValueError(f"omitted, and yet to be packed: {sorted(clash)}")
+        self.blobs: dict[str, _Member] = {}
+        self._end = 0
+        self._first = [
+            self._next("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
+            self._next("index.json", len(index), index),
+        ]
+        for digest in sorted(sizes):
+            self.blobs[digest] = self._next(BLOBS + digest.removeprefix("sha256:"), sizes[digest])
+        # Two blocks of zeros, and what makes a whole record.
+        self.size = -(-(self._end + 2 * _BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+
+    def _next(self, name: str, size: int, content: bytes | None = None) -> _Member:
+        described = tarfile.TarInfo(name)
+        described.size = size
+        described.mode = 0o644
+        header = described.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+        member = _Member(name, size, self._end, header, content)
+        self._end = member.end
+        return member
+
+    @property
+    def members(self) -> Iterator[_Member]:
+        """Everything in the archive, in order."""
+        yield from self._first
+        yield from self.blobs.values()
+
+
+def pack(
+    out: BinaryIO,
+    index: bytes,
+    sizes: Mapping[str, int],
+    open_blob: Callable[[str], BinaryIO],
+    omitted: Iterable[str] = (),
+) -> Packed:
+    """Write an archive from its first byte to its last.
+
+    Where it fails after the first byte, what was written is made unreadable as a tar.
+
+    Args:
+        out: where to write; it need not be seekable.
+        index: the bytes of `index.json`.
+        sizes: digest and size in bytes of every blob.
+        open_blob: opens the blob of a digest for reading.
+        omitted: digests that must not travel.
+
+    Raises:
+        ValueError: a blob was to be omitted.
+        ContentError: a blob is shorter than its size says.
+        OSError: reading or writing failed.
+    """
+    plan = Plan(index, sizes, omitted)
+    writer = _HashingWriter(out)
+    try:
+        for member in plan.members:
+            writer.write(member.header)
+            if member.content is not None:
+                writer.write(member.content)
+            else:
+                with open_blob("sha256:" + member.name.removeprefix(BLOBS)) as blob:
+                    _copy_exactly(blob, writer, member)
+            writer.write(bytes(member.padding))
+        writer.write(bytes(plan.size - writer.size))
+        out.flush()
+    except BaseException:
+        if writer.size:
+            _spoil(out)
+        raise
+    return Packed(writer.size, writer.sha256)
+
+
+class Packing:
+    """An archive that is written as its blobs arrive, into a file that can be read back.
+
+    Each blob is copied to its place by the kernel. Meanwhile the archive is hashed, from its beginning as far as it
+    is there, and brought to the disk.
+    """
+
+    def __init__(self, file: BinaryIO, plan: Plan, *, durable: bool = True) -> None:
+        """Begin.
+
+        Args:
+            file: an empty file, open for writing and reading.
+            plan: what the archive will be.
+            durable: whether it is to reach the disk; whoever wants to be sure of that still has to see to it.
+
+        Raises:
+            OSError: writing failed.
+        """
+        self._descriptor = file.fileno()
+        self._plan = plan
+        self._there: set[str] = set()
+        self._sha256 = hashlib.sha256()
+        self._hashed = 0
+        self._more = threading.Event()
+        self._closed = False
+        self._problem: OSError | None = None
+        self._written = threading.Event()
+        self._threads = [threading.Thread(target=self._hash_all, name="hashing", daemon=True)]
+        if durable:
+            self._threads.append(threading.Thread(target=self._flush, name="flushing", daemon=True))
+        for member in plan.members:
+            _write(self._descriptor, member.header, member.offset)
+            if member.content is not None:
+                _write(self._descriptor, member.content, member.start)
+                self._there.add(member.name)
+        os.truncate(self._descriptor, plan.size)
+        for thread in self._threads:
+            thread.start()
+
+    def lacks(self, digest: str) -> bool:
+        """Say whether a blob is to be packed, and is not there yet."""
+        member = self._plan.blobs.get(digest)
+        return member is not None and member.name not in self._there
+
+    def add(self, digest: str, source: Path) -> None:
+        """Put a blob into its place.
+
+        Args:
+            digest: of the blob; it was verified.
+            source: where it stands.
+
+        Raises:
+            ContentError: it has another length than was planned.
+            OSError: reading or writing failed.
+        """
+        member = self._plan.blobs[digest]
+        with source.open("rb") as blob:
+            found = os.fstat(blob.fileno()).st_size
+            if found != member.size:
+                raise ContentError(f"{digest} is {found} bytes long, but its manifest says {member.size}")
+            _copy(blob.fileno(), self._descriptor, member.size, member.start)
+        self._there.add(member.name)
+        self._more.set()
+        self._written.set()
+
+    def finish(self) -> Packed:
+        """Return what was written; every blob must be there.
+
+        Raises:
+            ValueError: one is absent.
+            OSError: reading failed.
+        """
+        if absent := [member.name for member in self._plan.members if member.name not in self._there]:
+            raise ValueError(f"not packed: {absent}")
+        self._threads[0].join()
+        if self._problem:
+            raise self._problem
+        return Packed(self._plan.size, self._sha256.hexdigest())
+
+    def __enter__(self) -> Packing:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop what still goes on; the file is not closed."""
+        self._closed = True
+        self._more.set()
+        self._written.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _flush(self) -> None:
+        # To leave it all to the end would be to wait for it there.
+        while self._written.wait() and not self._closed:
+            self._written.clear()
+            with suppress(OSError):
+                os.fdatasync(self._descriptor)
+
+    def _hash_all(self) -> None:
+        """Hash the archive as far as it is there, and wait for more, up to its end."""
+        try:
+            for member in self._plan.members:
+                while member.name not in self._there:
+                    self._more.wait()
+                    self._more.clear()
+                    if self._closed:
+                        return
+                self._hash(member.end)
+            self._hash(self._plan.size)
+        except OSError as error:
+            self._problem = error
+
+    def _hash(self, end: int) -> None:
+        while self._hashed < end and not self._closed:
+            chunk = os.pread(self._descriptor, min(CHUNK, end - self._hashed), self._hashed)
+            if not chunk:
+                raise OSError(errno.EIO, "the output became shorter while it was written")
+            self._sha256.update(chunk)
+            self._hashed += len(chunk)
+
+
+class _HashingWriter:
+    """A binary output that knows how long it is and what it hashes to."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._sha256 = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._out.write(rest) :]
+        self._sha256.update(data)
+        self.size += len(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+
+def _copy_exactly(blob: BinaryIO, writer: _HashingWriter, member: _Member) -> None:
+    left = member.size
+    while left:
+        chunk = blob.read(min(CHUNK, left))
+        if not chunk:
+            raise ContentError(f"{member.name} is {left} bytes shorter than its manifest says")
+        writer.write(chunk)
+        left -= len(chunk)
+
+
+def _copy(source: int, target: int, size: int, offset: int) -> None:
+    """Copy `size` bytes from the beginning of one file to `offset` in another, inside the kernel where it can."""
+    done = 0
+    while done < size:
+        try:
+            copied = os.copy_file_range(source, target, size - done, done, offset + done)
+        except OSError as error:
+            # Other file systems, older kernels, and a quota's EPERM is met again below.
+            if error.errno not in _NOT_HERE:
+                raise
+            copied = 0
+        # Some file systems copy nothing, and say nothing.
+        if not copied:
+            chunk = os.pread(source, min(CHUNK, size - done), done)
+            if not chunk:
+                raise OSError(errno.EIO, "a blob became shorter while it was packed")
+            _write(target, chunk, offset + done)
+            copied = len(chunk)
+        done += copied
+
+
+def _write(descriptor: int, data: bytes, offset: int) -> None:
+    rest = memoryview(data)
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+def _spoil(out: BinaryIO) -> None:
+    try:
+        out.write(_POISON)
+        out.flush()
+    except OSError:
+        return

@@ -1,0 +1,1 @@
+"""The command line: flags to calls, results to text or JSON, errors to exit codes."""

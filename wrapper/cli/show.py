@@ -1,0 +1,264 @@
+"""Results and errors as lines for people, or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BundleError, MissingLayersError, one_line
+from ..host.text import human_bytes, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import TextIO
+
+    from ..errors import IncrementalError
+    from ..results import (
+        Contents,
+        DoctorResult,
+        ImageInfo,
+        InspectResult,
+        MissingLayer,
+        Outcome,
+        PullResult,
+        PushResult,
+        VetResult,
+    )
+
+
+def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
+    """Show what a pull did, or would do."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    _show_images(result, out)
+    for name in result.gone:
+        _line(out, "gone", name)
+    _show_changes(result, out)
+    _show_amounts(result, out)
+    if result.archive:
+        _line(out, "archive", f"{result.archive.path or '-'} ({human_bytes(result.archive.size)})")
+        _line(out, "size", f"{result.archive.size} bytes")
+        _line(out, "sha256", result.archive.sha256)
+
+
+def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
+    """Show whether a destination has what an archive leaves out."""
+    if as_json:
+        _show_checked(result, out)
+        return
+    if result.outcomes:
+        _show_outcomes(result.outcomes, out, "ready")
+        for outcome in result.outcomes:
+            _show_missing(outcome.missing, out, outcome.destination)
+        _show_amounts(result, out)
+        return
+    _show_images(result, out)
+    _show_amounts(result, out)
+    if result.destination is None:
+        _line(out, "result", "the archive is sound" + _whether_needed(result))
+    else:
+        _show_answer(result, out)
+
+
+def show_push(
+    result: PushResult, out: TextIO, *, as_json: bool, dry_run: bool, failure: BundleError | None = None
+) -> None:
+    """Show what a push did, or would do; and for a bundle, which of its images failed."""
+    if as_json:
+        _show_json(asdict(result) | ({"error": _error(failure)} if failure else {}), out)
+        return
+    sent = "would be pushed" if dry_run else "pushed"
+    done = sent if result.changed else "there already, nothing sent"
+    if result.outcomes:
+        _show_outcomes(result.outcomes, out, sent)
+        _show_amounts(result, out)
+        for outcome in result.outcomes:
+            _show_missing(outcome.missing, sys.stderr, outcome.destination)
+            if outcome.error:
+                sys.stderr.write(f"error: {outcome.error.message}\n")
+                sys.stderr.write(f"next: {outcome.error.next}\n" if outcome.error.next else "")
+        return
+    for tag in result.tags:
+        before = "" if tag.previous_digest in (None, result.digest) else f" (was {tag.previous_digest})"
+        _line(out, "tag" if len(result.tags) > 1 else "destination", f"{tag.reference}{before}")
+    _line(out, "digest", str(result.digest))
+    if result.image_id:
+        _line(out, "image ID", result.image_id)
+    _show_amounts(result, out)
+    _line(out, "result", done)
+
+
+def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
+    """Show what an archive holds and what it leaves out."""
+    if as_json:
+        _show_checked(result, out)
+        return
+    made = f"format {result.format}" if result.format else "made by another tool"
+    _line(out, "archive", f"{human_bytes(result.archive_size)}, {made}")
+    _show_images(result, out)
+    for base in result.bases:
+        _line(out, "base", base)
+    for where, title in (
+        ("inside", "layer inside"),
+        ("omitted", "layer left out"),
+        ("foreign", "foreign layer"),
+        ("delta", "layer's change"),
+    ):
+        for layer in result.layers:
+            if layer.where == where:
+                of = (
+                    f", of {human_bytes(layer.delta.size)}, from {' '.join(layer.delta.sources)}"
+                    if layer.delta
+                    else ""
+                )
+                _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}{of}")
+    _show_amounts(result, out)
+    if result.destination is not None:
+        _show_answer(result, out)
+
+
+def show_doctor(result: DoctorResult, out: TextIO, *, as_json: bool) -> None:
+    """Show what was looked at, and what to do about it."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    for finding in result.findings:
+        out.write(f"{finding.status:<8}{finding.check + ':':<10}{one_line(finding.message)}\n")
+        if finding.next:
+            out.write(f"{'':<8}next: {one_line(finding.next)}\n")
+
+
+def show_error(error: IncrementalError, json_out: TextIO | None) -> None:
+    """Say what went wrong.
+
+    Args:
+        error: what went wrong.
+        json_out: where a JSON object is wanted; None for one line on stderr, and one with the next step.
+    """
+    missing = error.missing if isinstance(error, MissingLayersError) else ()
+    if json_out:
+        shown: dict[str, Any] = {"changed": False, "error": _error(error)}
+        if missing:
+            shown["missing"] = [asdict(layer) for layer in missing]
+        if isinstance(error, BundleError):
+            shown["failures"] = [{"name": name, **_error(each)} for name, each in error.failures]
+        _show_json(shown, json_out)
+        return
+    _show_missing(missing, sys.stderr)
+    if isinstance(error, BundleError):
+        for name, each in error.failures:
+            _show_missing(each.missing if isinstance(each, MissingLayersError) else (), sys.stderr, name)
+            sys.stderr.write(f"{one_line(name)}: {each.message}\n")
+    sys.stderr.write(f"error: {error.message}\n")
+    if error.next_step:
+        sys.stderr.write(f"next: {error.next_step}\n")
+
+
+def _error(error: IncrementalError) -> dict[str, Any]:
+    return {"code": error.code, "message": error.message, "next": error.next_step}
+
+
+def _show_json(shown: dict[str, Any], out: TextIO) -> None:
+    out.write(json.dumps(shown) + "\n")
+    out.flush()
+
+
+def _show_changes(result: PullResult, out: TextIO) -> None:
+    """Show what became of each layer, where deltas were wanted."""
+    if not result.delta_sources:
+        return
+    total = human_bytes(sum(source.size for source in result.delta_sources))
+    _line(out, "compared with", f"{plural(len(result.delta_sources), 'base layer')}, {total}")
+    if result.archive is None:
+        return
+    rows = [("LAYER", "TRAVELS", "BYTES", "OF")]
+    for layer in result.layers:
+        after = layer.delta.size if layer.delta else layer.size if layer.where == "inside" else 0
+        how = {"inside": "whole", "omitted": "not: shared", "foreign": "not: foreign", "delta": "as its change"}
+        rows.append((layer.digest, how[layer.where], str(after), str(layer.size)))
+    _table(rows, out)
+
+
+def _show_images(contents: Contents, out: TextIO) -> None:
+    """Show each image in a few lines; those of a bundle as a table."""
+    if not contents.bundle:
+        for image in contents.images:
+            _show_image(image, out)
+        return
+    rows = [("IMAGE", "CHANGE", "NEW", "SHARED", "PLATFORM", "DIGEST")]
+    for image in contents.images:
+        if image.beside:
+            continue
+        platforms = ",".join(leaf.platform or "unknown" for leaf in image.manifests) or image.platform or "-"
+        amounts = (human_bytes(image.bytes_new), human_bytes(image.bytes_shared))
+        rows.append((str(image.name), image.change or "-", *amounts, platforms, image.digest))
+    _table(rows, out)
+
+
+def _show_outcomes(outcomes: Sequence[Outcome], out: TextIO, done: str) -> None:
+    rows = [("IMAGE", "RESULT", "DESTINATION", "DIGEST")]
+    for outcome in outcomes:
+        result = done if outcome.changed or done == "ready" else "there already"
+        rows.append((outcome.name, "FAILED" if outcome.error else result, outcome.destination, outcome.digest))
+    _table(rows, out)
+
+
+def _table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{one_line(cell):<{width}}" for cell, width in zip(row, widths, strict=True))
+        out.write("  ".join(cells).rstrip() + "\n")
+
+
+def _show_image(image: ImageInfo, out: TextIO) -> None:
+    name = f"{image.reference or image.name or 'without a name'}"
+    _line(out, "beside" if image.beside else "image", f"{name} {image.platform or ''}".rstrip())
+    _line(out, "digest", f"{image.digest}  {image.media_type}")
+    for leaf in image.manifests:
+        _line(out, "platform", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
+
+
+def _show_amounts(contents: Contents, out: TextIO) -> None:
+    _line(out, "new", f"{plural(contents.layers_new, 'layer')}, {human_bytes(contents.bytes_new)}")
+    _line(out, "shared", f"{plural(contents.layers_shared, 'layer')}, {human_bytes(contents.bytes_shared)}")
+    if contents.layers_foreign:
+        _line(out, "foreign", f"{plural(contents.layers_foreign, 'layer')}, which do not travel")
+
+
+def _show_missing(missing: Iterable[MissingLayer], out: TextIO, where: str = "") -> None:
+    for layer in missing:
+        bases = f", in base {' '.join(layer.bases)}" if layer.bases else ""
+        _line(out, "missing", f"{layer.digest}  {human_bytes(layer.size)}{bases}{where and f', at {where}'}")
+
+
+def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
+    """Show whether who was asked has what is left out."""
+    if result.missing:
+        _show_missing(result.missing, out)
+        _line(out, "result", f"{result.destination} lacks {plural(len(result.missing), 'layer')}")
+    elif result.omitted:
+        _line(out, "result", f"{result.destination} has every layer that the archive leaves out")
+    else:
+        _line(out, "result", "the archive leaves nothing out: any destination will do")
+
+
+def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:
+    shown = asdict(result)
+    if result.missing:
+        from ..push.tags import missing_error
+
+        shown["error"] = _error(missing_error(str(result.destination), result.missing))
+    _show_json(shown, out)
+
+
+def _whether_needed(contents: Contents) -> str:
+    if not contents.omitted:
+        return ", and leaves nothing out"
+    return f"; its destination needs {plural(len(contents.omitted), 'layer')} that it leaves out"
+
+
+def _line(out: TextIO, title: str, text: str) -> None:
+    out.write(f"{title + ':':<16}{one_line(text)}\n")

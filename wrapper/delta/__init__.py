@@ -1,0 +1,1 @@
+"""A layer as its change: bytes in, bytes out."""

@@ -1,0 +1,167 @@
+"""Deltas of layers in an archive: an artifact for each image says what they are, and what they are made from."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ContentError
+from ..oci.documents import check_schema, parse_document
+from ..oci.layout import encode, entry
+from ..oci.manifest import OCI_MANIFEST, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ..oci.manifest import FetchedManifest
+
+FEATURE = "layer-delta"
+"""What an archive with deltas requires of its reader."""
+
+PREFIX = "io.skopeo-incremental."
+"""What the names of our annotations begin with."""
+
+ARTIFACT_TYPE = "application/vnd.skopeo-incremental.layer-deltas.v1"
+BLOB_TYPE = "application/vnd.skopeo-incremental.layer-delta.v1"
+EMPTY = b"{}"
+_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+
+LEVEL = 15
+"""zstd's level by default: see README."""
+
+MIN_SAVING = 10.0
+"""What a delta has to save by default, in percent of the layer."""
+
+MEMORY = 1 << 30
+"""How much memory a delta may take by default, in bytes."""
+
+# Of a layer and its sources together: they, their parts, and what zstd keeps about those, most at its highest
+# levels.
+_TIMES, _TIMES_HIGHEST, _HIGHEST = 6, 16, 20
+
+
+class Settings(NamedTuple):
+    """How deltas are made.
+
+    Attributes:
+        level: zstd's, 1 to 22.
+        min_saving: what a delta has to save, in percent of the layer.
+        memory: how much memory may be taken, in bytes.
+    """
+
+    level: int = LEVEL
+    min_saving: float = MIN_SAVING
+    memory: int = MEMORY
+
+    @property
+    def room(self) -> int:
+        """How long a layer and its sources may be together, in bytes."""
+        return self.memory // (_TIMES_HIGHEST if self.level >= _HIGHEST else _TIMES)
+
+    @property
+    def parts(self) -> int:
+        """How long they may be when they are taken apart, in bytes; what compresses very well becomes longer."""
+        return self.memory // 2
+
+
+class Delta(NamedTuple):
+    """A layer that travels as its change.
+
+    Attributes:
+        layer: the digest of the layer that it makes.
+        size: how long that is, in bytes.
+        blob: the digest of the delta.
+        blob_size: how long that is, in bytes.
+        sources: digest and size in bytes of each layer that it is made from, in order.
+        manifests: digests of manifests that have those, by which they can be fetched.
+    """
+
+    layer: str
+    size: int
+    blob: str
+    blob_size: int
+    sources: Mapping[str, int]
+    manifests: tuple[str, ...]
+
+
+class Artifact(NamedTuple):
+    """What says which deltas there are for an image.
+
+    Attributes:
+        raw: the bytes of its manifest.
+        subject: the digest of the image.
+    """
+
+    raw: bytes
+    subject: str
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """Its descriptor in the archive's index."""
+        digest = digest_of(self.raw)
+        described = entry(OCI_MANIFEST, digest, len(self.raw), annotations={f"{PREFIX}deltas": self.subject})
+        return described | {"artifactType": ARTIFACT_TYPE}
+
+
+def make_artifact(image: FetchedManifest, deltas: Iterable[Delta]) -> Artifact:
+    """Return the artifact of an image's deltas (OCI image specification, manifest.md, `artifactType`)."""
+    layers = [
+        {
+            "mediaType": BLOB_TYPE,
+            "digest": delta.blob,
+            "size": delta.blob_size,
+            "annotations": {
+                f"{PREFIX}delta.layer": delta.layer,
+                f"{PREFIX}delta.size": str(delta.size),
+                f"{PREFIX}delta.sources": json.dumps([[digest, size] for digest, size in delta.sources.items()]),
+                f"{PREFIX}delta.manifests": json.dumps(list(delta.manifests)),
+            },
+        }
+        for delta in sorted(deltas)
+    ]
+    raw = encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": ARTIFACT_TYPE,
+            "config": {"mediaType": _EMPTY_TYPE, "digest": digest_of(EMPTY), "size": len(EMPTY)},
+            "layers": layers,
+            "subject": {"mediaType": image.media_type, "digest": image.digest, "size": image.size},
+        }
+    )
+    return Artifact(raw, image.digest)
+
+
+def read_artifact(raw: bytes, subject: str, what: str) -> list[Delta]:
+    """Read what `make_artifact` made.
+
+    Args:
+        raw: its bytes, which are what their digest says; of hostile origin.
+        subject: the digest of the image that it is said to belong to.
+        what: what it is, for messages.
+
+    Raises:
+        ContentError: it breaks its schema, or belongs to another image.
+    """
+    document = parse_document(raw, what)
+    check_schema(document, "layer-deltas", what)
+    if document["subject"]["digest"] != subject:
+        raise ContentError(f"{what} belongs to {document['subject']['digest']}, not to {subject}")
+    return [_read(layer, what) for layer in document["layers"]]
+
+
+def _read(layer: dict[str, Any], what: str) -> Delta:
+    said = layer["annotations"]
+    sources, manifests = said[f"{PREFIX}delta.sources"], said[f"{PREFIX}delta.manifests"]
+    # Lists that stand in annotations are text there.
+    text = f'{{"sources": {sources}, "manifests": {manifests}}}'
+    parsed = parse_document(text.encode(), what)
+    check_schema(parsed, "layer-delta-sources", what)
+    return Delta(
+        said[f"{PREFIX}delta.layer"],
+        int(said[f"{PREFIX}delta.size"]),
+        layer["digest"],
+        layer["size"],
+        dict(parsed["sources"]),
+        tuple(parsed["manifests"]),
+    )

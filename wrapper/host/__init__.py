@@ -1,0 +1,1 @@
+"""This machine: files, temporary folders, space, signals, text for people."""

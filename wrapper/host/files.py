@@ -1,0 +1,85 @@
+"""Files that appear complete under their names, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..errors import UsageError, host_errors
+from .temporary import PART, create_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+CHUNK = 1024 * 1024
+"""How many bytes are copied at a time."""
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[BinaryIO]:
+    """Write a file that appears under its name when the block ends well, and not at all otherwise.
+
+    It is written under a temporary name in the same folder, and reaches the disk before it gets its own.
+    An existing file stays as it is until then.
+
+    Args:
+        path: its name.
+
+    Raises:
+        HostError: the folder or the disk refuses.
+    """
+    with host_errors(f"cannot write {path}"):
+        temporary, file = create_file(path.parent, PART)
+        with file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                # While it is open it is locked: closed under this name, it would be taken for a dead run's.
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+        _sync_folder(path.parent)
+
+
+def is_stream(path: Path) -> bool:
+    """Say whether `path` is there and no plain file, such as a named pipe or `/dev/stdout`.
+
+    Raises:
+        UsageError: it is a folder.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"the output {path} is a folder", f"name a file in it, such as {path / 'update.tar'}")
+    return not stat.S_ISREG(mode)
+
+
+def holds(path: Path, size: int, sha256: str) -> bool:
+    """Say whether the file at `path` has that size in bytes, and that sha256, already."""
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size != size:
+                return False
+            found = hashlib.sha256()
+            while chunk := file.read(2**20):
+                found.update(chunk)
+            return found.hexdigest() == sha256
+    except OSError:
+        return False
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The documents of OCI and Docker, as values."""

@@ -1,0 +1,122 @@
+"""JSON documents from outside: bounded, unambiguous, and checked against a JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ContentError
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+DOCUMENT_BYTES = 4 * 1024 * 1024
+"""The longest manifest, index or layout that is read, in bytes: skopeo's own bound."""
+
+DEPTH = 64
+"""How deep a document's arrays and objects may be nested."""
+
+VALUES = 200_000
+"""How many values a document may hold: in memory, each takes many times its bytes."""
+
+MEMORY = 256 * 1024 * 1024
+"""What reading takes at most, in bytes of memory, whatever comes in: one document, or all of an archive.
+
+The bounds above keep to it for a document, those in `archive` and `contents` for an archive.
+"""
+
+SECONDS = 10
+"""What checking one document takes at most, whatever comes in, in seconds on a slow machine."""
+
+
+def parse_document(raw: bytes, what: str) -> dict[str, Any]:
+    """Parse a JSON object of hostile origin.
+
+    Args:
+        raw: the bytes.
+        what: what they are, for messages: "manifest sha256:…".
+
+    Returns:
+        The object. Numbers that are not written as integers come back as text, so that no check takes
+        `1e3` or `1.0` for the integer that skopeo would refuse.
+
+    Raises:
+        ContentError: it is too long, too deep or too full, not JSON, not an object, or it has two names in one
+            object that differ in nothing but case: skopeo, whose JSON ignores case, might read another one than
+            we.
+    """
+    if len(raw) > DOCUMENT_BYTES:
+        raise ContentError(f"{what} is longer than {DOCUMENT_BYTES} bytes")
+    # Each value follows one of these, in an object with its name between; those in texts count all the same.
+    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > VALUES:
+        raise ContentError(f"{what} holds more than {VALUES} values")
+    try:
+        value = json.loads(
+            raw.decode(), object_pairs_hook=_unambiguous, parse_float=str, parse_constant=_no_constant
+        )
+        if b"\\u" in raw:
+            # Half of a surrogate pair is no character: it could not be written, and Go reads another one.
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ContentError(f"{what} is nested deeper than {DEPTH} levels") from None
+    except ValueError as error:
+        raise ContentError(f"{what} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ContentError(f"{what} is not a JSON object")
+    if _deeper_than(value, DEPTH):
+        raise ContentError(f"{what} is nested deeper than {DEPTH} levels")
+    return value
+
+
+def check_schema(document: dict[str, Any], schema: str, what: str) -> None:
+    """Check `document` against one of the schemas that this package ships.
+
+    Args:
+        document: what `parse_document` returned.
+        schema: the schema's file name in `wrapper/oci/schemas`, without `.json`.
+        what: what the document is, for messages.
+
+    Raises:
+        ContentError: it breaks the schema; the message names the place, such as `layers[3].digest`.
+    """
+    for error in _validator(schema).iter_errors(document):
+        place = error.json_path.removeprefix("$").removeprefix(".")[:200]
+        raise ContentError(f"{what} breaks the schema{f' at {place}' if place else ''}: {error.message[:200]}")
+
+
+@cache
+def _validator(schema: str) -> Validator:
+    # Late: it takes long to import, and skopeo may be running meanwhile.
+    from jsonschema.validators import Draft202012Validator
+
+    text = files("wrapper.oci.schemas").joinpath(f"{schema}.json").read_bytes()
+    # Keywords are checked in their order: sorted, maxLength spares pattern the texts that take it much memory.
+    return Draft202012Validator(json.loads(text, object_pairs_hook=lambda pairs: dict(sorted(pairs))))
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len({name.casefold() for name in value}) != len(pairs):
+        raise ValueError("an object has the same name twice")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number")
+
+
+def _deeper_than(value: object, bound: int) -> bool:
+    level = [value]
+    for _ in range(bound):
+        if not level:
+            return False
+        level = [
+            child
+            for item in level
+            if isinstance(item, (dict, list))
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, (dict, list))
+        ]
+    return bool(level)

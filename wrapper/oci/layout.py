@@ -1,0 +1,312 @@
+"""An OCI image layout on disk: index, blobs, and the placeholders that keep skopeo from fetching.
+
+Follows the OCI image specification, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ContentError, host_errors
+from ..host.files import CHUNK, complete_file
+from .documents import check_schema, parse_document
+from .manifest import OCI_INDEX, digest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+
+LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
+REF_NAME = "org.opencontainers.image.ref.name"
+
+
+def encode(document: object) -> bytes:
+    """Spell a JSON document in one way only: the same content gives the same bytes."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+def entry(
+    media_type: str, digest: str, size: int, name: str | None = None, annotations: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return an index's descriptor of an image.
+
+    Args:
+        media_type: of its manifest or list.
+        digest: of its manifest or list.
+        size: of its manifest or list, in bytes.
+        name: the tag, where there is one.
+        annotations: further ones.
+    """
+    descriptor: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
+    if all_annotations := ({REF_NAME: name} if name else {}) | dict(annotations or {}):
+        descriptor["annotations"] = all_annotations
+    return descriptor
+
+
+def index_document(entries: list[dict[str, Any]], annotations: Mapping[str, str] | None = None) -> bytes:
+    """Return the bytes of an `index.json`.
+
+    Args:
+        entries: the images, each as `entry` gives it.
+        annotations: of the index itself.
+    """
+    index: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+    if annotations is not None:
+        index["annotations"] = dict(annotations)
+    return encode(index)
+
+
+class Layout(NamedTuple):
+    """A layout in a folder of our own, which nobody else writes to.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    folder: Path
+
+    @classmethod
+    def create(cls, folder: Path, index: bytes | None = None) -> Layout:
+        """Make a layout in a new folder.
+
+        Args:
+            folder: where; it must not exist yet.
+            index: the bytes of its `index.json`; one without images by default.
+
+        Raises:
+            HostError: the folder cannot be made.
+        """
+        layout = cls(folder)
+        with host_errors(f"cannot write the layout {folder}"):
+            (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            (folder / "oci-layout").write_bytes(LAYOUT_FILE)
+            (folder / "index.json").write_bytes(index or index_document([]))
+        return layout
+
+    @property
+    def blobs(self) -> Path:
+        """The folder that holds one folder per digest algorithm: what skopeo calls a shared blob folder."""
+        return self.folder / "blobs"
+
+    def blob(self, digest: str) -> Path:
+        """Return where the blob of a sha256 digest stands, or would."""
+        return self.blobs / "sha256" / digest.removeprefix("sha256:")
+
+    def bytes_written(self) -> int:
+        """Return how many bytes all files here have together, half-written ones included."""
+        total = 0
+        for folder in (self.folder, self.blobs / "sha256"):
+            for entry in os.scandir(folder):
+                # skopeo renames and removes files as we look.
+                with suppress(FileNotFoundError):
+                    total += entry.stat().st_size
+        return total
+
+    def read(self, digest: str) -> bytes:
+        """Return a small blob, a manifest or config.
+
+        Raises:
+            HostError: it can't be read.
+        """
+        with host_errors(f"cannot read the layout {self.folder}"):
+            return self.blob(digest).read_bytes()
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        """Open a blob for reading."""
+        return self.blob(digest).open("rb")
+
+    def put(self, data: bytes) -> str:
+        """Store a blob and return its digest. That it was there already is no error."""
+        digest = digest_of(data)
+        with host_errors(f"cannot write the layout {self.folder}"):
+            self.blob(digest).write_bytes(data)
+        return digest
+
+    @contextmanager
+    def placeholders(self, layers: Mapping[str, int]) -> Iterator[None]:
+        """Let skopeo take layers as present while the block runs.
+
+        Each gets a sparse file of its exact size, which skopeo only stats. They are gone when the block
+        ends, however it ends.
+
+        Args:
+            layers: digest and size in bytes of each; none of them is here yet.
+
+        Raises:
+            ContentError: a size is beyond what any file system holds.
+            HostError: the folder cannot be written.
+        """
+        try:
+            for digest, size in layers.items():
+                self._place(self.blob(digest), digest, size)
+            yield
+        finally:
+            for digest in layers:
+                self.blob(digest).unlink(missing_ok=True)
+
+    def _place(self, path: Path, digest: str, size: int) -> None:
+        with host_errors(f"cannot write the layout {self.folder}"), path.open("xb") as file:
+            try:
+                os.truncate(file.fileno(), size)
+            except OSError as error:
+                if error.errno not in (errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
+                    raise
+                raise ContentError(f"layer {digest} claims {size} bytes, which no file can have") from error
+
+    def replace(self, digest: str, size: int) -> None:
+        """Put a placeholder in the place of a blob that is needed no more; whoever does so removes it.
+
+        Args:
+            digest: of the blob.
+            size: its size in bytes.
+
+        Raises:
+            HostError: the folder cannot be written.
+        """
+        # skopeo may look at any moment: there is always a file of that name and size.
+        beside = self.blob(digest).with_suffix(".placeholder")
+        self._place(beside, digest, size)
+        with host_errors(f"cannot write the layout {self.folder}"):
+            beside.replace(self.blob(digest))
+
+    def move(self, digest: str, other: Layout) -> None:
+        """Move a blob to another layout on the same file system, unless that has it.
+
+        Raises:
+            HostError: one of the two can't be written.
+        """
+        with host_errors(f"cannot write the layout {other.folder}"):
+            if not other.blob(digest).exists():
+                self.blob(digest).replace(other.blob(digest))
+
+    def check(self, blobs: Mapping[str, int]) -> None:
+        """Check that every blob stands here with its size; the digests are skopeo's to verify.
+
+        Args:
+            blobs: digest and size in bytes.
+
+        Raises:
+            ContentError: one is absent, or its manifest lies about its size.
+        """
+        for digest, size in blobs.items():
+            try:
+                found = self.blob(digest).stat().st_size
+            except FileNotFoundError:
+                raise ContentError(f"skopeo did not fetch {digest}, which the image needs") from None
+            if found != size:
+                raise ContentError(
+                    f"{digest} is {found} bytes long, but its manifest says {size}",
+                    "the manifest lies; ask who made the image",
+                )
+
+    def write_index(self, index: bytes) -> None:
+        """Replace `index.json`, all at once.
+
+        Raises:
+            HostError: the folder cannot be written.
+        """
+        with complete_file(self.folder / "index.json") as file:
+            file.write(index)
+
+    def holds(self, digest: str, size: int) -> bool:
+        """Say whether a blob of that digest and size in bytes stands here; its bytes are not looked at."""
+        try:
+            found = self.blob(digest).stat()
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == size
+
+    def add(
+        self, images: Sequence[dict[str, Any]], sizes: Mapping[str, int], open_blob: Callable[[str], BinaryIO]
+    ) -> bool:
+        """Add images to a layout of the user's, which keeps its other images and may be shared.
+
+        Args:
+            images: their entries in the index; one with the same name is replaced.
+            sizes: digest and size in bytes of every blob that they need and that may be absent here.
+            open_blob: opens such a blob for reading.
+
+        Returns:
+            Whether the layout changed.
+
+        Raises:
+            ContentError: what is there is no layout.
+            HostError: the folder cannot be written.
+        """
+        with host_errors(f"cannot write the layout {self.folder}"), self._alone() as is_new:
+            changed = is_new
+            index = parse_document(self.read_index(), f"index.json of {self.folder}")
+            check_schema(index, "oci-index", f"index.json of {self.folder}")
+            for digest in sorted(sizes):
+                if not self.holds(digest, sizes[digest]):
+                    with complete_file(self.blob(digest)) as file, open_blob(digest) as blob:
+                        shutil.copyfileobj(blob, file, CHUNK)
+                    changed = True
+            entries = list(index["manifests"])
+            for image in images:
+                entries = [each for each in entries if not _replaces(image, each)] + [image]
+            if sorted(map(encode, entries)) != sorted(map(encode, index["manifests"])):
+                self.write_index(encode(index | {"manifests": entries}))
+                changed = True
+            return changed
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Keep others who add images out; make the layout where there is none, and say so."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            is_new = not (self.folder / "index.json").exists()
+            # What a run that was killed has begun is gone on with.
+            if is_new and {path.name for path in self.folder.iterdir()} - {"blobs", "oci-layout"}:
+                raise ContentError(
+                    f"{self.folder} is no OCI layout: there is no index.json", "name an empty or new folder"
+                )
+            if is_new:
+                Layout.create(self.folder)
+            yield is_new
+        finally:
+            os.close(descriptor)
+
+    def named(self, name: str | None) -> str | None:
+        """Return the digest of the image of that name; None where there is none.
+
+        Raises:
+            ContentError: what is there is no layout.
+            HostError: it cannot be read.
+        """
+        if name is None or not (self.folder / "index.json").is_file():
+            return None
+        index = parse_document(self.read_index(), f"index.json of {self.folder}")
+        check_schema(index, "oci-index", f"index.json of {self.folder}")
+        return next((str(each["digest"]) for each in index["manifests"] if _name(each) == name), None)
+
+    def read_index(self) -> bytes:
+        """Return the bytes of `index.json`.
+
+        Raises:
+            HostError: it cannot be read.
+        """
+        with host_errors(f"cannot read the layout {self.folder}"):
+            return (self.folder / "index.json").read_bytes()
+
+
+def _name(image: Mapping[str, Any]) -> str | None:
+    name: str | None = image.get("annotations", {}).get(REF_NAME)
+    return name
+
+
+def _replaces(image: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if _name(image) != _name(other):
+        return False
+    return _name(image) is not None or image["digest"] == other["digest"]

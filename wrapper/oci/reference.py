@@ -1,0 +1,169 @@
+"""References to images, as skopeo takes them: `transport:details`; a bare name means `docker://`.
+
+`manifest:FILE` and `receipt:FILE` are ours: bases of which nothing is known but which layers they have.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..errors import UsageError
+
+TRANSPORTS = (
+    "containers-storage",
+    "dir",
+    "docker",
+    "docker-archive",
+    "docker-daemon",
+    "manifest",
+    "oci",
+    "oci-archive",
+    "receipt",
+)
+
+# The grammar of github.com/distribution/reference, the one that skopeo and the registries use.
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_NAME = re.compile(rf"(?:(?P<host>{_HOST})/)?(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)")
+_TAG = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_NAME_LENGTH = 255
+
+
+def is_tag(text: str) -> bool:
+    """Say whether `text` may be a tag (distribution's grammar)."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Say whether `text` is a sha256 digest, `sha256:` and 64 lower-case hexadecimal digits."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def is_bundle_name(text: str) -> bool:
+    """Say whether `text` may be the name of an image in a bundle: `component/component:tag`, the tag optional."""
+    name, colon, tag = text.partition(":")
+    fits = re.fullmatch(rf"{_COMPONENT}(?:/{_COMPONENT})*", name) and len(name) <= _NAME_LENGTH
+    return bool(fits) and (is_tag(tag) if colon else True)
+
+
+def repository_of(name: str | None) -> str | None:
+    """Return the name of an image in a bundle without its tag."""
+    return name.partition(":")[0] if name else None
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One image in one place.
+
+    Attributes:
+        transport: skopeo's name of the place's kind, such as `docker` or `oci-archive`.
+        name: for `docker`, host and repository as they were given; for the others all the details.
+        tag: the tag, for `docker` only.
+        digest: the digest that pins it, for `docker` only.
+    """
+
+    transport: str
+    name: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a reference.
+
+        Args:
+            text: `transport:details`, or a bare name, which means `docker://`.
+
+        Returns:
+            The reference. A `docker` name may have a tag, a digest, or both (the digest counts).
+
+        Raises:
+            UsageError: it is malformed, its transport is unknown, or it begins with `-`.
+        """
+        if not text or text.startswith("-"):
+            raise UsageError(f"'{text}' is not an image reference", "write it as docker://HOST/NAME:TAG")
+        if not text.isprintable():
+            raise UsageError(f"'{text}' holds characters that no reference may hold")
+        transport, colon, details = text.partition(":")
+        if colon and details.startswith("//"):
+            if transport != "docker":
+                raise UsageError(
+                    f"'{text}' has the unknown transport '{transport}://'",
+                    "registries are docker://HOST/NAME:TAG",
+                )
+            return cls._parse_docker(details[2:], text)
+        if colon and transport == "docker":
+            raise UsageError(f"'{text}' lacks two slashes", f"write docker://{details}")
+        if colon and transport in TRANSPORTS:
+            if not details:
+                raise UsageError(f"'{text}' names no place after '{transport}:'")
+            return cls(transport, details)
+        return cls._parse_docker(text, text)
+
+    @classmethod
+    def _parse_docker(cls, details: str, text: str) -> Reference:
+        rest, at, digest = details.partition("@")
+        if at and not is_digest(digest):
+            raise UsageError(f"'{text}' has a malformed digest", "a digest is sha256: and 64 hexadecimal digits")
+        name, tag = rest, None
+        if ":" in rest.rpartition("/")[2]:
+            name, _, tag = rest.rpartition(":")
+            if not is_tag(tag):
+                raise UsageError(f"'{text}' has a malformed tag '{tag}'")
+        if not _NAME.fullmatch(name) or len(name) > _NAME_LENGTH:
+            hint = (
+                "a repository name is lower case" if name != name.lower() else "write it as docker://HOST/NAME:TAG"
+            )
+            raise UsageError(f"'{text}' is not an image reference", hint)
+        return cls("docker", name, tag, digest or None)
+
+    @property
+    def registry(self) -> str:
+        """The registry's host, with its port if it has one: the key of an auth file."""
+        host, slash, _ = self.name.partition("/")
+        if slash and ("." in host or ":" in host or host == "localhost" or host != host.lower()):
+            return host
+        return "docker.io"
+
+    def pinned(self, digest: str) -> Reference:
+        """Return the same repository at `digest`, without a tag: skopeo refuses both at once."""
+        return replace(self, tag=None, digest=digest)
+
+    def tagged(self, tag: str) -> Reference:
+        """Return the same repository at `tag`, without a digest."""
+        return replace(self, tag=tag, digest=None)
+
+    def __str__(self) -> str:
+        """Spell it as skopeo takes it, the tag left out where there is a digest."""
+        if self.transport != "docker":
+            return f"{self.transport}:{self.name}"
+        if self.digest:
+            return f"docker://{self.name}@{self.digest}"
+        return f"docker://{self.name}" + (f":{self.tag}" if self.tag else "")
+
+
+def path_and_tag(reference: Reference) -> tuple[Path, str | None]:
+    """Split the details of `oci:` or `oci-archive:` as skopeo does: a colon ends the path."""
+    path, _, tag = reference.name.partition(":")
+    return Path(path), tag or None
+
+
+def registry_reference(reference: Reference | str, what: str) -> Reference:
+    """Read a reference that must be a registry's.
+
+    Args:
+        reference: the reference.
+        what: what it is for, such as "the base".
+
+    Raises:
+        UsageError: it is malformed, or of another transport.
+    """
+    if isinstance(reference, str):
+        reference = Reference.parse(reference)
+    if reference.transport != "docker":
+        raise UsageError(f"{what} {reference} is not in a registry", "give docker://HOST/NAME:TAG")
+    return reference

@@ -1,0 +1,1 @@
+"""What a pull does: plan, compare, fetch, pack."""

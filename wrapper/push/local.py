@@ -1,0 +1,328 @@
+"""Destinations outside of registries: layouts, archives, folders, local stores."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..archive.contents import NamedImage, index_annotations, index_entry
+from ..archive.writer import Packed, Plan, pack
+from ..errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
+from ..host.files import CHUNK, complete_file, holds, is_stream
+from ..host.space import room_for
+from ..oci.image import Image
+from ..oci.layout import Layout, index_document
+from ..oci.manifest import LISTS, Manifest, digest_of
+from ..oci.platforms import choose as choose_platform
+from ..oci.platforms import wanted_platform
+from ..oci.reference import Reference, path_and_tag
+from ..results import TagChange
+from ..skopeo.probe import present_in_storage
+from ..source.blobs import Folder
+from .destination import Destination, Sent
+from .tags import FLAG, refuse_overwriting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, BinaryIO
+
+    from ..archive.contents import ArchiveContents
+    from ..oci.manifest import Descriptor
+    from ..skopeo.runner import Skopeo
+    from ..source.blobs import Supply
+    from .destination import Delivery
+
+
+class _Place(Destination):
+    """Somewhere on this machine: it takes the newest image alone, older archives only lend their layers."""
+
+    one_platform = False
+    keeps_digests = True
+
+    def check(self) -> None:
+        """Refuse what only registries can do, and what would change digests in silence."""
+        if self.additional_tags:
+            raise UsageError(f"{self.reference} takes no further tags", "leave out --additional-tag")
+        if self.preserve and not self.keeps_digests:
+            raise self._loses_digests("docker's own format has none")
+
+    def choose(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
+        """Return the newest image, after what belongs to it; of a list one platform, where no more fits."""
+        named = contents[-1].single
+        if not self.one_platform:
+            return (*contents[-1].beside, named)
+        if named.image.root.media_type not in LISTS:
+            return (named,)
+        if self.preserve:
+            raise self._loses_digests("a local store holds one platform, and this is a list")
+        leaves = named.image.leaves
+        wanted = wanted_platform()
+        position = choose_platform(wanted, [leaf.platform for leaf in leaves])
+        if position is None:
+            raise UsageError(f"the archive has no image for {wanted}, which is this machine's platform")
+        return (named._replace(image=Image((leaves[position],))),)
+
+    def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
+        """Return nothing: it begins empty."""
+        return frozenset()
+
+    def refuse_replacing(self, path: Path) -> None:
+        """Refuse to replace a file or folder, where that was forbidden.
+
+        Raises:
+            RegistryError: there is one.
+        """
+        if not self.overwrite_tag and path.exists():
+            raise RegistryError(f"{path} exists already", "choose another name, or leave out --no-overwrite-tag")
+
+    def require_folder(self, path: Path) -> Path:
+        """Return the folder that something is written to.
+
+        Raises:
+            HostError: there is none.
+        """
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise HostError(f"cannot write {path}: there is no folder {folder}", "make it, or choose another")
+        return folder
+
+    def sent(self, delivery: Delivery, *, changed: bool, digest: str, previous: str | None = None) -> Sent:
+        """Return the result, which has one name; and an image ID, where that is how images are called there."""
+        name, root = str(self.reference), delivery.image.image.root
+        image_id = root.parsed.config.digest if self.one_platform and isinstance(root.parsed, Manifest) else None
+        return Sent(changed, digest, (TagChange(name, previous),), {root.digest: name}, image_id)
+
+    def _loses_digests(self, why: str) -> UsageError:
+        return UsageError(
+            f"{self.reference} can't keep the image's digest: {why}",
+            "allow another digest with --no-preserve-digests, or choose another destination, such as oci-archive:",
+        )
+
+
+class LayoutDestination(_Place):
+    """An OCI layout, `oci:PATH[:TAG]`, which keeps its other images."""
+
+    def check(self) -> None:
+        """Split path and tag too."""
+        super().check()
+        path, self._tag = path_and_tag(self.reference)
+        self._layout = Layout(path.absolute())
+
+    def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
+        """Look which layers stand there."""
+        return frozenset(layer.digest for layer in layers if self._layout.holds(layer.digest, layer.size))
+
+    def lend(self, skopeo: Skopeo, supply: Supply, manifests: Sequence[str]) -> None:
+        """Lend all of its blobs."""
+        supply.lend_folder(Folder(self._layout.blobs / "sha256"))
+
+    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+        """Add the image, its blobs first."""
+        digest = delivery.image.image.root.digest
+        previous = self._layout.named(self._tag or delivery.image.name)
+        if not self.overwrite_tag:
+            refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
+        if dry_run:
+            return self.sent(delivery, changed=previous != digest, digest=digest, previous=previous)
+        delivery.take()
+        sizes = delivery.sizes()
+        delivery.report(f"writing {self.reference}")
+        new = sum(sizes[each] for each in sizes if not self._layout.holds(each, sizes[each]))
+        with room_for(self._layout.folder, new):
+            changed = self._layout.add(_entries(delivery, self._tag), sizes, delivery.supply.open_blob)
+        return self.sent(delivery, changed=changed, digest=digest, previous=previous)
+
+
+class ArchiveDestination(_Place):
+    """A whole OCI archive, `oci-archive:FILE[:TAG]`, packed as `pull` packs one."""
+
+    def check(self) -> None:
+        """Split path and tag too."""
+        super().check()
+        self._path, self._tag = path_and_tag(self.reference)
+        self.folder = self.require_folder(self._path)
+        is_stream(self._path)
+
+    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+        """Pack the image with all its layers."""
+        self.refuse_replacing(self._path)
+        digest = delivery.image.image.root.digest
+        if dry_run:
+            return self.sent(delivery, changed=True, digest=digest)
+        with complete_file(self._path) as file:
+            written = pack_whole(delivery, file, self._tag, str(self._path), self.folder)
+            changed = not holds(self._path, written.size, written.sha256)
+        return self.sent(delivery, changed=changed, digest=digest)
+
+
+def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, folder: Path | None) -> Packed:
+    """Pack an image with all its layers: the bytes that `pull` would write without a base.
+
+    Args:
+        delivery: what to pack.
+        file: where to.
+        tag: the image's name there; by default the archive's.
+        name: what to call the output in messages.
+        folder: where the output lies, if it does.
+
+    Returns:
+        What was written.
+
+    Raises:
+        IncrementalError: a base can't be read, or the output can't be written.
+    """
+    delivery.take()
+    sizes = delivery.sizes()
+    index = index_document(_entries(delivery, tag), index_annotations([], {}))
+    delivery.report(f"packing {name}")
+    with host_errors(f"cannot write {name}"), room_for(folder, Plan(index, sizes).size):
+        return pack(file, index, sizes, delivery.supply.open_blob)
+
+
+def _entries(delivery: Delivery, tag: str | None) -> list[dict[str, Any]]:
+    named = delivery.image._replace(name=tag or delivery.image.name)
+    return [index_entry(each) for each in (named, *delivery.images) if each is named or each.beside]
+
+
+class CopiedDestination(_Place):
+    """A place that skopeo alone knows how to write."""
+
+    def copy(self, delivery: Delivery, target: str) -> str:
+        """Let skopeo write the image; return its digest there."""
+        delivery.take()
+        root = delivery.image.image.root
+        if delivery.supply.contents[-1].beside:
+            delivery.report(f"warning: {self.reference} holds no signatures: they are left behind")
+        flags = self.access.flags(self.reference, delivery.skopeo.folder, "dest-")
+        if root.media_type in LISTS:
+            flags.append("--all")
+        with delivery.at_hand() as blobs:
+            delivery.report(f"sending {self.reference}")
+            doing = f"cannot write {self.reference}"
+            digest = delivery.copy(blobs, root, target, self.access, flags, doing)
+        if self.preserve and digest != root.digest:
+            raise RegistryError(f"{self.reference} became {digest} instead of {root.digest}")
+        return digest
+
+
+class FolderDestination(CopiedDestination):
+    """skopeo's `dir:PATH`."""
+
+    def check(self) -> None:
+        """Refuse a folder that is not skopeo's: it would be emptied."""
+        super().check()
+        self._path = Path(self.reference.name).absolute()
+        self.folder = self.require_folder(self._path)
+        if self._path.exists() and not self._path.is_dir():
+            raise UsageError(f"{self._path} is a file, and dir: writes a folder")
+        if self._path.exists() and any(self._path.iterdir()) and not (self._path / "version").is_file():
+            raise UsageError(f"{self._path} holds other files, which dir: would remove", "name a new folder")
+
+    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+        """Write the folder beside its place, then put it there."""
+        previous = _digest_of_file(self._path / "manifest.json")
+        self.refuse_replacing(self._path)
+        digest = delivery.image.image.root.digest
+        if not dry_run:
+            new, old = delivery.skopeo.new_folder("dir"), delivery.skopeo.new_folder("dir")
+            digest = self.copy(delivery, f"dir:{new.name}")
+            with host_errors(f"cannot write {self._path}"):
+                if self._path.exists():
+                    shutil.move(self._path, old)
+                shutil.move(new, self._path)
+        return self.sent(delivery, changed=True, digest=digest, previous=previous)
+
+
+class DockerArchiveDestination(CopiedDestination):
+    """`docker-archive:FILE[:NAME:TAG]`, as `docker save` writes it."""
+
+    one_platform = True
+    keeps_digests = False
+
+    def check(self) -> None:
+        """Split path and name too."""
+        super().check()
+        path, _, self._name = self.reference.name.partition(":")
+        if self._name:
+            Reference.parse(f"docker://{self._name}")
+        self._path = Path(path)
+        self.folder = self.require_folder(self._path)
+        is_stream(self._path)
+
+    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+        """Write the file beside its place, then put it there."""
+        self.refuse_replacing(self._path)
+        digest = delivery.image.image.root.digest
+        if not dry_run:
+            new = delivery.skopeo.new_folder("docker")
+            digest = self.copy(delivery, f"docker-archive:{new.name}" + (f":{self._name}" if self._name else ""))
+            with complete_file(self._path) as file, new.open("rb") as whole:
+                shutil.copyfileobj(whole, file, CHUNK)
+        return self.sent(delivery, changed=True, digest=digest)
+
+
+class DaemonDestination(CopiedDestination):
+    """`docker-daemon:NAME:TAG`: Docker, or what speaks as it does."""
+
+    one_platform = True
+    keeps_digests = False
+
+    def check(self) -> None:
+        """Refuse what is no name, and what can't be known: which image a name has there."""
+        super().check()
+        if not Reference.parse(f"docker://{self.reference.name}").tag:
+            raise UsageError(f"{self.reference} has no tag", "write it as docker-daemon:NAME:TAG")
+        if not self.overwrite_tag:
+            raise UsageError(f"{self.reference} does not tell what a tag points to", "leave out --no-overwrite-tag")
+
+    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+        """Load the image into the daemon."""
+        digest = delivery.image.image.root.digest
+        if not dry_run:
+            digest = self.copy(delivery, str(self.reference))
+        return self.sent(delivery, changed=True, digest=digest)
+
+
+class StorageDestination(CopiedDestination):
+    """`containers-storage:NAME`: what podman, buildah and CRI-O run images from."""
+
+    one_platform = True
+
+    def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
+        """Ask the store which layers it has."""
+        return present_in_storage(skopeo, self.reference, layers, ["--preserve-digests"] if self.preserve else [])
+
+    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+        """Build the image in the store, unless it is there."""
+        digest = delivery.image.image.root.digest
+        (raw,) = delivery.skopeo.inspect_raw([(self.reference, self.access, FLAG)])
+        if isinstance(raw, IncrementalError) and not isinstance(raw, NotFoundError):
+            raise raw
+        previous = None if isinstance(raw, IncrementalError) else digest_of(raw)
+        if not self.overwrite_tag:
+            refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
+        changed = previous != digest
+        if not changed:
+            delivery.report(f"{self.reference} is {digest} already: nothing to send")
+        elif not dry_run:
+            digest = self.copy(delivery, str(self.reference))
+        return self.sent(delivery, changed=changed, digest=digest, previous=previous)
+
+
+PLACES: dict[str, type[Destination]] = {
+    "containers-storage": StorageDestination,
+    "dir": FolderDestination,
+    "docker-archive": DockerArchiveDestination,
+    "docker-daemon": DaemonDestination,
+    "oci": LayoutDestination,
+    "oci-archive": ArchiveDestination,
+}
+"""What writes to which transport."""
+
+
+def _digest_of_file(path: Path) -> str | None:
+    try:
+        return digest_of(path.read_bytes())
+    except OSError:
+        return None

@@ -1,0 +1,1 @@
+"""All that runs skopeo, or reads its words."""

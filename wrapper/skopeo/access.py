@@ -1,0 +1,125 @@
+"""Credentials, TLS and policy of one side (base, final or destination), as skopeo's flags."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError, host_errors
+
+if TYPE_CHECKING:
+    from ..oci.reference import Reference
+
+
+@dataclass(frozen=True)
+class Access:
+    """How one side is reached. What is not given is left to skopeo's own configuration.
+
+    Attributes:
+        creds: `user:password`; counts before every auth file, and for this side's registry alone.
+        authfile: the path of an auth file as `skopeo login` writes it.
+        tls_verify: whether to demand TLS and check certificates.
+        cert_dir: a folder with `*.crt`, `*.cert` and `*.key`, as skopeo takes it.
+        policy: the path of a signature policy to use in place of the system's.
+        insecure_policy: whether to accept every image, signed or not.
+        daemon_host: where Docker listens, such as `unix:///run/docker.sock`, for `docker-daemon:`.
+    """
+
+    creds: str | None = field(default=None, repr=False)
+    authfile: str | Path | None = None
+    tls_verify: bool | None = None
+    cert_dir: str | Path | None = None
+    policy: str | Path | None = None
+    insecure_policy: bool = False
+    daemon_host: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse credentials that are none.
+
+        Raises:
+            UsageError: `creds` has no colon, or no user before it.
+        """
+        if self.creds is not None and not self.creds.partition(":")[0]:
+            raise UsageError("credentials without a user name", "write them as user:password")
+        if self.creds is not None and ":" not in self.creds:
+            raise UsageError("credentials without a password", "write them as user:password")
+
+    def flags(self, reference: Reference, folder: Path, prefix: str = "") -> list[str]:
+        """Return skopeo's flags for this side.
+
+        Args:
+            reference: what is to be reached: credentials go to its registry alone.
+            folder: the private folder that takes an auth file for `creds`.
+            prefix: `src-` or `dest-` for `copy`; empty for `inspect`.
+
+        Raises:
+            UsageError: the auth file or the folder of certificates does not exist.
+            HostError: the auth file for `creds` cannot be written.
+        """
+        flags = []
+        if authfile := self._authfile(reference, folder):
+            flags.append(f"--{prefix}authfile={authfile}")
+        if self.tls_verify is not None:
+            flags.append(f"--{prefix}tls-verify={'true' if self.tls_verify else 'false'}")
+        if self.daemon_host is not None and reference.transport == "docker-daemon":
+            flags.append(f"--{prefix}daemon-host={self.daemon_host}")
+        if self.cert_dir is not None:
+            flags.append(f"--{prefix}cert-dir={_existing(self.cert_dir, 'folder of certificates')}")
+        return flags
+
+    def policy_flags(self) -> list[str]:
+        """Return skopeo's global flags for the signature policy.
+
+        Raises:
+            UsageError: the policy does not exist.
+        """
+        if self.insecure_policy:
+            return ["--insecure-policy"]
+        if self.policy is not None:
+            return [f"--policy={_existing(self.policy, 'signature policy')}"]
+        return []
+
+    def _authfile(self, reference: Reference, folder: Path) -> Path | None:
+        if self.creds is not None:
+            return _auth_file_for(self.creds, reference.registry, folder)
+        chosen = self.authfile or os.environ.get("REGISTRY_AUTH_FILE")
+        return _existing(chosen, "auth file") if chosen else None
+
+
+def _existing(path: str | Path, what: str) -> Path:
+    # skopeo runs in another folder, so a relative path must become an absolute one.
+    absolute = Path(path).absolute()
+    if not absolute.exists():
+        raise UsageError(f"the {what} {path} does not exist")
+    return absolute
+
+
+def _auth_file_for(creds: str, registry: str, folder: Path) -> Path:
+    auth = base64.b64encode(creds.encode()).decode()
+    # A new file for each call: base and final may be two accounts of one registry.
+    path = folder / f"auth-{secrets.token_hex(8)}.json"
+    with host_errors(f"cannot write to {folder}"):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump({"auths": {registry: {"auth": auth}}}, file)
+    return path
+
+
+@dataclass(frozen=True)
+class Authentications:
+    """How the three sides are reached (Go: `incremental.Authentications`).
+
+    Attributes:
+        base: where base images come from.
+        final: where the final image comes from.
+        push: where the archive goes.
+    """
+
+    base: Access = Access()
+    final: Access = Access()
+    push: Access = Access()

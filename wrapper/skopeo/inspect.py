@@ -1,0 +1,241 @@
+"""From references to checked manifests: lists are followed to their children."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ContentError, IncrementalError, NotFoundError, UsageError
+from ..oci.image import Image, gather
+from ..oci.manifest import LISTS, Descriptor, FetchedManifest, Index, parse_manifest
+from ..oci.platforms import choose
+from ..oci.reference import Reference
+from .access import Access
+from .runner import Skopeo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..oci.platforms import Platform
+
+
+class Source(NamedTuple):
+    """An image to read, and how.
+
+    Attributes:
+        reference: the image.
+        access: how its registry is reached.
+        flag: the start of this side's flags, such as `--base`, for an error's next step.
+    """
+
+    reference: Reference
+    access: Access
+    flag: str
+
+    def at(self, digest: str) -> Source:
+        """Return another manifest of the same repository."""
+        return Source(self.reference.pinned(digest), self.access, self.flag)
+
+
+def read_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifest]:
+    """Read what references name, side by side, and hash it.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        sources: what to read.
+
+    Returns:
+        The manifest or list of each.
+
+    Raises:
+        IncrementalError: one can't be read; or its bytes are not those of the digest that its reference
+            names, or not those of a manifest.
+    """
+    roots = []
+    for root in try_roots(skopeo, sources):
+        if isinstance(root, IncrementalError):
+            raise root
+        roots.append(root)
+    return roots
+
+
+def try_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifest | IncrementalError]:
+    """Read what references name, side by side, and hash it.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        sources: what to read.
+
+    Returns:
+        The manifest or list of each, or what is wrong with it, as `read_roots` would raise it.
+    """
+
+    def check(source: Source, raw: bytes | IncrementalError) -> FetchedManifest | IncrementalError:
+        if isinstance(raw, IncrementalError):
+            return raw
+        try:
+            root = parse_manifest(raw, reference=source.reference)
+        except ContentError as error:
+            return error
+        if source.reference.digest in (None, root.digest):
+            return root
+        return ContentError(
+            f"{source.reference} came with other bytes: they hash to {root.digest}",
+            "try again; tell who runs the registry",
+        )
+
+    return [check(source, raw) for source, raw in zip(sources, _inspect(skopeo, sources), strict=True)]
+
+
+def read_image(
+    skopeo: Skopeo, source: Source, root: FetchedManifest, passed_over: Callable[[str], None] | None = None
+) -> Image:
+    """Follow a manifest or list to everything below it.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        source: where `root` was read.
+        root: where to begin.
+        passed_over: receives a line for each child that the registry does not have (a list that was copied
+            in part); without it such a child is an error.
+
+    Raises:
+        IncrementalError: a child can't be read, or is not what its descriptor says.
+    """
+
+    def load(children: Sequence[Descriptor]) -> list[bytes | None]:
+        return read_children(skopeo, source, children, passed_over)
+
+    return gather(root, load, source.reference.pinned)
+
+
+def read_platform(skopeo: Skopeo, source: Source, root: FetchedManifest, wanted: Platform) -> Image:
+    """Narrow a list to the manifest for one platform; lists in lists are looked into.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        source: where `root` was read.
+        root: a manifest, which is taken as it is, or a list.
+        wanted: the platform.
+
+    Returns:
+        The image; the lists alone where they name no manifest at all.
+
+    Raises:
+        UsageError: none fits; the message lists the platforms that there are.
+        IncrementalError: the child can't be read, or is not what its descriptor says.
+    """
+    if not isinstance(root.parsed, Index):
+        return Image((root,))
+
+    def lists_only(children: Sequence[Descriptor]) -> list[bytes | None]:
+        lists = [child for child in children if child.media_type in LISTS]
+        found = dict(zip(lists, read_children(skopeo, source, lists), strict=True))
+        return [found.get(child) for child in children]
+
+    tree = gather(root, lists_only, source.reference.pinned)
+    leaves = [
+        child
+        for node in tree.nodes
+        if isinstance(node.parsed, Index)
+        for child in node.parsed.manifests
+        if child.media_type not in LISTS
+    ]
+    if not leaves:
+        return tree
+    position = choose(wanted, [leaf.platform for leaf in leaves])
+    if position is None:
+        offered = sorted({str(leaf.platform) for leaf in leaves if leaf.platform}) or ["none by name"]
+        raise UsageError(
+            f"{source.reference} has no image for {wanted}; it has {', '.join(offered)}",
+            "choose one with --override-os, --override-arch, --override-variant, or take all with --all",
+        )
+    leaf = leaves[position]
+    (raw,) = read_children(skopeo, source, [leaf])
+    assert raw is not None  # noqa: S101 - nothing is passed over
+    return Image((parse_manifest(raw, reference=source.reference.pinned(leaf.digest), descriptor=leaf),))
+
+
+def read_children(
+    skopeo: Skopeo,
+    source: Source,
+    children: Sequence[Descriptor],
+    passed_over: Callable[[str], None] | None = None,
+) -> list[bytes | None]:
+    """Read manifests of one repository by digest, side by side; the bytes are not verified.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        source: the repository.
+        children: what to read.
+        passed_over: as for `read_image`.
+
+    Returns:
+        The bytes of each, None for one that was passed over.
+
+    Raises:
+        IncrementalError: one can't be read.
+    """
+    wanted = [source.at(child.digest) for child in children]
+    level: list[bytes | None] = []
+    for child, raw in zip(wanted, _inspect(skopeo, wanted), strict=True):
+        if passed_over and isinstance(raw, NotFoundError):
+            passed_over(f"{child.reference} is in the list, but not in the registry: it is passed over")
+            level.append(None)
+        elif isinstance(raw, IncrementalError):
+            raise raw
+        else:
+            level.append(raw)
+    return level
+
+
+def _inspect(skopeo: Skopeo, sources: Sequence[Source]) -> list[bytes | IncrementalError]:
+    return skopeo.inspect_raw([(source.reference, source.access, source.flag) for source in sources])
+
+
+def fetch_manifests(reference: Reference | str, access: Access | None = None) -> list[FetchedManifest]:
+    """Read an image's manifests (Go: `incremental.FetchManifests`).
+
+    Args:
+        reference: the image.
+        access: how its registry is reached; skopeo's own configuration by default.
+
+    Returns:
+        What the reference names, and for a list everything below it, each once, the root first.
+
+    Raises:
+        IncrementalError: something can't be read, or is not what its digest or descriptor says.
+    """
+    source = Source(_parsed(reference), access or Access(), "--final")
+    with Skopeo() as skopeo:
+        (root,) = read_roots(skopeo, [source])
+        return list(read_image(skopeo, source, root).nodes)
+
+
+def process_list(
+    reference: Reference | str, raw: bytes, media_type: str, access: Access | None = None
+) -> list[FetchedManifest]:
+    """Read the manifests that a list names (Go: `incremental.ProcessList`).
+
+    Args:
+        reference: the repository that the list is in.
+        raw: the list's bytes.
+        media_type: the list's media type.
+        access: how the registry is reached; skopeo's own configuration by default.
+
+    Returns:
+        Everything below the list, each once, without the list itself.
+
+    Raises:
+        ContentError: `raw` is no list of that type.
+        IncrementalError: a child can't be read, or is not what its descriptor says.
+    """
+    source = Source(_parsed(reference), access or Access(), "--final")
+    root = parse_manifest(raw, reference=source.reference)
+    if root.media_type != media_type or media_type not in LISTS:
+        raise ContentError(f"{root.digest} is {root.media_type}, not a list of type {media_type}")
+    with Skopeo() as skopeo:
+        return list(read_image(skopeo, source, root).nodes[1:])
+
+
+def _parsed(reference: Reference | str) -> Reference:
+    return reference if isinstance(reference, Reference) else Reference.parse(reference)

@@ -1,0 +1,372 @@
+"""The only room that runs a process: skopeo, through sh.
+
+skopeo runs in our private folder and is given relative names: a colon anywhere in a layout's path would make
+it write elsewhere, in silence.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+import sh
+
+from ..errors import HostError, IncrementalError, LinkError, one_line
+from ..host.signals import check
+from ..host.temporary import PrivateFolder, default_temp_dir
+from .messages import explain, fatal_message
+from .process import TICK, Run, StalledError, StallWatch
+from .retry import Retries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..oci.reference import Reference
+    from .access import Access
+
+T = TypeVar("T")
+
+OLDEST = (1, 9)
+"""The oldest skopeo whose behaviour this package was built on."""
+
+SIDE_BY_SIDE = 6
+"""How many short skopeo runs go on at a time."""
+
+COPIES_SIDE_BY_SIDE = 3
+"""How many copies go on at a time: each moves six layers at once."""
+
+OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
+"""What the names of our own environment variables begin with; they don't reach skopeo."""
+
+TIMEOUT = 600.0
+"""How long a copy may move no bytes, and one answer may take, in seconds."""
+
+
+class Skopeo:
+    """skopeo, with a private folder that lasts as long as this object is entered.
+
+    Attributes:
+        folder: the private folder: temporary files, and where skopeo runs.
+        retries: whether and when to try again where a link fails.
+        timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
+        copies: how many copies go on at a time.
+    """
+
+    folder: Path
+
+    def __init__(
+        self,
+        path: str = "skopeo",
+        temp_dir: Path | None = None,
+        *,
+        trace: Callable[[str], None] | None = None,
+        progress: TextIO | None = None,
+        imports: Sequence[str] = (),
+        retries: Retries = Retries(0, 0, lambda _: None),  # noqa: B008 - it never changes
+        timeout: float | None = TIMEOUT,
+        copies: int | None = None,
+    ) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            path: skopeo's path, or its name on PATH.
+            temp_dir: where the private folder is made; by default TMPDIR, else /var/tmp, since /tmp is often
+                memory and layers are large.
+            trace: receives a line for each call and what it said, for `--debug`.
+            progress: a terminal that skopeo draws its progress bars on.
+            imports: modules that will be needed, to be imported while skopeo runs.
+            retries: whether and when to try again where a link fails.
+            timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
+            copies: how many copies go on at a time; by default three, or one where retries are wanted: on a bad
+                link a cut then costs less.
+        """
+        self._path = os.path.abspath(path) if "/" in path else path  # noqa: PTH100 - keeps symbolic links
+        self._temp_dir = temp_dir or default_temp_dir()
+        self._trace = trace
+        self._progress = progress
+        self._imports = list(imports)
+        self.retries = retries
+        self.timeout = timeout
+        self.copies = copies or (1 if retries.times else COPIES_SIDE_BY_SIDE)
+        self._running: list[Run] = []
+        self._runs = count(1)
+        self._folders = count(1)
+        self._version_known = False
+        self._stopped = False
+
+    def __enter__(self) -> Skopeo:
+        """Make the private folder; nothing runs yet.
+
+        Raises:
+            HostError: there is no skopeo, or no folder can be made.
+        """
+        try:
+            self._command = sh.Command(self._path)
+        except sh.CommandNotFound:
+            raise HostError(
+                f"there is no skopeo at '{self._path}'" if "/" in self._path else "skopeo is not installed",
+                "install skopeo 1.9 or newer (Debian: apt install skopeo), or give its place with --skopeo",
+            ) from None
+        try:
+            self._private = PrivateFolder.create(self._temp_dir)
+        except OSError as error:
+            raise HostError(
+                f"cannot write to the temporary folder {self._temp_dir}: {error.strerror}",
+                "choose another with --tmpdir",
+            ) from None
+        self.folder = self._private.path
+        self._environment = _environment(self.folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End what still runs and remove the private folder."""
+        try:
+            self._end()
+        except BaseException:
+            # A signal came in the middle of it, and there is still something to clean up.
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        for run in list(self._running):
+            run.kill()
+        self._private.remove()
+
+    def trace(self, line: str) -> None:
+        """Hand a line to whoever wants to know each step."""
+        if self._trace:
+            self._trace(line)
+
+    def new_folder(self, kind: str) -> Path:
+        """Return the path of a folder that is not there yet, inside the private folder."""
+        return self.folder / f"{kind}-{next(self._folders)}"
+
+    def side_by_side(self, steps: Sequence[Callable[[], T]]) -> list[T]:
+        """Take steps that run skopeo, a few at a time, each in a thread of its own.
+
+        Args:
+            steps: what to do; none may be in another's way.
+
+        Returns:
+            What each returned.
+
+        Raises:
+            BaseException: what the first one raised that failed; the others are ended.
+        """
+        pool = ThreadPoolExecutor(self.copies, "copy")
+        running = [pool.submit(step) for step in steps]
+        try:
+            pending = set(running)
+            while pending:
+                done, pending = wait(pending, TICK, FIRST_EXCEPTION)
+                check()
+                for step in done:
+                    step.result()
+        except BaseException:
+            self._stopped = True
+            for step in running:
+                step.cancel()
+            for run in list(self._running):
+                run.kill()
+            raise
+        finally:
+            pool.shutdown()
+        return [step.result() for step in running]
+
+    def inspect_raw(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
+        """Read manifests or lists, several at a time.
+
+        Args:
+            wanted: reference, access, and the start of the side's flags such as `--base`, for each.
+
+        Returns:
+            For each its bytes, **not verified** (skopeo does not, not even for a digest), or what was wrong.
+
+        Raises:
+            HostError: skopeo is too old.
+        """
+        attempts = self.retries.begin()
+        results = self._inspect_once(wanted)
+        while failed := [place for place, result in enumerate(results) if isinstance(result, LinkError)]:
+            first = results[failed[0]]
+            assert isinstance(first, LinkError)  # noqa: S101 - what was looked for
+            try:
+                attempts.wait_after(first)
+            except LinkError:
+                break
+            for place, result in zip(failed, self._inspect_once([wanted[each] for each in failed]), strict=True):
+                results[place] = result
+        return results
+
+    def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
+        limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
+        calls = [
+            [*limit, "inspect", "--raw", *access.flags(reference, self.folder), str(reference)]
+            for reference, access, _ in wanted
+        ]
+        results: list[bytes | IncrementalError] = []
+        runs = self._side_by_side(calls)
+        # What is no skopeo may well exit 0, but will not answer with a JSON object.
+        if any(code or not stdout.lstrip().startswith(b"{") for code, stdout, _ in runs):
+            self._check_version()
+        for (reference, _, flag), (code, stdout, stderr) in zip(wanted, runs, strict=True):
+            results.append(stdout if code == 0 else explain(stderr, f"cannot read {reference}", flag))
+        return results
+
+    def copy(
+        self,
+        source: str,
+        destination: str,
+        *,
+        flags: Sequence[str] = (),
+        policy: Sequence[str] = (),
+        doing: str,
+        flag: str,
+        moved: Callable[[], int] | None = None,
+        tick: Callable[[], None] | None = None,
+        bars: bool = True,
+    ) -> str:
+        """Copy an image, once.
+
+        Args:
+            source: as skopeo takes it, local paths relative to the private folder.
+            destination: likewise.
+            flags: of `copy`.
+            policy: the global flags for the signature policy.
+            doing: what to call it in an error, such as "cannot fetch docker://host/app:2".
+            flag: the start of this side's flags, such as `--final`, for an error's next step.
+            moved: tells how many bytes have moved so far; by default how many skopeo has read.
+            tick: called a few times a second as long as skopeo runs.
+            bars: whether it may draw progress bars.
+
+        Returns:
+            The digest of what was written, which may be another where digests are not preserved.
+
+        Raises:
+            LinkError: the link failed, or nothing moved for longer than the timeout.
+            IncrementalError: as `messages.explain` reads skopeo's message.
+        """
+        digest_file = f"digest-{next(self._runs)}"
+        # Progress bars appear where skopeo's standard output is a terminal.
+        arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
+        run = self._start(arguments, terminal=self._progress if bars else None)
+        self._check_version()
+        watch = StallWatch(moved or run.bytes_read, self.timeout)
+
+        def watch_and_tick() -> None:
+            if tick:
+                tick()
+            watch.look()
+
+        try:
+            code, _, stderr = self._finish(run, watch_and_tick)
+        except StalledError:
+            run.kill()
+            self._running.remove(run)
+            raise LinkError(
+                f"{doing}: nothing moved for {self.timeout:g} s",
+                "try again, with --retry-times, or allow more time with --timeout",
+            ) from None
+        if code != 0:
+            raise explain(stderr, doing, flag)
+        return (self.folder / digest_file).read_text().strip()
+
+    def probes(self, calls: Sequence[Sequence[str]], *, own_cache: bool = True) -> list[tuple[int, str]]:
+        """Run copies that are to fail, several at a time.
+
+        Args:
+            calls: skopeo's arguments for each.
+            own_cache: use a blob cache in memory only. Without the user's, skopeo cannot mount a blob from
+                another repository: it asks, and no more.
+
+        Returns:
+            Exit code and stderr of each.
+
+        Raises:
+            HostError: skopeo is too old.
+        """
+        # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
+        # and short names are.
+        memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
+        runs = self._side_by_side(calls, memory_only if own_cache else None)
+        self._check_version()
+        return [(code, stderr) for code, _, stderr in runs]
+
+    def _check_version(self) -> None:
+        """Look once at skopeo's version: beside the first copy, or to explain a failure."""
+        if not self._version_known:
+            self.version()
+
+    def version(self) -> str:
+        """Return skopeo's version, such as "1.9.3".
+
+        Raises:
+            HostError: it does not answer as skopeo does, or is too old.
+        """
+        self._version_known = True
+        code, stdout, stderr = self._finish(self._start(["--version"]))
+        said = stdout.decode(errors="replace").strip()
+        found = re.match(r"skopeo version ((\d+)\.(\d+)\S*)", said)
+        if code != 0 or not found:
+            raise HostError(f"'{self._path}' does not answer as skopeo does: {said or fatal_message(stderr)}")
+        if (int(found[2]), int(found[3])) < OLDEST:
+            raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its place with --skopeo")
+        return found[1]
+
+    def _side_by_side(
+        self, calls: Sequence[Sequence[str]], environment: Mapping[str, str] | None = None
+    ) -> list[tuple[int, bytes, str]]:
+        results = []
+        runs: list[Run] = []
+        for position in range(len(calls)):
+            while len(runs) < min(len(calls), position + SIDE_BY_SIDE):
+                runs.append(self._start(calls[len(runs)], environment))
+            results.append(self._finish(runs[position]))
+        return results
+
+    def _start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        terminal: TextIO | None = None,
+    ) -> Run:
+        check()
+        if self._stopped:
+            raise HostError("another copy has failed")
+        if self._trace:
+            self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
+        command = self._command.bake(_cwd=str(self.folder), _env={**self._environment, **(environment or {})})
+        run = Run(command, arguments, terminal)
+        self._running.append(run)
+        return run
+
+    def _finish(self, run: Run, tick: Callable[[], None] | None = None) -> tuple[int, bytes, str]:
+        with suppress(IndexError):
+            import_module(self._imports.pop(0))
+        code, stdout, stderr = run.wait(tick)
+        self._running.remove(run)
+        if self._trace:
+            for line in stderr.splitlines():
+                self._trace(f"  {one_line(line)}")
+            self._trace(f"  exit {code}")
+        return code, stdout, stderr
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+    if "XDG_RUNTIME_DIR" not in environment:
+        # skopeo then looks into /run/containers/UID, and gives up where it may not (as after su).
+        try:
+            Path(f"/run/containers/{os.getuid()}/auth.json").stat()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            environment["XDG_RUNTIME_DIR"] = str(folder)
+    return environment

@@ -1,0 +1,1 @@
+"""Where blobs come from, and what is known of the other side."""

@@ -1,0 +1,181 @@
+"""Bases that are not in a registry: what tells which layers the other side has. No layer is ever read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ContentError, IncrementalError, UsageError, host_errors
+from ..oci.documents import DOCUMENT_BYTES
+from ..oci.image import gather
+from ..oci.layout import REF_NAME, Layout
+from ..oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
+from ..oci.reference import path_and_tag, repository_of
+from .receipt import read_receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ..oci.image import Image
+    from ..oci.manifest import Descriptor, FetchedManifest
+    from ..oci.reference import Reference
+    from ..skopeo.inspect import Source
+    from ..skopeo.runner import Skopeo
+
+    Layers = dict[str, dict[str, Descriptor]]
+
+
+class Known(NamedTuple):
+    """What is known of a base.
+
+    Attributes:
+        layers: for the digest of each of its images, the layers by digest.
+        images: its images, as far as their manifests are at hand.
+    """
+
+    layers: Layers
+    images: tuple[Image, ...] = ()
+
+
+WITHOUT_DIGESTS = ("docker-archive", "docker-daemon")
+"""Transports that know layers only as they were before they were compressed, which is another digest."""
+
+
+def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name: str | None = None) -> Known:
+    """Read which layers a base has that is not in a registry.
+
+    Args:
+        skopeo: an entered `Skopeo`; it is asked for `containers-storage:` alone.
+        base: the base.
+        report: receives a line for each child of a list that is not at hand: its layers don't count.
+        name: of an image in a bundle: of a base that is a bundle, only images of that name count, whatever their
+            tags are. Another repository's layers are of no use to it.
+
+    Returns:
+        What is known; nothing of a base that can't know its layers.
+
+    Raises:
+        UsageError: there is no such base.
+        ContentError: it is not what its name, digest or schema says.
+        HostError: it can't be read.
+    """
+    reference = base.reference
+    if reference.transport in WITHOUT_DIGESTS:
+        return Known({})
+    if reference.transport == "receipt":
+        return Known(read_receipt(Path(reference.name), name))
+    if reference.transport == "oci-archive":
+        images = list(_in_archive(reference, name))
+    elif reference.transport == "oci":
+        images = list(_in_layout(reference, report))
+    elif reference.transport == "containers-storage":
+        images = [_in_storage(skopeo, base, report)]
+    else:
+        images = _in_files(reference, report)
+    layers = {image.root.digest: build_layers_dictionary(*image.nodes) for image in images}
+    return Known(layers, tuple(images))
+
+
+def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:
+    from ..archive.contents import read_contents
+    from ..archive.reader import Archive
+
+    path, tag = path_and_tag(reference)
+    with Archive.open(path) as archive:
+        contents = read_contents(archive)
+    named = [each for each in contents.images if not each.beside]
+    if name and contents.is_bundle:
+        yield from (each.image for each in named if repository_of(each.name) == repository_of(name))
+        return
+    wanted = [each.image for each in named if tag in (None, each.name)]
+    if not wanted:
+        raise _no_tag(reference, [each.name for each in named])
+    yield from wanted
+
+
+def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[Image]:
+    path, tag = path_and_tag(reference)
+    if not (path / "index.json").is_file():
+        raise UsageError(f"{reference} is no OCI layout: there is no index.json", "give the layout's folder")
+    layout = Layout(path)
+    root = parse_manifest(_read(path / "index.json"))
+    if not isinstance(root.parsed, Index):
+        raise ContentError(f"index.json of {path} is {root.media_type}, not an index")
+
+    def load(children: Sequence[Descriptor]) -> list[bytes | None]:
+        found = [
+            _read(layout.blob(child.digest)) if layout.blob(child.digest).is_file() else None for child in children
+        ]
+        return _told(children, found, reference, report)
+
+    entries = root.parsed.manifests
+    wanted = [each for each in entries if tag in (None, each.annotations.get(REF_NAME))]
+    if not wanted:
+        raise _no_tag(reference, [each.annotations.get(REF_NAME) for each in entries])
+    for each, raw in zip(wanted, load(wanted), strict=True):
+        if raw is not None:
+            yield gather(parse_manifest(raw, descriptor=each), load)
+
+
+def _in_storage(skopeo: Skopeo, base: Source, report: Callable[[str], None]) -> Image:
+    (raw,) = skopeo.inspect_raw([(base.reference, base.access, base.flag)])
+    if isinstance(raw, IncrementalError):
+        raise raw
+    return gather(
+        parse_manifest(raw), lambda children: _told(children, [None] * len(children), base.reference, report)
+    )
+
+
+def _in_files(reference: Reference, report: Callable[[str], None]) -> list[Image]:
+    """Read manifests that stand in files: in a folder that skopeo wrote (`dir:`), or as someone sent them."""
+    path = Path(reference.name)
+    if reference.transport == "dir":
+        files = [path / "manifest.json", *sorted(path.glob("*.manifest.json"))]
+    else:
+        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not files or not files[0].is_file():
+        raise UsageError(f"{reference} has no manifest in it", "give a file, or a folder of *.json files")
+    nodes = [parse_manifest(_read(file)) for file in files]
+    by_digest = {node.digest: node for node in nodes}
+    below = {child.digest for node in nodes if isinstance(node.parsed, Index) for child in node.parsed.manifests}
+    roots: list[FetchedManifest] = [node for node in by_digest.values() if node.digest not in below] or nodes[:1]
+
+    def load(children: Sequence[Descriptor]) -> list[bytes | None]:
+        found = [by_digest[child.digest].raw if child.digest in by_digest else None for child in children]
+        return _told(children, found, reference, report)
+
+    return [gather(root, load) for root in roots]
+
+
+def _told(
+    children: Sequence[Descriptor],
+    found: list[bytes | None],
+    reference: Reference,
+    report: Callable[[str], None],
+) -> list[bytes | None]:
+    for child, raw in zip(children, found, strict=True):
+        if raw is None:
+            report(f"{child.digest} is in a list of {reference}, but its manifest is not there: it is passed over")
+        elif digest_of(raw) != child.digest:
+            raise ContentError(f"{child.digest} of {reference} has other bytes", "copy it again")
+    return found
+
+
+def _read(path: Path) -> bytes:
+    with host_errors(f"cannot read {path}"), path.open("rb") as file:
+        raw = file.read(DOCUMENT_BYTES + 1)
+    if len(raw) > DOCUMENT_BYTES:
+        raise ContentError(f"{path} is longer than {DOCUMENT_BYTES} bytes: it is no manifest")
+    return raw
+
+
+def _no_tag(reference: Reference, names: Sequence[str | None]) -> UsageError:
+    offered = ", ".join(sorted({name for name in names if name})) or "none by name"
+    return UsageError(f"{reference} is not there; images there are: {offered:.500}", "check the tag")
+
+
+def why_nothing(base: Reference) -> str | None:
+    """Return why a base makes no difference; None where it may make one."""
+    if base.transport in WITHOUT_DIGESTS:
+        return f"{base} knows no digest of a compressed layer: nothing is left out because of it"
+    return None

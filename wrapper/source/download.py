@@ -1,0 +1,213 @@
+"""Fetching the layers that no base has: from the cache, else by skopeo, again where the link fails.
+
+A layer goes into the archive as soon as it is whole; a placeholder in its place tells skopeo that it is there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import LinkError
+from ..oci.layout import Layout
+from ..oci.manifest import Index
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ..archive.writer import Packing
+    from ..oci.manifest import FetchedManifest
+    from ..skopeo.inspect import Source
+    from ..skopeo.runner import Skopeo
+    from .cache import Cache
+
+_AT_RISK = 10
+_WORTH_A_RUN = 16
+_ANSWERS = 8192
+_INSIDE_A_LAYER = (
+    "what arrives of a layer counts only when it is whole, and only skopeo 1.10 or newer goes on inside a layer "
+    "that is cut: see the command doctor"
+)
+
+
+class Download:
+    """Fills a layout with what skopeo fetches.
+
+    Where the link is known to be bad, which is where retries are wanted, layers are fetched in portions: skopeo
+    fetches six layers at once, and a cut costs it all that it has of each. The layers of a later portion are
+    placeholders until it is their turn. A portion is a tenth of what came through since the last cut, or one layer.
+    """
+
+    def __init__(
+        self,
+        skopeo: Skopeo,
+        layout: Layout,
+        preserve: Sequence[str],
+        cache: Cache | None,
+        report: Callable[[str], None],
+        *,
+        remove_signatures: bool = False,
+        packing: Packing | None = None,
+        staying: Collection[str] = (),
+        bars: bool = True,
+    ) -> None:
+        """Prepare; nothing is fetched yet.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            layout: where to; it holds placeholders for the layers that are omitted.
+            preserve: skopeo's flags to preserve digests; without any it may convert the image.
+            cache: where layers come from and are kept.
+            report: receives a line for each step.
+            remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
+            packing: the archive that layers go to; without one they stay in the layout.
+            bars: whether skopeo may draw progress bars.
+            staying: digests of blobs that stay in any case: they are also read as configs or manifests.
+        """
+        self._skopeo = skopeo
+        self._layout = layout
+        self._preserve = preserve
+        self._signatures = ["--remove-signatures"] if remove_signatures else []
+        self._cache = cache
+        self._report = report
+        self._packing = packing
+        self._staying = staying
+        self._bars = bars
+        self._packed: set[str] = set()
+        self._since_cut = 0
+
+    def __enter__(self) -> Download:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the placeholders of what was packed."""
+        for digest in self._packed:
+            self._layout.blob(digest).unlink(missing_ok=True)
+
+    def take_cached(self, layers: Mapping[str, int]) -> None:
+        """Take from the cache what it has of `layers`: digest and size in bytes."""
+        if not self._cache:
+            return
+        taken = [digest for digest in layers if self._cache.take(digest, self._layout.blob(digest))]
+        if taken:
+            total = sum(layers[digest] for digest in taken)
+            self._report(f"{len(taken)} of {len(layers)} layers ({total} bytes) come from the cache")
+        for digest in taken:
+            self._pack(digest, layers[digest])
+
+    def fetch(self, source: Source, node: FetchedManifest, layers: Mapping[str, int], config_size: int) -> str:
+        """Fetch one manifest with its config and layers.
+
+        Args:
+            source: where the image is.
+            node: the manifest; or a list, where digests are not preserved.
+            layers: digest and size in bytes of the layers that are not omitted.
+            config_size: size of the config in bytes: skopeo fetches it every time.
+
+        Returns:
+            The digest of what is in the layout then.
+
+        Raises:
+            IncrementalError: something can't be fetched.
+        """
+        platform = f" ({node.platform})" if node.platform else ""
+        self._report(f"fetching {source.reference.pinned(node.digest)}{platform}")
+        attempts = self._skopeo.retries.begin()
+        overhead = node.size + config_size + _ANSWERS
+        while True:
+            absent = {digest: size for digest, size in layers.items() if not self._layout.blob(digest).exists()}
+            portion = self._portion(absent, overhead)
+            later = {digest: size for digest, size in absent.items() if digest not in portion}
+            try:
+                with self._layout.placeholders(later):
+                    digest = self._copy(source, node, portion)
+            except LinkError as error:
+                self._since_cut = 0
+                if any(self._layout.blob(digest).exists() for digest in portion):
+                    attempts.progressed()
+                try:
+                    attempts.wait_after(error)
+                except LinkError as last:
+                    raise LinkError(last.message, f"{last.next_step}; {_INSIDE_A_LAYER}") from error
+                continue
+            if not later:
+                return digest
+            self._since_cut += sum(portion.values())
+
+    def _portion(self, absent: Mapping[str, int], overhead: int) -> Mapping[str, int]:
+        if not self._skopeo.retries.times or not self._preserve:
+            return absent
+        room = max(self._since_cut // _AT_RISK, overhead * _WORTH_A_RUN)
+        portion: dict[str, int] = {}
+        for digest, size in absent.items():
+            if portion and size > room:
+                break
+            room -= size
+            portion[digest] = size
+        return portion
+
+    def _copy(self, source: Source, node: FetchedManifest, portion: Mapping[str, int]) -> str:
+        access, pinned = source.access, source.reference.pinned(node.digest)
+        flags = [*self._preserve, *self._signatures, *access.flags(source.reference, self._skopeo.folder, "src-")]
+        if not self._preserve and isinstance(node.parsed, Index):
+            flags.append("--all")
+        rest = dict(portion)
+
+        def settle() -> None:
+            # skopeo has verified what it has renamed; placeholders are never in a portion.
+            for digest in [each for each in rest if self._layout.blob(each).exists()]:
+                if self._cache:
+                    self._cache.keep(digest, self._layout.blob(digest))
+                self._pack(digest, rest.pop(digest))
+
+        try:
+            return self._skopeo.copy(
+                str(pinned),
+                f"oci:{self._layout.folder.name}",
+                flags=flags,
+                policy=access.policy_flags(),
+                doing=f"cannot fetch {pinned}",
+                flag=source.flag,
+                moved=self._layout.bytes_written,
+                tick=settle if self._cache or self._packing else None,
+                bars=self._bars,
+            )
+        finally:
+            settle()
+
+    def _pack(self, digest: str, size: int) -> None:
+        if self._packing and self._packing.lacks(digest) and digest not in self._staying:
+            self._packing.add(digest, self._layout.blob(digest))
+            self._layout.replace(digest, size)
+            self._packed.add(digest)
+
+
+def fetch_alone(
+    skopeo: Skopeo,
+    begin: Callable[[Layout], Download],
+    source: Source,
+    leaf: FetchedManifest,
+    wanted: Mapping[str, int],
+) -> Layout:
+    """Fetch a manifest and some of its layers into a layout of its own.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        begin: makes the `Download` into that layout.
+        source: where the image is.
+        leaf: the manifest.
+        wanted: digest and size in bytes of the layers; placeholders stand for the others meanwhile.
+
+    Raises:
+        IncrementalError: something can't be fetched.
+    """
+    layout = Layout.create(skopeo.new_folder("layout"))
+    config = leaf.manifest.config
+    others = {
+        layer.digest: layer.size
+        for layer in leaf.manifest.layers
+        if layer.digest not in wanted and layer.digest != config.digest and not layer.is_foreign
+    }
+    with layout.placeholders(others), begin(layout) as download:
+        download.fetch(source, leaf, wanted, config.size)
+    return layout

@@ -1,0 +1,88 @@
+"""Receipts: what a destination has after a push, to be carried back as the next pull's base."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from .._version import __version__
+from ..errors import ContentError, UsageError, host_errors
+from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document
+from ..oci.manifest import Descriptor
+from ..oci.reference import repository_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from ..archive.contents import NamedImage
+    from ..results import PushResult
+
+FORMAT = "1"
+
+
+def write_receipt(result: PushResult, images: Iterable[NamedImage], file: BinaryIO) -> None:
+    """Write what the destination of a push has now.
+
+    Args:
+        result: what the push did.
+        images: what it sent, first the one whose digest there the result has.
+        file: where to.
+    """
+    described = {each.digest: asdict(each) for each in result.images}
+    shown = []
+    for position, named in enumerate(images):
+        image = named.image
+        layers = [
+            {"digest": layer.digest, "media_type": layer.media_type, "size": layer.size}
+            for layer in image.layers.values()
+        ]
+        own = {name: described[image.root.digest][name] for name in ("media_type", "platform", "manifests")}
+        # skopeo may have converted the only image.
+        digest = image.root.digest if position or result.bundle else result.digest
+        name = {"name": named.name} if result.bundle else {}
+        shown.append({"digest": digest, **name, **own, "layers": layers})
+    document = {
+        "receipt": FORMAT,
+        "destination": result.destination,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "images": shown,
+    }
+    file.write(json.dumps(document, indent=1).encode() + b"\n")
+
+
+def read_receipt(path: Path, name: str | None = None) -> dict[str, dict[str, Descriptor]]:
+    """Read a receipt.
+
+    Args:
+        path: the file.
+        name: of an image in a bundle: of a bundle's receipt only images of that name count, whatever their tags.
+
+    Returns:
+        For the digest of each image, its layers by digest.
+
+    Raises:
+        UsageError: there is no such file.
+        ContentError: it is no receipt.
+        HostError: it can't be read.
+    """
+    if not path.is_file():
+        raise UsageError(f"the receipt {path} does not exist", "give the file that push --receipt wrote")
+    with host_errors(f"cannot read {path}"), path.open("rb") as file:
+        raw = file.read(DOCUMENT_BYTES + 1)
+    document = parse_document(raw, f"receipt {path}")
+    if document.get("receipt") != FORMAT:
+        raise ContentError(f"{path} is no receipt of format {FORMAT}", "give the file that push --receipt wrote")
+    check_schema(document, "receipt", f"receipt {path}")
+    return {
+        image["digest"]: {
+            layer["digest"]: Descriptor.from_json({**layer, "mediaType": layer["media_type"]})
+            for layer in image["layers"]
+        }
+        for image in document["images"]
+        if not name or repository_of(image.get("name", name)) == repository_of(name)
+    }

@@ -1,0 +1,120 @@
+"""What stands beside an image in its repository: signatures, attestations, SBOMs and other referrers.
+
+cosign keeps them under tags made from the image's digest; the OCI distribution specification lists referrers under
+such a tag where a registry has no referrers API. skopeo cannot ask that API: the user names what only it knows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..archive.contents import NamedImage, tags_beside
+from ..errors import IncrementalError, NotFoundError, RegistryError, UsageError
+from ..oci.manifest import Index, parse_manifest
+from ..oci.reference import Reference, registry_reference
+from ..skopeo.inspect import Source, read_image, read_roots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..oci.image import Image
+    from ..skopeo.runner import Skopeo
+
+_LOOKASIDE = re.compile(r"^\s*(lookaside|sigstore|use-sigstore-attachments)\s*:", re.MULTILINE)
+
+
+def find_beside(
+    skopeo: Skopeo, final: Source, image: Image, report: Callable[[str], None]
+) -> tuple[tuple[Source, NamedImage], ...]:
+    """Look for signatures and other referrers under the tags that belong to an image.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        final: where the image is.
+        image: the image.
+        report: receives a line for each that is passed over.
+
+    Returns:
+        What stands there, by tag, each with where it is.
+
+    Raises:
+        RegistryError: there is nothing.
+        IncrementalError: something can't be read, or is not what its digest or schema says.
+    """
+    report(f"looking for signatures of {final.reference}")
+    tags = tags_beside(image)
+    sources = [Source(final.reference.tagged(tag), final.access, final.flag) for tag in tags]
+    answers = skopeo.inspect_raw([(source.reference, source.access, source.flag) for source in sources])
+    found = []
+    for tag, source, raw in zip(tags, sources, answers, strict=True):
+        if isinstance(raw, NotFoundError):
+            continue
+        if isinstance(raw, IncrementalError):
+            raise raw
+        root = parse_manifest(raw, reference=source.reference)
+        beside = read_image(skopeo, source, root, report)
+        # A list of referrers from which the last one was removed.
+        if beside.leaves:
+            found.append((source, NamedImage(tag, beside, image.root.digest)))
+    if not found:
+        raise RegistryError(
+            f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
+            "a registry may show them in its referrers API alone, which skopeo cannot ask: name each with "
+            f"--with REF@sha256:…; a signature of a list travels with --all{_of_a_list(final, image)}",
+        )
+    return tuple(found)
+
+
+def read_referrers(
+    skopeo: Skopeo, final: Source, image: Image, wanted: Sequence[str | Reference]
+) -> tuple[tuple[Source, NamedImage], ...]:
+    """Read what is to travel beside an image by its digest.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        final: where the image is.
+        image: the image.
+        wanted: references with a digest.
+
+    Raises:
+        UsageError: one has no digest.
+        IncrementalError: one can't be read, or is not what its digest or schema says.
+    """
+    sources = [Source(_pinned(each), final.access, "--final") for each in wanted]
+    roots = read_roots(skopeo, sources)
+    return tuple(
+        (source, NamedImage(None, read_image(skopeo, source, root), image.root.digest))
+        for source, root in zip(sources, roots, strict=True)
+    )
+
+
+def lookaside_is_configured() -> bool:
+    """Say whether skopeo would find signatures outside an image's repository, or take tags for signatures.
+
+    See containers-registries.d(5): the user's folder counts in place of the system's.
+    """
+    own = Path(os.environ.get("HOME", "/"), ".config/containers/registries.d")
+    folder = own if own.is_dir() else Path("/etc/containers/registries.d")
+    for path in folder.glob("*.yaml"):
+        try:
+            if _LOOKASIDE.search(path.read_text(errors="replace")):
+                return True
+        except OSError:
+            # skopeo will say so.
+            return True
+    return False
+
+
+def _pinned(wanted: str | Reference) -> Reference:
+    reference = registry_reference(wanted, "what is to travel along")
+    if reference.digest is None:
+        raise UsageError(f"{reference} has no digest", "write --with HOST/NAME@sha256:…")
+    return reference
+
+
+def _of_a_list(final: Source, image: Image) -> str:
+    narrowed = final.reference.digest is None and not isinstance(image.root.parsed, Index)
+    return " where it is one" if narrowed else ""

@@ -1,0 +1,134 @@
+"""What a bundle is to hold: the file that `pull --spec` reads."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ContentError, IncrementalError, UsageError, host_errors
+from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document
+from ..oci.platforms import Platform
+from ..oci.reference import Reference, is_bundle_name, registry_reference, repository_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_NAMES = "a name is a repository and a tag, such as team/app:2"
+
+
+class SpecImage(NamedTuple):
+    """One image of a bundle.
+
+    Attributes:
+        name: what it is called there: a repository, and a tag unless it is `latest`.
+        final: where it is pulled from.
+        bases: what the other side has.
+        all: whether a list travels whole; None where the spec does not say.
+        platform: what a list is narrowed to; None where the spec does not say.
+        delta: whether new layers may travel as their change; None where the spec does not say.
+    """
+
+    name: str
+    final: Reference
+    bases: tuple[Reference, ...] = ()
+    all: bool | None = None
+    platform: Platform | None = None
+    delta: bool | None = None
+
+
+def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
+    """Read and check a spec.
+
+    Args:
+        path: a JSON file; or, by its name `.yaml` or `.yml`, a YAML file, for which PyYAML must be installed.
+
+    Raises:
+        UsageError: there is no such file; or it breaks its schema, and the message names the place, such as
+            `images[3].base[0]`.
+        HostError: it can't be read.
+    """
+    path = Path(path)
+    what = f"the spec {path}"
+    if not path.is_file():
+        raise UsageError(f"{what} does not exist", "give a file as README describes it")
+    with host_errors(f"cannot read {path}"), path.open("rb") as file:
+        raw = file.read(DOCUMENT_BYTES + 1)
+    try:
+        document = parse_document(_from_yaml(raw, what) if path.suffix in (".yaml", ".yml") else raw, what)
+        check_schema(document, "spec", what)
+    except ContentError as error:
+        raise UsageError(error.message, error.next_step) from None
+    defaults = document.get("defaults", {})
+    images = tuple(
+        _read_image({**_defaults_for(image, defaults), **image}, f"images[{position}]", what)
+        for position, image in enumerate(document["images"])
+    )
+    for name, times in Counter(image.name for image in images).items():
+        if times > 1:
+            position = max(place for place, image in enumerate(images) if image.name == name)
+            raise UsageError(f"{what}: images[{position}].name: '{name}' is there twice")
+    return images
+
+
+def bases_from(earlier: Sequence[SpecImage], name: str) -> tuple[Reference, ...]:
+    """Return what an earlier bundle had in the repository of an image's name, whatever the tags were."""
+    return tuple(image.final for image in earlier if repository_of(image.name) == repository_of(name))
+
+
+def gone_since(earlier: Sequence[SpecImage], images: Sequence[SpecImage]) -> tuple[str, ...]:
+    """Return the names of an earlier bundle's images whose repository has no image any more."""
+    left = {repository_of(image.name) for image in images}
+    return tuple(image.name for image in earlier if repository_of(image.name) not in left)
+
+
+def _defaults_for(image: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    # Whole, or one platform: an image that says either has said both.
+    said = {"all", "platform"} if {"all", "platform"} & image.keys() else set()
+    return {name: value for name, value in defaults.items() if name not in said}
+
+
+def _read_image(image: dict[str, Any], place: str, what: str) -> SpecImage:
+    if not is_bundle_name(image["name"]):
+        raise UsageError(f"{what}: {place}.name: '{image['name']}' is no name", _NAMES)
+    if image.get("all") and "platform" in image:
+        raise UsageError(f"{what}: {place}.platform: with all, every platform travels", "leave out one of the two")
+    bases = image.get("base", [])
+    listed = [bases] if isinstance(bases, str) else bases
+    return SpecImage(
+        image["name"],
+        _named(f"{what}: {place}.final", lambda: registry_reference(image["final"], "the image")),
+        tuple(
+            _named(f"{what}: {place}.base" + ("" if listed is not bases else f"[{position}]"), _parser(base))
+            for position, base in enumerate(listed)
+        ),
+        image.get("all"),
+        Platform(*image["platform"].split("/")) if "platform" in image else None,
+        image.get("delta"),
+    )
+
+
+def _parser(text: str) -> Callable[[], Reference]:
+    return lambda: Reference.parse(text)
+
+
+def _named(place: str, read: Callable[[], Reference]) -> Reference:
+    try:
+        return read()
+    except IncrementalError as error:
+        raise UsageError(f"{place}: {error.message}", error.next_step) from None
+
+
+def _from_yaml(raw: bytes, what: str) -> bytes:
+    try:
+        import yaml
+    except ImportError:
+        raise UsageError(
+            f"{what} is YAML, and PyYAML is not installed",
+            "install skopeo-incremental[yaml], or write the spec as JSON",
+        ) from None
+    try:
+        return json.dumps(yaml.safe_load(raw)).encode()
+    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{what} is no YAML that means what JSON can: {error}") from None
