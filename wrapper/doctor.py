@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import FREE_SPACE, HostError, IncrementalError, NotFoundError, RegistryError
+from .host.temporary import default_temp_dir
 from .host.text import human_bytes
+from .oci.reference import registry_reference
 from .results import ERROR, OK, WARNING, DoctorResult, Finding
+from .skopeo.runner import Skopeo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .oci.reference import Reference
     from .skopeo.access import Access
-    from .skopeo.runner import Skopeo
+    from .skopeo.runner import SkopeoOptions
 
 LITTLE_SPACE = 1_000_000_000
 """Fewer free bytes than this are worth a warning."""
@@ -37,21 +40,24 @@ def exit_code(result: DoctorResult) -> int:
     return RegistryError.code if wrong == {"registry"} else HostError.code
 
 
-def examine(skopeo: Skopeo, temp_dir: Path, access: Access, reference: Reference | None) -> DoctorResult:
+def examine(options: SkopeoOptions, access: Access, reference: str | Reference | None) -> DoctorResult:
     """Look at everything that pull and push need.
 
     Args:
-        skopeo: the runner, not entered yet.
-        temp_dir: the folder for temporary files.
+        options: which skopeo runs, and how.
         access: how the registry is reached.
         reference: an image or repository to ask for; None asks no registry.
+
+    Raises:
+        UsageError: the reference is malformed.
     """
-    return DoctorResult(changed=False, findings=tuple(_findings(skopeo, temp_dir, access, reference)))
+    asked = registry_reference(reference, "what to ask for") if reference is not None else None
+    return DoctorResult(changed=False, findings=tuple(_findings(options, access, asked)))
 
 
-def _findings(skopeo: Skopeo, temp_dir: Path, access: Access, reference: Reference | None) -> Iterator[Finding]:
+def _findings(options: SkopeoOptions, access: Access, reference: Reference | None) -> Iterator[Finding]:
     yield Finding("python", OK, f"{platform.python_version()} on {platform.machine()}")
-    folder = _check_folder(temp_dir)
+    folder = _check_folder(options.temp_dir or default_temp_dir())
     yield folder
     yield from _check_auth_files(access)
     yield _check_policy(access)
@@ -59,7 +65,7 @@ def _findings(skopeo: Skopeo, temp_dir: Path, access: Access, reference: Referen
         yield Finding("skopeo", WARNING, "was not looked at: it needs the temporary folder")
         return
     try:
-        with skopeo:
+        with Skopeo(options) as skopeo:
             yield _check_skopeo(skopeo.version())
             if reference:
                 yield from _check_registry(skopeo, reference, access)

@@ -1,102 +1,43 @@
-"""The order of the steps of pull, vet and push."""
+"""`Incremental`: every operation of this package, as a table of contents; the steps of each are in its wing."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING
 
-from .errors import UsageError, one_line
-from .oci.platforms import Platform, wanted_platform
-from .oci.reference import Reference, registry_reference
+from .delta.options import DeltaOptions
+from .errors import one_line
+from .pull.puller import Puller
+from .pull.request import PullOptions, request_bundle, request_image
 from .skopeo.access import Access, Authentications
+from .skopeo.retry import LinkOptions
+from .skopeo.runner import SkopeoOptions
+from .source.signatures import SignatureOptions
 
-# What runs skopeo, and what reads archives, takes long to import: each method imports what it needs.
+# What only some operations need is imported by those: it takes long.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from typing import TextIO
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import BinaryIO, TextIO
 
-    from .archive.contents import ArchiveContents, NamedImage
-    from .archive.output import RemoveOnClose, Target
-    from .archive.writer import Packing
-    from .delta.artifact import Settings
-    from .oci.layout import Layout
-    from .pull.plan import Plan, Wanted
-    from .push.bundle import Shipment
-    from .push.destination import Destination
-    from .results import Contents, DoctorResult, InspectResult, MissingLayer, PullResult, PushResult, VetResult
-    from .skopeo import runner
-    from .skopeo.inspect import Source
-    from .source.blobs import Supply
-    from .source.cache import Cache
+    from .archive.output import RemoveOnClose
+    from .oci.platforms import Platform
+    from .oci.reference import Reference
+    from .push.pusher import ArchiveFile, ArchiveFiles, Pusher
+    from .results import DoctorResult, InspectResult, PullResult, PushResult, VetResult
+    from .skopeo.inspect import References
+    from .source.cache import CacheOptions
     from .source.spec import SpecImage
 
-    Bases = str | Reference | Sequence[str | Reference] | None
-    ArchiveFile = str | Path | BinaryIO
-    Archives = ArchiveFile | Sequence[ArchiveFile]
+    Output = str | Path | BinaryIO | None
     Spec = str | Path | Sequence[SpecImage]
 
 
-# What a pull needs only after skopeo has begun to run.
-_LATE = ("jsonschema.validators", f"{__package__}.archive.reader", f"{__package__}.cli.show")
-
-
-class Request(NamedTuple):
-    """What a pull is asked for.
-
-    Attributes:
-        wanted: the images.
-        is_bundle: whether they are to be a bundle.
-        gone: names of an earlier bundle's images that this one has not.
-        fail_fast: whether to stop at the first image that can't be read.
-    """
-
-    wanted: tuple[Wanted, ...]
-    is_bundle: bool = False
-    gone: tuple[str, ...] = ()
-    fail_fast: bool = False
-
-
-class Fetched(NamedTuple):
-    """What was fetched, and what it is for.
-
-    Attributes:
-        skopeo: whose private folder the layout is in.
-        layout: holds every blob that travels and is not in the archive yet, and no placeholder.
-        plan: what travels and what does not.
-        packing: the archive, where it was begun.
-    """
-
-    skopeo: runner.Skopeo
-    layout: Layout
-    plan: Plan
-    packing: Packing | None
-
-
-class Selection(NamedTuple):
-    """Which images of a bundle go, and under which names.
-
-    Attributes:
-        only: patterns; all images where there is none.
-        names: other names for images.
-    """
-
-    only: Sequence[str]
-    names: Mapping[str, str]
-
-    def require_none(self) -> None:
-        """Refuse to choose from an archive of one image.
-
-        Raises:
-            UsageError: there is a pattern or a name.
-        """
-        if self.only or self.names:
-            raise UsageError("the archive is no bundle: it holds one image", "leave out --only and --map")
-
-
 class Incremental:
-    """Moves images as the difference to what the other side has (Go: `incremental.Incremental`)."""
+    """Moves images as the difference to what the other side has (Go: `incremental.Incremental`).
+
+    Attributes:
+        puller: what pulls.
+    """
 
     def __init__(
         self,
@@ -107,21 +48,14 @@ class Incremental:
         push_auth: Access | None = None,
         all_architectures: bool = False,
         platform: Platform | None = None,
-        report_writer: TextIO | None = None,
+        preserve_digests: bool = True,
+        signatures: SignatureOptions | None = None,
+        cache: CacheOptions | None = None,
+        deltas: DeltaOptions | None = None,
+        link: LinkOptions | None = None,
         temp_dir: str | Path | None = None,
         skopeo: str = "skopeo",
-        preserve_digests: bool = True,
-        remove_signatures: bool = False,
-        with_signatures: bool = False,
-        referrers: Sequence[str | Reference] = (),
-        cache_dir: str | Path | None = None,
-        cache_max_size: int | None = None,
-        retry_times: int = 0,
-        retry_delay: float = 1.0,
-        timeout: float | None = 600.0,
-        jobs: int | None = None,
-        delta: bool = False,
-        delta_settings: Settings | None = None,
+        report_writer: TextIO | None = None,
         progress: TextIO | None = None,
         trace: Callable[[str], None] | None = None,
     ) -> None:
@@ -134,59 +68,49 @@ class Incremental:
             push_auth: how the destination is reached.
             all_architectures: take a list whole; else it is narrowed to one platform.
             platform: which one; this machine's by default.
-            report_writer: receives a line for each step; nothing is ever printed.
+            preserve_digests: demand that images arrive as they were; else skopeo may convert them.
+            signatures: which signatures and other referrers `pull` takes along; none by default.
+            cache: where `pull` keeps the layers that it fetches, for the next one.
+            deltas: whether and how `pull` expresses new layers as their change; `push` and its like only look at
+                the memory.
+            link: how a link is dealt with that may be slow or fail.
             temp_dir: the folder for temporary files; by default the output's own for `pull`, else TMPDIR,
                 else /var/tmp.
             skopeo: skopeo's path, or its name on PATH.
-            preserve_digests: demand that images arrive as they were; else skopeo may convert them.
-            remove_signatures: let `pull` leave behind signatures that an archive can't take along.
-            with_signatures: let `pull` take along what stands beside the image: cosign's tags for signatures,
-                attestations and SBOMs, and the tag that lists referrers. That there is none is an error.
-            referrers: references with a digest that `pull` takes along too.
-            cache_dir: a folder that keeps the layers that `pull` fetches, for the next one; several may share it.
-            cache_max_size: how many bytes it may hold: the least recently used layers go first.
-            retry_times: how often in a row to try again where the link fails and nothing more arrives.
-            retry_delay: the pause before the first such try, in seconds; each further one is twice as long.
-            timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
-            jobs: how many images, or children of a list, are fetched at a time; by default three, or one where
-                retries are wanted: on a bad link a cut then costs less.
-            delta: let `pull` express new layers as their change, where that saves enough.
-            delta_settings: how; `push` and its like only look at the memory.
+            report_writer: receives a line for each step; nothing is ever printed.
             progress: a terminal for skopeo's progress bars.
             trace: receives a line for each call of skopeo, and what it said.
+
+        Raises:
+            UsageError: the options contradict each other.
         """
         given = authentications or Authentications()
-        self._base = base_auth or given.base
-        self._final = final_auth or given.final
-        self._push = push_auth or given.push
-        self._all = all_architectures
-        self._platform = platform
+        given = Authentications(base_auth or given.base, final_auth or given.final, push_auth or given.push)
+        self._access = given
+        self._preserve_digests = preserve_digests
+        self._deltas = deltas or DeltaOptions()
         self._report_writer = report_writer
-        self._temp_dir = Path(temp_dir) if temp_dir else None
-        self._skopeo_path = skopeo
-        self._preserve = ["--preserve-digests"] if preserve_digests else []
-        self._remove_signatures = remove_signatures
-        self._with_signatures = with_signatures
-        self._referrers = tuple(referrers)
-        if (with_signatures or referrers) and not preserve_digests:
-            raise UsageError(
-                "a signature does not fit an image that is converted",
-                "leave out --no-preserve-digests, or --with-signatures and --with",
-            )
-        self._cache_dir = Path(cache_dir) if cache_dir else None
-        self._cache_max_size = cache_max_size
-        self._retry_times = retry_times
-        self._retry_delay = retry_delay
-        self._timeout = timeout
-        self._jobs = jobs
-        self._delta = delta
-        self._delta_settings = delta_settings
-        if delta and not preserve_digests:
-            raise UsageError("a change of a layer needs its digest", "leave out --delta, or --no-preserve-digests")
-        self._progress = progress
-        self._trace = trace
+        self._skopeo = SkopeoOptions(
+            path=skopeo,
+            temp_dir=Path(temp_dir) if temp_dir else None,
+            link=link or LinkOptions(),
+            report=self.report,
+            trace=trace,
+            progress=progress,
+        )
+        options = PullOptions(
+            base=given.base,
+            final=given.final,
+            all_architectures=all_architectures,
+            platform=platform,
+            preserve_digests=preserve_digests,
+            signatures=signatures or SignatureOptions(),
+            cache=cache,
+            deltas=self._deltas,
+        )
+        self.puller = Puller(self._skopeo, options, self.report)
 
-    def plan(self, base: Bases, final: str | Reference) -> PullResult:
+    def plan(self, base: References, final: str | Reference) -> PullResult:
         """Say what `pull` would do; no layer and no config is fetched.
 
         Args:
@@ -196,15 +120,10 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull`.
         """
-        return self._planned(self._single(base, final))
+        return self.puller.plan(request_image(self.puller.options, base, final))
 
     def plan_bundle(
-        self,
-        spec: Spec,
-        *,
-        base: Bases = None,
-        earlier: Spec | None = None,
-        fail_fast: bool = False,
+        self, spec: Spec, *, base: References = None, earlier: Spec | None = None, fail_fast: bool = False
     ) -> PullResult:
         """Say what `pull_bundle` would do; no layer and no config is fetched.
 
@@ -217,18 +136,9 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull_bundle`.
         """
-        return self._planned(self._bundle(spec, base, earlier, fail_fast=fail_fast))
+        return self.puller.plan(request_bundle(self.puller.options, spec, base, earlier, fail_fast=fail_fast))
 
-    def _planned(self, request: Request) -> PullResult:
-        from .pull.fetch import pull_result
-
-        with self._skopeo() as skopeo:
-            plan = self._plan(skopeo, request)
-        return pull_result(plan, lambda _: None)
-
-    def pull(
-        self, base: Bases, final: str | Reference, *, output: str | Path | BinaryIO | None = None
-    ) -> RemoveOnClose:
+    def pull(self, base: References, final: str | Reference, *, output: Output = None) -> RemoveOnClose:
         """Pull the difference between bases and a final image (Go: `Incremental.Pull`).
 
         Args:
@@ -247,15 +157,15 @@ class Incremental:
             RegistryError: skopeo or a registry failed.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
-        return self._pulled(self._single(base, final), output)
+        return self.puller.pull(request_image(self.puller.options, base, final), output)
 
     def pull_bundle(
         self,
         spec: Spec,
         *,
-        base: Bases = None,
+        base: References = None,
         earlier: Spec | None = None,
-        output: str | Path | BinaryIO | None = None,
+        output: Output = None,
         fail_fast: bool = False,
     ) -> RemoveOnClose:
         """Pull several images into one archive, each as the difference to its own bases.
@@ -277,193 +187,15 @@ class Incremental:
             BundleError: images can't be read.
             IncrementalError: as for `pull`.
         """
-        return self._pulled(self._bundle(spec, base, earlier, fail_fast=fail_fast), output)
-
-    def _pulled(self, request: Request, output: str | Path | BinaryIO | None) -> RemoveOnClose:
-        from .archive.output import RemoveOnClose, open_target
-
-        with (
-            open_target(output, self._temp_dir) as target,
-            self._fetched(request, target) as fetched,
-        ):
-            from .pull.fetch import write_archive
-
-            result = write_archive(fetched.layout, fetched.plan, target, self.report, fetched.packing)
-        return RemoveOnClose(target, result)
-
-    @contextmanager
-    def fetched(self, base: Bases, final: str | Reference, target: Target | None = None) -> Iterator[Fetched]:
-        """Fetch what no base has, as long as the block lasts.
-
-        Args:
-            base: as for `pull`.
-            final: as for `pull`.
-            target: the archive, if one will be written; its folder is also that of temporary files, where none
-                was given to this object.
-
-        Raises:
-            IncrementalError: as for `pull`.
-        """
-        with self._fetched(self._single(base, final), target) as fetched:
-            yield fetched
-
-    @contextmanager
-    def _fetched(self, request: Request, target: Target | None) -> Iterator[Fetched]:
-        # What a missing policy would stop must stop before anything is read.
-        self._final.policy_flags()
-        cache = self._cache()
-        output = target.path.parent if target and target.path else None
-        with self._skopeo(output) as skopeo:
-            plan = self._plan(skopeo, request)
-            from .host.space import Space
-            from .pull.fetch import begin_archive, fetch
-
-            space = Space()
-            # What becomes of a layer is known when it is there.
-            delta = any(item.delta for item in plan.items)
-            with space.named(), begin_archive(plan, None if delta else target, self._preserve) as packing:
-                layout, plan = fetch(
-                    skopeo,
-                    plan,
-                    self._preserve,
-                    self.report,
-                    space,
-                    cache=cache,
-                    output=output,
-                    packing=packing,
-                    remove_signatures=self._remove_signatures,
-                )
-                if delta:
-                    from .pull.deltas import make_deltas
-                    from .source.blobs import Supply
-
-                    with Supply([]) as supply:
-                        settings = self._settings()
-                        plan = make_deltas(skopeo, plan, layout, supply, settings, cache, self.report)
-                yield Fetched(skopeo, layout, plan, packing)
-
-    def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
-        """Say what could keep `pull` and `push` from working on this machine.
-
-        Args:
-            reference: an image or repository that a registry is asked for, by the final image's access.
-
-        Raises:
-            UsageError: the reference is malformed.
-        """
-        from .doctor import examine
-        from .host.temporary import default_temp_dir
-
-        asked = registry_reference(reference, "what to ask for") if reference is not None else None
-        return examine(self._skopeo(), self._temp_dir or default_temp_dir(), self._final, asked)
-
-    def inspect(
-        self, src: ArchiveFile, for_: str | Reference | None = None, *, report: str | Path | None = None
-    ) -> InspectResult:
-        """Say what an archive holds; its layers are not verified.
-
-        Args:
-            src: a path or a seekable binary file.
-            for_: a base, or a destination, that is asked for the layers that the archive leaves out; it is reached
-                as the final image is. Nothing is written there. Without it no network is needed.
-            report: a file that will be a page about the archive, for people; the archive is hashed for it.
-
-        Raises:
-            UsageError: there is no such archive, or nothing at `for_`.
-            ContentError: it is broken, hostile, or made by a newer version.
-            RegistryError: what `for_` names gave no clear answer.
-        """
-        from .results import InspectResult
-        from .source.blobs import Supply
-
-        asked = _reference(for_) if for_ is not None else None
-        with Supply([src]) as supply:
-            (found,) = supply.contents
-            missing: tuple[MissingLayer, ...] = ()
-            if asked and found.omitted:
-                from .push.vet import layers_at, missing_layers
-                from .skopeo.inspect import Source
-
-                wanted = [found.omitted[digest] for digest in sorted(found.omitted)]
-                with self._skopeo() as skopeo:
-                    has = layers_at(skopeo, Source(asked, self._final, "--base"), wanted, self.report)
-                missing = missing_layers(
-                    {layer.digest: layer.size for layer in wanted if layer.digest not in has}, [found]
-                )
-            contents = _describe(found, supply)
-            result = InspectResult(
-                **contents.shared_fields(),
-                changed=False,
-                format=found.format,
-                archive_size=supply.size,
-                destination=str(asked) if asked else None,
-                missing=missing,
-                archive_sha256=supply.sha256() if report else None,
-            )
-        if report:
-            from .cli.page import page
-            from .host.files import complete_file
-
-            name = Path(src).name if isinstance(src, (str, Path)) else "the archive"
-            with complete_file(Path(report)) as file:
-                file.write(page(result, name).encode())
-        return result
-
-    def diff(
-        self, old: ArchiveFile, new: ArchiveFile, *, output: str | Path | BinaryIO | None = None
-    ) -> RemoveOnClose:
-        """Make the difference of two archives, without any registry.
-
-        Args:
-            old: an archive whose images the other side has, with all their layers.
-            new: the archive that it is to get.
-            output: as for `pull`.
-
-        Returns:
-            The archive, open for reading: what `pull` would have written with the old images as bases. `.result`
-            says what it holds.
-
-        Raises:
-            UsageError: there is no such archive.
-            ContentError: one is broken, hostile, or made by a newer version; or they contradict each other.
-            HostError: one can't be read, or the output can't be written.
-        """
-        from .archive.output import RemoveOnClose, open_target
-        from .host.space import room_for
-        from .pull.difference import compare
-        from .pull.fetch import archive_plan, write_archive
-        from .source.blobs import Supply
-
-        with Supply([old]) as before, Supply([new]) as supply, open_target(output, self._temp_dir) as target:
-            plan = compare(before.contents[0], supply)
-            supply.verify(self.report)
-            with room_for(target.folder, archive_plan(plan).size):
-                result = write_archive(supply, plan, target, self.report)
-        return RemoveOnClose(target, result)
-
-    def diff_plan(self, old: ArchiveFile, new: ArchiveFile) -> PullResult:
-        """Say what `diff` would do; nothing is written.
-
-        Args:
-            old: as for `diff`.
-            new: as for `diff`.
-
-        Raises:
-            IncrementalError: as for `diff`.
-        """
-        from .pull.difference import compare
-        from .pull.fetch import pull_result
-        from .source.blobs import Supply
-
-        with Supply([old]) as before, Supply([new]) as supply:
-            return pull_result(compare(before.contents[0], supply), supply.read)
+        request = request_bundle(self.puller.options, spec, base, earlier, fail_fast=fail_fast)
+        return self.puller.pull(request, output)
 
     def push_vet(
         self,
-        src: Archives,
+        src: ArchiveFiles,
         dst: str | Reference | None = None,
         *,
-        base: Bases = None,
+        base: References = None,
         only: Sequence[str] = (),
         names: Mapping[str, str] | None = None,
     ) -> VetResult:
@@ -485,38 +217,16 @@ class Incremental:
             RegistryError: the destination gave no clear answer.
             HostError: skopeo is missing or too old.
         """
-        from .archive.contents import merge
-        from .push.vet import choose, vet
-        from .results import VetResult
-        from .source.blobs import Supply
+        from .push.plan import Selection
 
-        bases = self._holding_bases(base)
-        selection = Selection(only, names or {})
-        destination = self._destination(_reference(dst)) if dst is not None else None
-        with Supply(_listed(src), self._delta_settings) as supply:
-            if destination is None:
-                supply.verify(self.report)
-                found = merge(supply.contents, supply.archived)
-                return VetResult(
-                    **_describe(found, supply).shared_fields(), changed=False, destination=None, missing=()
-                )
-            if supply.is_bundle:
-                return self._vetted_bundle(supply, destination.reference, bases, selection)
-            selection.require_none()
-            images = choose(destination, supply, self.report)
-            with self._skopeo(destination.folder) as skopeo:
-                _, missing = vet(skopeo, supply, images, destination, bases, self.report)
-            found = merge(supply.contents, supply.archived, images)
-            where = str(destination.reference)
-            contents = _describe(found, supply, {found.images[0].image.root.digest: where})
-            return VetResult(**contents.shared_fields(), changed=False, destination=where, missing=missing)
+        return self._pusher().vet(src, dst, base, Selection(only, names or {}))
 
     def push(
         self,
-        src: Archives,
+        src: ArchiveFiles,
         dst: str | Reference,
         *,
-        base: Bases = None,
+        base: References = None,
         additional_tags: Sequence[str] = (),
         overwrite_tag: bool = True,
         dry_run: bool = False,
@@ -558,168 +268,21 @@ class Incremental:
             RegistryError: skopeo or a registry failed, or a tag would be overwritten.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
-        from .source.blobs import Supply
+        from .push.plan import Selection
 
-        destination = self._destination(_reference(dst), additional_tags, overwrite_tag=overwrite_tag)
-        bases = self._holding_bases(base)
-        selection = Selection(only, names or {})
-        if receipt is not None and destination.reference.transport in ("docker-archive", "docker-daemon"):
-            raise UsageError(
-                f"{destination.reference} keeps layers unpacked: no later archive can count on them",
-                "leave out --receipt",
-            )
-        with ExitStack() as stack:
-            file = None
-            if receipt is not None and not dry_run:
-                from .host.files import complete_file
-
-                # That there is no room for it must show before the push.
-                file = stack.enter_context(complete_file(Path(receipt)))
-            supply = stack.enter_context(Supply(_listed(src), self._delta_settings))
-            if supply.is_bundle:
-                if additional_tags:
-                    raise UsageError("the images of a bundle have one name each", "leave out --additional-tag")
-                result, images = self._pushed_bundle(
-                    supply,
-                    destination.reference,
-                    bases,
-                    selection,
-                    overwrite_tag=overwrite_tag,
-                    dry_run=dry_run,
-                    fail_fast=fail_fast,
-                )
-            else:
-                selection.require_none()
-                result, images = self._pushed(supply, destination, bases, dry_run=dry_run)
-            if file:
-                from .source.receipt import write_receipt
-
-                write_receipt(result, [named for named in images if not named.beside], file)
-        return result
-
-    def _pushed(
-        self, supply: Supply, destination: Destination, bases: Sequence[Source], *, dry_run: bool
-    ) -> tuple[PushResult, Sequence[NamedImage]]:
-        from .archive.contents import merge
-        from .push.destination import Delivery
-        from .push.tags import missing_error
-        from .push.vet import choose, vet
-        from .results import PushResult
-
-        where = str(destination.reference)
-        images = choose(destination, supply, self.report)
-        self._require_kept(images)
-        with self._skopeo(destination.folder) as skopeo:
-            absent, missing = vet(skopeo, supply, images, destination, bases, self.report)
-            if missing:
-                raise missing_error(where, missing)
-            delivery = Delivery(skopeo, supply, images, absent, self._preserve, self.report)
-            sent = destination.send(delivery, dry_run=dry_run)
-        found = merge(supply.contents, supply.archived, images)
-        contents = _describe(found, supply, sent.references)
-        result = PushResult(
-            **contents.shared_fields() | {"digest": sent.digest},
-            changed=sent.changed,
-            destination=where,
-            previous_digest=sent.tags[0].previous_digest,
-            tags=sent.tags,
-            image_id=sent.image_id,
-        )
-        return result, found.images
-
-    def _require_kept(self, images: Iterable[NamedImage]) -> None:
-        if any(named.beside for named in images) and not self._preserve:
-            raise UsageError(
-                "the archive holds signatures, which do not fit an image that is converted",
-                "leave out --no-preserve-digests",
-            )
-
-    def _vetted_bundle(
-        self, supply: Supply, dst: Reference, bases: Sequence[Source], selection: Selection
-    ) -> VetResult:
-        from .push.bundle import Round, all_missing, prefix_of
-        from .results import VetResult
-
-        prefix = prefix_of(dst)
-        shipments = self._ship(supply, prefix, selection)
-        supply.verify(self.report)
-        with self._skopeo() as skopeo:
-            vetting = Round(skopeo, supply, shipments, bases, self.report)
-            vetting.vet()
-        outcomes = vetting.outcomes()
-        unclear = [outcome for outcome in outcomes if outcome.error and not outcome.missing]
-        if unclear and (failure := vetting.failure("vetted")):
-            raise failure
-        found = merged(supply, shipments)
-        return VetResult(
-            **_describe(found, supply).shared_fields(),
-            changed=False,
-            destination=str(prefix),
-            missing=all_missing(outcomes),
-            outcomes=outcomes,
+        return self._pusher().push(
+            src,
+            dst,
+            base,
+            Selection(only, names or {}),
+            additional_tags=additional_tags,
+            overwrite_tag=overwrite_tag,
+            dry_run=dry_run,
+            receipt=receipt,
+            fail_fast=fail_fast,
         )
 
-    def _pushed_bundle(
-        self,
-        supply: Supply,
-        dst: Reference,
-        bases: Sequence[Source],
-        selection: Selection,
-        *,
-        overwrite_tag: bool,
-        dry_run: bool,
-        fail_fast: bool,
-    ) -> tuple[PushResult, Sequence[NamedImage]]:
-        from .push.bundle import Round, prefix_of
-        from .results import PushResult, TagChange
-
-        prefix = prefix_of(dst)
-        shipments = self._ship(supply, prefix, selection, overwrite_tag=overwrite_tag)
-        for shipment in shipments:
-            self._require_kept(shipment.images)
-        supply.verify(self.report)
-        with self._skopeo() as skopeo:
-            sending = Round(skopeo, supply, shipments, bases, self.report, fail_fast=fail_fast)
-            sending.vet()
-            sending.send(self._preserve, dry_run=dry_run)
-        outcomes = sending.outcomes()
-        found = merged(supply, shipments)
-        by_name = {outcome.name: outcome for outcome in outcomes}
-        contents = _describe(found, supply)
-        contents = replace(
-            contents,
-            images=tuple(
-                replace(image, reference=by_name[image.name].destination) if image.name in by_name else image
-                for image in contents.images
-            ),
-        )
-        result = PushResult(
-            **contents.shared_fields(),
-            changed=any(outcome.changed for outcome in outcomes),
-            destination=str(prefix),
-            previous_digest=None,
-            tags=tuple(TagChange(each.destination, each.previous_digest) for each in outcomes if not each.error),
-            outcomes=outcomes,
-        )
-        if failure := sending.failure("pushed"):
-            failure.result = result
-            raise failure
-        return result, found.images
-
-    def _ship(
-        self, supply: Supply, prefix: Reference, selection: Selection, *, overwrite_tag: bool = True
-    ) -> list[Shipment]:
-        from .push.bundle import ship
-        from .push.registry import RegistryDestination
-
-        def open_destination(reference: Reference) -> RegistryDestination:
-            return RegistryDestination(
-                reference, self._push, preserve=bool(self._preserve), overwrite_tag=overwrite_tag
-            )
-
-        return ship(supply.contents, prefix, selection.only, selection.names, open_destination)
-
-    def complete(self, src: Archives, base: Bases, *, output: str | Path | BinaryIO | None = None) -> RemoveOnClose:
+    def complete(self, src: ArchiveFiles, base: References, *, output: Output = None) -> RemoveOnClose:
         """Make a whole archive of one that leaves layers out.
 
         Args:
@@ -735,187 +298,87 @@ class Incremental:
             MissingLayersError: no base has a layer that is left out.
             IncrementalError: as for `push`.
         """
-        from .archive.contents import merge
-        from .archive.output import RemoveOnClose, open_target
-        from .pull.fetch import written_to
-        from .push.destination import Delivery
-        from .push.local import ArchiveDestination, pack_whole
-        from .push.tags import missing_error
-        from .push.vet import choose, vet
-        from .results import PullResult
-        from .source.blobs import Supply
+        from .push.complete import complete
 
-        bases = self._holding_bases(base)
-        with Supply(_listed(src), self._delta_settings) as supply, open_target(output, self._temp_dir) as target:
-            destination = ArchiveDestination(Reference("oci-archive", target.name), self._push, preserve=True)
-            images = choose(destination, supply, self.report)
-            with self._skopeo(target.folder) as skopeo:
-                absent, missing = vet(skopeo, supply, images, destination, bases, self.report)
-                if missing:
-                    raise missing_error(target.name, missing)
-                delivery = Delivery(skopeo, supply, images, absent, ["--preserve-digests"], self.report)
-                written = pack_whole(delivery, target.file, None, target.name, target.folder)
-                found = merge((), supply.__contains__, images)
-            archive, changed = written_to(target, written)
-            result = PullResult(**_describe(found, supply).shared_fields(), changed=changed, archive=archive)
-        return RemoveOnClose(target, result)
+        return complete(self._pusher(), src, base, output)
 
-    def _destination(
-        self, reference: Reference, additional_tags: Sequence[str] = (), *, overwrite_tag: bool = True
-    ) -> Destination:
-        """Return what writes to a reference."""
-        from .push.local import PLACES
-        from .push.registry import RegistryDestination
+    def inspect(
+        self, src: ArchiveFile, for_: str | Reference | None = None, *, checksum: bool = False
+    ) -> InspectResult:
+        """Say what an archive holds; its layers are not verified.
 
-        kinds: dict[str, type[Destination]] = {"docker": RegistryDestination, **PLACES}
-        if reference.transport not in kinds:
-            raise UsageError(f"{reference} is no place for an image", "give a registry, or an oci: layout")
-        return kinds[reference.transport](
-            reference,
-            self._push,
-            preserve=bool(self._preserve),
-            additional_tags=additional_tags,
-            overwrite_tag=overwrite_tag,
-        )
+        Args:
+            src: a path or a seekable binary file.
+            for_: a base, or a destination, that is asked for the layers that the archive leaves out; it is reached
+                as the final image is. Nothing is written there. Without it no network is needed.
+            checksum: whether to hash the archive as a whole.
 
-    def _holding_bases(self, base: Bases) -> list[Source]:
-        """Return the bases of a push."""
-        found = self._bases(base)
-        if found:
-            from .source.blobs import require_holding
+        Raises:
+            UsageError: there is no such archive, or nothing at `for_`.
+            ContentError: it is broken, hostile, or made by a newer version.
+            RegistryError: what `for_` names gave no clear answer.
+        """
+        from .inspection import inspect
+        from .skopeo.inspect import image_sources
 
-            require_holding(found)
-        return found
+        places = image_sources(for_, self._access.final, "--base")
+        return inspect(src, places[0] if places else None, self._skopeo, self.report, checksum=checksum)
 
-    def _single(self, base: Bases, final: str | Reference) -> Request:
-        from .pull.plan import Wanted
+    def diff(self, old: ArchiveFile, new: ArchiveFile, *, output: Output = None) -> RemoveOnClose:
+        """Make the difference of two archives, without any registry.
 
-        source = self._final_source(registry_reference(final, "the final image"))
-        return Request((Wanted(source, tuple(self._bases(base)), self._one_platform(), None, self._delta),))
+        Args:
+            old: an archive whose images the other side has, with all their layers.
+            new: the archive that it is to get.
+            output: as for `pull`.
 
-    def _bundle(self, spec: Spec, base: Bases, earlier: Spec | None, *, fail_fast: bool) -> Request:
-        from .pull.plan import Wanted
-        from .source.spec import bases_from, gone_since
+        Returns:
+            The archive, open for reading: what `pull` would have written with the old images as bases. `.result`
+            says what it holds.
 
-        if not self._preserve:
-            raise UsageError("the images of a bundle keep their digests", "leave out --no-preserve-digests")
-        if self._referrers:
-            raise UsageError("--with names what belongs to one image, and a bundle has several", "leave it out")
-        images, before = _images(spec), _images(earlier or ())
-        wanted = []
-        for image in images:
-            bases = [*image.bases, *bases_from(before, image.name)]
-            platform = image.platform
-            if image.all is None:
-                platform = platform or self._one_platform()
-            elif not image.all:
-                platform = platform or self._platform or wanted_platform()
-            sources = dict.fromkeys([*self._bases(bases), *self._bases(base)])
-            delta = self._delta if image.delta is None else image.delta
-            wanted.append(Wanted(self._final_source(image.final), tuple(sources), platform, image.name, delta))
-        return Request(tuple(wanted), True, gone_since(before, images), fail_fast)
+        Raises:
+            UsageError: there is no such archive.
+            ContentError: one is broken, hostile, or made by a newer version; or they contradict each other.
+            HostError: one can't be read, or the output can't be written.
+        """
+        from .pull.difference import diff
 
-    def _one_platform(self) -> Platform | None:
-        """Return what a list is narrowed to; None where it travels whole."""
-        return None if self._all else self._platform or wanted_platform()
+        return diff(old, new, output, self._skopeo.temp_dir, self.report)
 
-    def _final_source(self, reference: Reference) -> Source:
-        from .skopeo.inspect import Source
+    def diff_plan(self, old: ArchiveFile, new: ArchiveFile) -> PullResult:
+        """Say what `diff` would do; nothing is written.
 
-        return Source(reference, self._final, "--final")
+        Args:
+            old: as for `diff`.
+            new: as for `diff`.
 
-    def _bases(self, base: Bases) -> list[Source]:
-        from .skopeo.inspect import Source
+        Raises:
+            IncrementalError: as for `diff`.
+        """
+        from .pull.difference import plan_diff
 
-        bases = [base] if isinstance(base, (str, Reference)) else base or ()
-        return [Source(_reference(each), self._base, "--base") for each in bases]
+        return plan_diff(old, new)
 
-    def _plan(self, skopeo: runner.Skopeo, request: Request) -> Plan:
-        from .pull.plan import make_plan
+    def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
+        """Say what could keep `pull` and `push` from working on this machine.
 
-        plan = make_plan(
-            skopeo,
-            request.wanted,
-            self.report,
-            is_bundle=request.is_bundle,
-            fail_fast=request.fail_fast,
-            gone=request.gone,
-            with_signatures=self._with_signatures,
-            referrers=self._referrers,
-        )
-        for warning in plan.warnings():
-            self.report(f"warning: {warning}")
-        if any(item.delta for item in plan.items):
-            from .pull.deltas import comparisons
+        Args:
+            reference: an image or repository that a registry is asked for, by the final image's access.
 
-            plan = replace(plan, compared=comparisons(plan, self._settings()))
-        return plan
+        Raises:
+            UsageError: the reference is malformed.
+        """
+        from .doctor import examine
 
-    def _settings(self) -> Settings:
-        from .delta.artifact import Settings
-
-        return self._delta_settings or Settings()
-
-    def _cache(self) -> Cache | None:
-        if self._cache_dir is None:
-            return None
-        from .source.cache import Cache
-
-        return Cache(self._cache_dir, self._cache_max_size, self.report)
-
-    def _skopeo(self, temp_dir: Path | None = None) -> runner.Skopeo:
-        from .skopeo.retry import Retries
-        from .skopeo.runner import Skopeo
-
-        return Skopeo(
-            self._skopeo_path,
-            self._temp_dir or temp_dir,
-            trace=self._trace,
-            progress=self._progress,
-            imports=_LATE,
-            retries=Retries(self._retry_times, self._retry_delay, self.report),
-            timeout=self._timeout,
-            copies=self._jobs,
-        )
+        return examine(self._skopeo, self._access.final, reference)
 
     def report(self, line: str) -> None:
         """Hand a line to the report writer, if there is one."""
         if self._report_writer:
             self._report_writer.write(f"{one_line(line)}\n")
 
+    def _pusher(self) -> Pusher:
+        from .push.pusher import Pusher, PushOptions
 
-def _reference(base: str | Reference) -> Reference:
-    return Reference.parse(base) if isinstance(base, str) else base
-
-
-def _listed(archives: Archives) -> Sequence[ArchiveFile]:
-    return archives if isinstance(archives, (list, tuple)) else [cast("ArchiveFile", archives)]
-
-
-def _describe(found: ArchiveContents, supply: Supply, references: Mapping[str, str] | None = None) -> Contents:
-    from .archive.summary import describe
-
-    return describe(
-        found.images,
-        references or {},
-        found.omitted,
-        found.bases,
-        found.bases_of,
-        supply.read,
-        is_bundle=found.is_bundle,
-        deltas=found.deltas,
-    )
-
-
-def _images(spec: Spec) -> tuple[SpecImage, ...]:
-    from .source.spec import read_spec
-
-    return read_spec(spec) if isinstance(spec, (str, Path)) else tuple(spec)
-
-
-def merged(supply: Supply, shipments: Iterable[Shipment]) -> ArchiveContents:
-    """Return what the bundle's images that go somewhere hold together, in the bundle's order."""
-    from .archive.contents import merge
-
-    images = [named for shipment in shipments for named in shipment.images]
-    return merge(supply.contents, supply.archived, images[::-1])
+        options = PushOptions(self._access.base, self._access.push, self._preserve_digests, self._deltas)
+        return Pusher(self._skopeo, options, self.report)

@@ -10,7 +10,8 @@ from .errors import UsageError
 from .incremental import Incremental
 from .oci.layout import Layout, entry
 from .oci.reference import Reference, path_and_tag
-from .pull.fetch import write_archive
+from .pull.pack import finish_archive
+from .pull.request import request_image
 from .results import PushResult
 
 if TYPE_CHECKING:
@@ -92,21 +93,20 @@ class Writer:
             with incremental.pull(self._from, final) as archive:
                 return incremental.push(archive, self._to)
         path, tag = path_and_tag(self._to)
+        puller = incremental.puller
+        request = request_image(puller.options, self._from, final)
         if self._to.transport == "oci-archive":
-            with (
-                open_target(path, None) as target,
-                incremental.fetched(self._from, final) as fetched,
-            ):
+            with open_target(path, None) as target, puller.fetched(request, None) as fetched:
                 plan = fetched.plan.called(tag)
-                result = write_archive(fetched.layout, plan, target, incremental.report)
+                result = finish_archive(fetched.layout, plan, target, puller.report)
             return self._result(result, changed=result.changed)
-        with incremental.fetched(self._from, final) as fetched:
+        with puller.fetched(request, None) as fetched:
             contents = fetched.plan.describe(fetched.layout.read)
             image = fetched.plan.single.image
             root = image.root
             changed = Layout(path.absolute()).add(
                 [entry(root.media_type, root.digest, root.size, tag)],
-                image.travelling(fetched.plan.omitted),
+                image.blob_sizes(fetched.plan.omitted),
                 fetched.layout.open_blob,
             )
         return self._result(contents, changed=changed)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..delta.artifact import FEATURE, PREFIX, Delta, read_artifact
+from ..delta.artifact import FEATURE, PREFIX, LayerDelta, read_artifact
 from ..errors import ContentError, UsageError
 from ..oci.documents import check_schema, parse_document
-from ..oci.image import Image, gather
+from ..oci.image import Image, resolve_image
 from ..oci.layout import REF_NAME, encode, entry
 from ..oci.manifest import OCI_INDEX, Index, parse_manifest
 from ..oci.reference import is_bundle_name, is_digest
+from ..results import MissingLayer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ MANIFESTS_BYTES = 8 * 1024 * 1024
 """How long all manifests and lists of an archive may be together, in bytes; one that is read twice counts twice."""
 
 
-KINDS_BESIDE = ("", ".sig", ".att", ".sbom")
+REFERRER_SUFFIXES = ("", ".sig", ".att", ".sbom")
 """How tags beside an image end: the list of its referrers, and cosign's signatures, attestations and SBOMs."""
 
 
@@ -39,13 +40,18 @@ class NamedImage(NamedTuple):
     Attributes:
         name: its tag; None where it has none.
         image: the image.
-        beside: the digest of the image of the same archive that it belongs to, as a signature does; None for an
+        subject: the digest of the image of the same archive that it belongs to, as a signature does; None for an
             image that stands by itself.
     """
 
     name: str | None
     image: Image
-    beside: str | None = None
+    subject: str | None = None
+
+    @property
+    def key(self) -> tuple[str | None, str]:
+        """Name and digest, by which an image is told from others of its archive."""
+        return self.name, self.image.root.digest
 
 
 class ArchiveContents(NamedTuple):
@@ -67,7 +73,7 @@ class ArchiveContents(NamedTuple):
     bases_of: Mapping[str, tuple[str, ...]]
     format: str | None
     is_bundle: bool = False
-    deltas: Mapping[str, Delta] = {}
+    deltas: Mapping[str, LayerDelta] = {}
 
     @property
     def single(self) -> NamedImage:
@@ -76,7 +82,7 @@ class ArchiveContents(NamedTuple):
         Raises:
             UsageError: there are several.
         """
-        alone = [named for named in self.images if not named.beside]
+        alone = [named for named in self.images if not named.subject]
         if len(alone) > 1:
             names = ", ".join(named.name or named.image.root.digest for named in alone)
             raise UsageError(
@@ -86,14 +92,14 @@ class ArchiveContents(NamedTuple):
         return alone[0]
 
     @property
-    def beside(self) -> tuple[NamedImage, ...]:
+    def referrers(self) -> tuple[NamedImage, ...]:
         """What stands beside the images: signatures and other referrers."""
-        return tuple(named for named in self.images if named.beside)
+        return tuple(named for named in self.images if named.subject)
 
 
-def tags_beside(image: Image) -> list[str]:
+def referrer_tags(image: Image) -> list[str]:
     """Return the tags under which something may stand beside an image, or beside a child of its list."""
-    return [node.digest.replace(":", "-") + kind for node in image.nodes for kind in KINDS_BESIDE]
+    return [node.digest.replace(":", "-") + kind for node in image.nodes for kind in REFERRER_SUFFIXES]
 
 
 def index_annotations(
@@ -119,10 +125,10 @@ def index_annotations(
     }
 
 
-def index_entry(named: NamedImage) -> dict[str, Any]:
+def image_descriptor(named: NamedImage) -> dict[str, Any]:
     """Return an image's descriptor in an archive's index."""
     root = named.image.root
-    annotations = {f"{PREFIX}beside": named.beside} if named.beside else None
+    annotations = {f"{PREFIX}beside": named.subject} if named.subject else None
     return entry(root.media_type, root.digest, root.size, named.name, annotations)
 
 
@@ -151,15 +157,15 @@ def read_contents(archive: Archive) -> ArchiveContents:
     for child in index.manifests:
         if f"{PREFIX}deltas" in child.annotations:
             continue
-        name, beside = child.annotations.get(REF_NAME), child.annotations.get(f"{PREFIX}beside")
+        name, subject = child.annotations.get(REF_NAME), child.annotations.get(f"{PREFIX}beside")
         # What belongs to an image may do so under two tags, and a bundle may call an image by two names.
-        key = child.digest, name if beside or is_bundle else None
+        key = child.digest, name if subject or is_bundle else None
         if key not in images:
             (raw,) = load([child])
-            image = gather(parse_manifest(raw, descriptor=child), load)
+            image = resolve_image(parse_manifest(raw, descriptor=child), load)
             image.require_leaves()
-            images[key] = NamedImage(name, image, beside)
-    _check_beside(images.values(), archive.name)
+            images[key] = NamedImage(name, image, subject)
+    _check_referrers(images.values(), archive.name)
     if is_bundle:
         _check_names(images.values(), archive.name)
     omitted = {
@@ -174,7 +180,7 @@ def read_contents(archive: Archive) -> ArchiveContents:
             "the archive is damaged: pull it again",
         )
     return ArchiveContents(
-        images=tuple(sorted(images.values(), key=lambda named: named.beside is not None)),
+        images=tuple(sorted(images.values(), key=lambda named: named.subject is not None)),
         omitted=omitted,
         bases=bases,
         bases_of=declared or {},
@@ -192,14 +198,14 @@ def merge(
     Args:
         contents: what each holds.
         inside: says whether a layer is in one of them.
-        images: those that count, the newest by itself last; by default all.
+        images: those that count, in the order in which they are told; by default all.
 
     Returns:
-        What they hold together, the newest image first.
+        What they hold together, images before their referrers.
     """
-    counting = [named for found in contents for named in found.images] if images is None else list(images)
+    counting = [named for found in contents for named in found.images] if images is None else images
     # sorted() keeps the order of equals.
-    ordered = sorted(reversed(counting) if images else counting, key=lambda named: named.beside is not None)
+    ordered = sorted(counting, key=lambda named: named.subject is not None)
     layers = {digest: layer for named in ordered for digest, layer in named.image.layers.items()}
     deltas = {digest: delta for found in contents for digest, delta in found.deltas.items() if not inside(digest)}
     bases_of: dict[str, set[str]] = {}
@@ -215,6 +221,17 @@ def merge(
         is_bundle=any(found.is_bundle for found in contents),
         deltas=deltas,
     )
+
+
+def missing_layers(layers: Mapping[str, int], contents: Iterable[ArchiveContents]) -> tuple[MissingLayer, ...]:
+    """Say of missing layers, given by digest and size in bytes, which bases would bring them, if archives tell."""
+    found = list(contents)
+
+    def bases(digest: str) -> tuple[str, ...]:
+        exact = {base for each in found for base in each.bases_of.get(digest, ())}
+        return tuple(sorted(exact or {base for each in found for base in each.bases}))
+
+    return tuple(MissingLayer(digest, layers[digest], bases(digest)) for digest in sorted(layers))
 
 
 def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]] | None]:
@@ -240,19 +257,19 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
     return bases, {digest: tuple(having) for digest, having in declared.items()}
 
 
-def _check_beside(images: Iterable[NamedImage], name: str) -> None:
+def _check_referrers(images: Iterable[NamedImage], name: str) -> None:
     """Refuse an archive without an image, and one that would move a tag that its user did not ask for."""
-    alone = {named.image.root.digest: named.image for named in images if not named.beside}
+    alone = {named.image.root.digest: named.image for named in images if not named.subject}
     if not alone:
         raise ContentError(f"{name} holds no image: its index is empty")
     for named in images:
-        if not named.beside:
+        if not named.subject:
             continue
-        if named.beside not in alone:
+        if named.subject not in alone:
             raise ContentError(f"{name} has {named.image.root.digest} beside an image that it does not hold")
-        if named.name is not None and named.name not in tags_beside(alone[named.beside]):
+        if named.name is not None and named.name not in referrer_tags(alone[named.subject]):
             raise ContentError(
-                f"{name} has tag '{named.name:.100}' beside {named.beside}, where it does not belong"
+                f"{name} has tag '{named.name:.100}' beside {named.subject}, where it does not belong"
             )
 
 
@@ -260,7 +277,7 @@ def _check_names(images: Iterable[NamedImage], name: str) -> None:
     """Refuse a bundle that would push an image to no place, or two to one place."""
     seen = set()
     for named in images:
-        if named.beside:
+        if named.subject:
             continue
         if named.name is None or not is_bundle_name(named.name):
             raise ContentError(f"{name} is a bundle, and calls {named.image.root.digest} '{named.name}'")
@@ -271,7 +288,7 @@ def _check_names(images: Iterable[NamedImage], name: str) -> None:
 
 def _read_deltas(
     child: Descriptor, load: Callable[[Iterable[Descriptor]], Iterator[bytes]], archive: Archive
-) -> list[Delta]:
+) -> list[LayerDelta]:
     (raw,) = load([child])
     parse_manifest(raw, descriptor=child)
     what = f"the artifact {child.digest} of {archive.name}"
@@ -283,7 +300,7 @@ def _read_deltas(
     return deltas
 
 
-def _check_deltas(deltas: Mapping[str, Delta], images: Iterable[NamedImage], name: str) -> None:
+def _check_deltas(deltas: Mapping[str, LayerDelta], images: Iterable[NamedImage], name: str) -> None:
     """Refuse deltas of layers that no image has, or of another length."""
     layers = {digest: layer for named in images for digest, layer in named.image.layers.items()}
     for delta in deltas.values():
@@ -293,8 +310,8 @@ def _check_deltas(deltas: Mapping[str, Delta], images: Iterable[NamedImage], nam
             raise ContentError(f"{name} makes {delta.layer} from itself")
 
 
-def _omitted(image: Image, archive: Archive, deltas: Mapping[str, Delta]) -> dict[str, Descriptor]:
-    for digest, size in image.always.items():
+def _omitted(image: Image, archive: Archive, deltas: Mapping[str, LayerDelta]) -> dict[str, Descriptor]:
+    for digest, size in image.metadata.items():
         if digest not in archive:
             raise ContentError(f"{archive.name} lacks config {digest}, which always travels", "pull it again")
         _check_size(archive, digest, size)

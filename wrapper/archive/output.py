@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from ..errors import host_errors
-from ..host.files import complete_file, is_stream
+from ..host.files import complete_file, holds, is_stream
 from ..host.temporary import ARCHIVE, create_file, default_temp_dir
+from ..results import ArchiveInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..results import PullResult
+    from .writer import WrittenArchive
 
 
 class RemoveOnClose(io.BufferedReader):
@@ -113,3 +115,10 @@ def _temporary_archive(folder: Path) -> Iterator[Target]:
             path.unlink(missing_ok=True)
             file.close()
             raise
+
+
+def written_to(target: Target, written: WrittenArchive) -> tuple[ArchiveInfo, bool]:
+    """Say what was written, and whether that is another file than before."""
+    path = target.lasting
+    archive = ArchiveInfo(str(path) if path else None, written.sha256, written.size)
+    return archive, not (path and holds(path, written.size, written.sha256))

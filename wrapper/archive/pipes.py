@@ -39,7 +39,7 @@ class Extent(NamedTuple):
     size: int
 
 
-class Feeder:
+class PipeFeeder:
     """Serves blobs as named pipes, for as long as it is entered, to any number of readers one after the other."""
 
     def __init__(self, folder: Path, blobs: Mapping[str, Sequence[Extent]]) -> None:
@@ -60,7 +60,7 @@ class Feeder:
         for name in blobs:
             os.mkfifo(folder / name, 0o600)
 
-    def __enter__(self) -> Feeder:
+    def __enter__(self) -> PipeFeeder:
         """Begin to serve."""
         self._thread.start()
         return self

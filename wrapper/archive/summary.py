@@ -12,101 +12,81 @@ from ..oci.platforms import Platform
 from ..results import WHERE, Contents, DeltaInfo, ImageInfo, LayerInfo, LeafInfo, OmittedLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from ..delta.artifact import Delta
-    from ..oci.image import Image
-    from ..oci.manifest import Descriptor, FetchedManifest
-    from .contents import NamedImage
+    from ..oci.manifest import FetchedManifest
+    from .contents import ArchiveContents, NamedImage
 
 
 def describe(
-    images: Sequence[NamedImage],
-    references: Mapping[str, str],
-    omitted: Mapping[str, Descriptor],
-    bases: tuple[str, ...],
-    bases_of: Mapping[str, Sequence[str]],
+    found: ArchiveContents,
     read_config: Callable[[str], bytes | None],
-    *,
-    is_bundle: bool = False,
-    deltas: Mapping[str, Delta] = {},
+    references: Mapping[tuple[str | None, str], str] | None = None,
 ) -> Contents:
     """Describe for a result what an archive holds or would hold.
 
     Args:
-        images: the images; the first one counts as the archive's.
-        references: for their digests, where they were pulled from or are pushed to, as far as that is known.
-        omitted: the layers that are left out.
-        bases: digests of the bases, sorted.
-        bases_of: for omitted layers, digests of the bases that have it.
+        found: what it holds; its first image counts as the archive's.
         read_config: returns the bytes of a config, or None where it is not at hand.
-        is_bundle: whether it is a bundle.
-        deltas: layers that travel as their change, by their digests.
+        references: for the images' keys, where they were pulled from or are pushed to, as far as that is known.
     """
     # Many images may have one config, and it may be long.
     read_platform = cache(lambda digest: _config_platform(digest, read_config))
-    layers = _describe_layers([named.image for named in images], omitted, bases_of, deltas)
+    layers = _describe_layers(found)
     sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
     changes = [layer.delta.size for layer in layers if layer.delta]
     return Contents(
-        digest=None if is_bundle else images[0].image.root.digest,
-        bundle=is_bundle,
-        images=tuple(_describe_image(named, references, omitted, deltas, read_platform) for named in images),
-        bases=bases,
+        digest=None if found.is_bundle else found.images[0].image.root.digest,
+        bundle=found.is_bundle,
+        images=tuple(_describe_image(named, found, references or {}, read_platform) for named in found.images),
+        bases=found.bases,
         bytes_new=sum(sizes["inside"]) + sum(changes),
         bytes_shared=sum(sizes["omitted"]),
         layers_new=len(sizes["inside"]) + len(changes),
         layers_shared=len(sizes["omitted"]),
         layers_foreign=len(sizes["foreign"]),
         layers_delta=len(changes),
-        omitted=tuple(OmittedLayer(digest, omitted[digest].size) for digest in sorted(omitted)),
+        omitted=tuple(OmittedLayer(digest, found.omitted[digest].size) for digest in sorted(found.omitted)),
         layers=layers,
     )
 
 
 def _describe_image(
     named: NamedImage,
-    references: Mapping[str, str],
-    omitted: Mapping[str, Descriptor],
-    deltas: Mapping[str, Delta],
+    found: ArchiveContents,
+    references: Mapping[tuple[str | None, str], str],
     read_platform: Callable[[str], str | None],
 ) -> ImageInfo:
-    root = named.image.root
+    root, layers = named.image.root, named.image.layers
     is_list = isinstance(root.parsed, Index)
     leaves = tuple(
         LeafInfo(leaf.digest, leaf.media_type, _platform(leaf, read_platform)) for leaf in named.image.leaves
     )
-    layers = named.image.layers
     return ImageInfo(
-        named.name,
-        None if named.beside else references.get(root.digest),
-        root.digest,
-        root.media_type,
-        None if is_list else leaves[0].platform,
-        leaves if is_list else (),
-        named.beside,
+        name=named.name,
+        reference=None if named.subject else references.get(named.key),
+        digest=root.digest,
+        media_type=root.media_type,
+        platform=None if is_list else leaves[0].platform,
+        manifests=leaves if is_list else (),
+        beside=named.subject,
         bytes_new=sum(
-            deltas[digest].blob_size if digest in deltas else layer.size
+            found.deltas[digest].blob_size if digest in found.deltas else layer.size
             for digest, layer in layers.items()
-            if digest not in omitted
+            if digest not in found.omitted
         ),
-        bytes_shared=sum(layer.size for digest, layer in layers.items() if digest in omitted),
+        bytes_shared=sum(layer.size for digest, layer in layers.items() if digest in found.omitted),
     )
 
 
-def _describe_layers(
-    images: Sequence[Image],
-    omitted: Mapping[str, Descriptor],
-    bases_of: Mapping[str, Sequence[str]],
-    deltas: Mapping[str, Delta],
-) -> tuple[LayerInfo, ...]:
+def _describe_layers(found: ArchiveContents) -> tuple[LayerInfo, ...]:
     layers: dict[str, LayerInfo] = {}
-    for image in images:
+    for image in (named.image for named in found.images):
         for digest, layer in image.layers.items():
-            found = deltas.get(digest)
-            where = "omitted" if digest in omitted else "delta" if found else "inside"
-            bases = tuple(bases_of.get(digest, ())) if where == "omitted" else ()
-            change = DeltaInfo(found.blob, found.blob_size, tuple(found.sources)) if found else None
+            delta = found.deltas.get(digest)
+            where = "omitted" if digest in found.omitted else "delta" if delta else "inside"
+            bases = tuple(found.bases_of.get(digest, ())) if where == "omitted" else ()
+            change = DeltaInfo(delta.blob, delta.blob_size, tuple(delta.sources)) if delta else None
             layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, where, bases, (), change))
         for digest, layer in image.foreign.items():
             layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, "foreign", (), layer.urls))

@@ -26,7 +26,7 @@ _POISON = b"\xff" * _BLOCK
 _NOT_HERE = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
 
 
-class Packed(NamedTuple):
+class WrittenArchive(NamedTuple):
     """What was written.
 
     Attributes:
@@ -60,7 +60,7 @@ class _Member(NamedTuple):
         return self.start + self.size + self.padding
 
 
-class Plan:
+class ArchiveLayout:
     """Where everything stands in an archive: `oci-layout`, `index.json`, then the blobs by digest."""
 
     def __init__(self, index: bytes, sizes: Mapping[str, int], omitted: Iterable[str] = ()) -> None:
@@ -103,13 +103,13 @@ class Plan:
         yield from self.blobs.values()
 
 
-def pack(
+def write_archive(
     out: BinaryIO,
     index: bytes,
     sizes: Mapping[str, int],
     open_blob: Callable[[str], BinaryIO],
     omitted: Iterable[str] = (),
-) -> Packed:
+) -> WrittenArchive:
     """Write an archive from its first byte to its last.
 
     Where it fails after the first byte, what was written is made unreadable as a tar.
@@ -126,10 +126,10 @@ def pack(
         ContentError: a blob is shorter than its size says.
         OSError: reading or writing failed.
     """
-    plan = Plan(index, sizes, omitted)
+    layout = ArchiveLayout(index, sizes, omitted)
     writer = _HashingWriter(out)
     try:
-        for member in plan.members:
+        for member in layout.members:
             writer.write(member.header)
             if member.content is not None:
                 writer.write(member.content)
@@ -137,35 +137,35 @@ def pack(
                 with open_blob("sha256:" + member.name.removeprefix(BLOBS)) as blob:
                     _copy_exactly(blob, writer, member)
             writer.write(bytes(member.padding))
-        writer.write(bytes(plan.size - writer.size))
+        writer.write(bytes(layout.size - writer.size))
         out.flush()
     except BaseException:
         if writer.size:
             _spoil(out)
         raise
-    return Packed(writer.size, writer.sha256)
+    return WrittenArchive(writer.size, writer.sha256)
 
 
-class Packing:
+class ArchiveWriter:
     """An archive that is written as its blobs arrive, into a file that can be read back.
 
     Each blob is copied to its place by the kernel. Meanwhile the archive is hashed, from its beginning as far as it
     is there, and brought to the disk.
     """
 
-    def __init__(self, file: BinaryIO, plan: Plan, *, durable: bool = True) -> None:
+    def __init__(self, file: BinaryIO, layout: ArchiveLayout, *, durable: bool = True) -> None:
         """Begin.
 
         Args:
             file: an empty file, open for writing and reading.
-            plan: what the archive will be.
+            layout: what the archive will be.
             durable: whether it is to reach the disk; whoever wants to be sure of that still has to see to it.
 
         Raises:
             OSError: writing failed.
         """
         self._descriptor = file.fileno()
-        self._plan = plan
+        self._layout = layout
         self._there: set[str] = set()
         self._sha256 = hashlib.sha256()
         self._hashed = 0
@@ -176,18 +176,18 @@ class Packing:
         self._threads = [threading.Thread(target=self._hash_all, name="hashing", daemon=True)]
         if durable:
             self._threads.append(threading.Thread(target=self._flush, name="flushing", daemon=True))
-        for member in plan.members:
+        for member in layout.members:
             _write(self._descriptor, member.header, member.offset)
             if member.content is not None:
                 _write(self._descriptor, member.content, member.start)
                 self._there.add(member.name)
-        os.truncate(self._descriptor, plan.size)
+        os.truncate(self._descriptor, layout.size)
         for thread in self._threads:
             thread.start()
 
     def lacks(self, digest: str) -> bool:
         """Say whether a blob is to be packed, and is not there yet."""
-        member = self._plan.blobs.get(digest)
+        member = self._layout.blobs.get(digest)
         return member is not None and member.name not in self._there
 
     def add(self, digest: str, source: Path) -> None:
@@ -201,7 +201,7 @@ class Packing:
             ContentError: it has another length than was planned.
             OSError: reading or writing failed.
         """
-        member = self._plan.blobs[digest]
+        member = self._layout.blobs[digest]
         with source.open("rb") as blob:
             found = os.fstat(blob.fileno()).st_size
             if found != member.size:
@@ -211,21 +211,21 @@ class Packing:
         self._more.set()
         self._written.set()
 
-    def finish(self) -> Packed:
+    def finish(self) -> WrittenArchive:
         """Return what was written; every blob must be there.
 
         Raises:
             ValueError: one is absent.
             OSError: reading failed.
         """
-        if absent := [member.name for member in self._plan.members if member.name not in self._there]:
+        if absent := [member.name for member in self._layout.members if member.name not in self._there]:
             raise ValueError(f"not packed: {absent}")
         self._threads[0].join()
         if self._problem:
             raise self._problem
-        return Packed(self._plan.size, self._sha256.hexdigest())
+        return WrittenArchive(self._layout.size, self._sha256.hexdigest())
 
-    def __enter__(self) -> Packing:
+    def __enter__(self) -> ArchiveWriter:
         """Return itself."""
         return self
 
@@ -247,14 +247,14 @@ class Packing:
     def _hash_all(self) -> None:
         """Hash the archive as far as it is there, and wait for more, up to its end."""
         try:
-            for member in self._plan.members:
+            for member in self._layout.members:
                 while member.name not in self._there:
                     self._more.wait()
                     self._more.clear()
                     if self._closed:
                         return
                 self._hash(member.end)
-            self._hash(self._plan.size)
+            self._hash(self._layout.size)
         except OSError as error:
             self._problem = error
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
 
-    from ..delta.artifact import Settings
+    from ..delta.options import DeltaOptions
     from ..incremental import Incremental
     from ..skopeo.access import Access
+    from ..source.cache import CacheOptions
 
 NAME = "skopeo-incremental"
 PREFIX = "SKOPEO_INCREMENTAL"
@@ -435,7 +436,11 @@ def inspect(archive: str, for_: str | None, report: str | None, **options: Any) 
     """
     from .show import show_inspect
 
-    result = _incremental(_as_final(options)).inspect(archive, for_, report=report)
+    result = _incremental(_as_final(options)).inspect(archive, for_, checksum=bool(report))
+    if report:
+        from .page import write_page
+
+        write_page(result, archive, report)
     show_inspect(result, sys.stdout, as_json=options["json"])
     return MissingLayersError.code if result.missing else 0
 
@@ -518,6 +523,8 @@ def _to_stdout(output: str | None, options: Mapping[str, Any]) -> bool:
 def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
     from ..incremental import Incremental
     from ..skopeo.access import Authentications
+    from ..skopeo.retry import LinkOptions
+    from ..source.signatures import SignatureOptions
 
     on_terminal = sys.stderr.isatty() and not options["quiet"]
     return Incremental(
@@ -526,31 +533,39 @@ def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
         temp_dir=options.get("tmpdir"),
         skopeo=options.get("skopeo", "skopeo"),
         preserve_digests=options.get("preserve_digests", True),
-        remove_signatures=options.get("remove_signatures", False),
-        with_signatures=options.get("with_signatures", False),
-        referrers=options.get("referrers", ()),
-        cache_dir=options.get("cache_dir"),
-        cache_max_size=options.get("cache_max_size"),
-        retry_times=options.get("retry_times", 0),
-        retry_delay=options.get("retry_delay", 1.0),
-        timeout=options.get("timeout") or None,
-        jobs=options.get("jobs"),
-        delta=options.get("delta", False),
-        delta_settings=_delta_settings(options),
+        signatures=SignatureOptions(
+            options.get("remove_signatures", False),
+            options.get("with_signatures", False),
+            tuple(options.get("referrers", ())),
+        ),
+        cache=_cache_options(options),
+        deltas=_delta_options(options),
+        link=LinkOptions(
+            options.get("retry_times", 0),
+            options.get("retry_delay", 1.0),
+            options.get("timeout") or None,
+            options.get("jobs"),
+        ),
         progress=sys.stderr if on_terminal else None,
         trace=(lambda line: click.echo(line, err=True)) if options["debug"] else None,
         **more,
     )
 
 
-def _delta_settings(options: Mapping[str, Any]) -> Settings | None:
+def _cache_options(options: Mapping[str, Any]) -> CacheOptions | None:
+    if not options.get("cache_dir"):
+        return None
+    from ..source.cache import CacheOptions
+
+    return CacheOptions(options["cache_dir"], options["cache_max_size"])
+
+
+def _delta_options(options: Mapping[str, Any]) -> DeltaOptions:
+    from ..delta.options import DeltaOptions
+
     given = {name: options.get(f"delta_{name}") for name in ("level", "min_saving", "memory")}
     said = {name: value for name, value in given.items() if value is not None}
-    if not said:
-        return None
-    from ..delta.artifact import Settings
-
-    return Settings(**said)
+    return DeltaOptions(enabled=options.get("delta", False), **said)
 
 
 def _access(options: Mapping[str, Any], side: str) -> Access:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import one_line
+from ..host.files import complete_file
 from ..host.text import human_bytes, plural
 
 if TYPE_CHECKING:
@@ -29,6 +31,21 @@ code { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
 .note { color: #555; }
 @media print { body { margin: 0; max-width: none; font-size: 10pt; } tr { break-inside: avoid; } }
 """
+
+
+def write_page(result: InspectResult, archive: str, path: str) -> None:
+    """Write the page into a file.
+
+    Args:
+        result: what `inspect` found, with the archive's sha256.
+        archive: the archive's path.
+        path: the page's file.
+
+    Raises:
+        HostError: it can't be written.
+    """
+    with complete_file(Path(path)) as file:
+        file.write(page(result, Path(archive).name).encode())
 
 
 def page(result: InspectResult, name: str) -> str:

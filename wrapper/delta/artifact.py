@@ -23,48 +23,11 @@ PREFIX = "io.skopeo-incremental."
 
 ARTIFACT_TYPE = "application/vnd.skopeo-incremental.layer-deltas.v1"
 BLOB_TYPE = "application/vnd.skopeo-incremental.layer-delta.v1"
-EMPTY = b"{}"
+EMPTY_CONFIG = b"{}"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
-LEVEL = 15
-"""zstd's level by default: see README."""
 
-MIN_SAVING = 10.0
-"""What a delta has to save by default, in percent of the layer."""
-
-MEMORY = 1 << 30
-"""How much memory a delta may take by default, in bytes."""
-
-# Of a layer and its sources together: they, their parts, and what zstd keeps about those, most at its highest
-# levels.
-_TIMES, _TIMES_HIGHEST, _HIGHEST = 6, 16, 20
-
-
-class Settings(NamedTuple):
-    """How deltas are made.
-
-    Attributes:
-        level: zstd's, 1 to 22.
-        min_saving: what a delta has to save, in percent of the layer.
-        memory: how much memory may be taken, in bytes.
-    """
-
-    level: int = LEVEL
-    min_saving: float = MIN_SAVING
-    memory: int = MEMORY
-
-    @property
-    def room(self) -> int:
-        """How long a layer and its sources may be together, in bytes."""
-        return self.memory // (_TIMES_HIGHEST if self.level >= _HIGHEST else _TIMES)
-
-    @property
-    def parts(self) -> int:
-        """How long they may be when they are taken apart, in bytes; what compresses very well becomes longer."""
-        return self.memory // 2
-
-
-class Delta(NamedTuple):
+class LayerDelta(NamedTuple):
     """A layer that travels as its change.
 
     Attributes:
@@ -84,7 +47,7 @@ class Delta(NamedTuple):
     manifests: tuple[str, ...]
 
 
-class Artifact(NamedTuple):
+class DeltaArtifact(NamedTuple):
     """What says which deltas there are for an image.
 
     Attributes:
@@ -103,7 +66,7 @@ class Artifact(NamedTuple):
         return described | {"artifactType": ARTIFACT_TYPE}
 
 
-def make_artifact(image: FetchedManifest, deltas: Iterable[Delta]) -> Artifact:
+def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> DeltaArtifact:
     """Return the artifact of an image's deltas (OCI image specification, manifest.md, `artifactType`)."""
     layers = [
         {
@@ -124,15 +87,15 @@ def make_artifact(image: FetchedManifest, deltas: Iterable[Delta]) -> Artifact:
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": ARTIFACT_TYPE,
-            "config": {"mediaType": _EMPTY_TYPE, "digest": digest_of(EMPTY), "size": len(EMPTY)},
+            "config": {"mediaType": _EMPTY_TYPE, "digest": digest_of(EMPTY_CONFIG), "size": len(EMPTY_CONFIG)},
             "layers": layers,
             "subject": {"mediaType": image.media_type, "digest": image.digest, "size": image.size},
         }
     )
-    return Artifact(raw, image.digest)
+    return DeltaArtifact(raw, image.digest)
 
 
-def read_artifact(raw: bytes, subject: str, what: str) -> list[Delta]:
+def read_artifact(raw: bytes, subject: str, what: str) -> list[LayerDelta]:
     """Read what `make_artifact` made.
 
     Args:
@@ -150,14 +113,14 @@ def read_artifact(raw: bytes, subject: str, what: str) -> list[Delta]:
     return [_read(layer, what) for layer in document["layers"]]
 
 
-def _read(layer: dict[str, Any], what: str) -> Delta:
+def _read(layer: dict[str, Any], what: str) -> LayerDelta:
     said = layer["annotations"]
     sources, manifests = said[f"{PREFIX}delta.sources"], said[f"{PREFIX}delta.manifests"]
     # Lists that stand in annotations are text there.
     text = f'{{"sources": {sources}, "manifests": {manifests}}}'
     parsed = parse_document(text.encode(), what)
     check_schema(parsed, "layer-delta-sources", what)
-    return Delta(
+    return LayerDelta(
         said[f"{PREFIX}delta.layer"],
         int(said[f"{PREFIX}delta.size"]),
         layer["digest"],

@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ContentError
-from .deflate import COMPILED, MalformedError, parse, spell
+from .deflate import COMPILED, MalformedError, parse, serialize
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -31,7 +31,7 @@ _LARGEST_WINDOW = 31 if sys.maxsize > 2**32 else 30
 _EXPANSION = 16
 
 
-class Parts(NamedTuple):
+class ParsedLayer(NamedTuple):
     """A layer, taken apart.
 
     Attributes:
@@ -54,19 +54,19 @@ def warn_where_slow(report: Callable[[str], None]) -> None:
         report("warning: the deflate module is not compiled here: changes of layers take some twenty times as long")
 
 
-def take_apart(layer: bytes) -> Parts | None:
+def parse_layer(layer: bytes) -> ParsedLayer | None:
     """Return the parts of a gzip stream, or a tar as it is; None for what can't be taken apart."""
     if layer.startswith(_GZIP):
         try:
-            return Parts(_DEFLATE, parse(layer))
+            return ParsedLayer(_DEFLATE, parse(layer))
         except MalformedError:
             return None
     if layer[257:262] == b"ustar":
-        return Parts(_RAW, (b"", b"", b"", layer))
+        return ParsedLayer(_RAW, (b"", b"", b"", layer))
     return None
 
 
-def make(new: Parts, olds: Sequence[Parts], level: int) -> bytes:
+def encode(new: ParsedLayer, olds: Sequence[ParsedLayer], level: int) -> bytes:
     """Express a layer against older ones.
 
     Args:
@@ -82,11 +82,11 @@ def make(new: Parts, olds: Sequence[Parts], level: int) -> bytes:
     return _HEADER.pack(MAGIC, new.kind, *sizes) + b"".join(frames)
 
 
-def apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
+def decode(delta: bytes, olds: Sequence[ParsedLayer], size: int, room: int) -> bytes:
     """Make a layer of older ones.
 
     Args:
-        delta: what `make` returned; of hostile origin.
+        delta: what `encode` returned; of hostile origin.
         olds: the older layers, in the same order.
         size: how long the layer is, in bytes.
         room: how long all parts, the older layers' and its own, may be together, in bytes.
@@ -95,7 +95,7 @@ def apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
         ContentError: it is malformed, or makes something longer or shorter.
     """
     try:
-        layer = _apply(delta, olds, size, room)
+        layer = _decode(delta, olds, size, room)
     except (MalformedError, zstd.ZstdError, struct.error, EOFError) as error:
         raise ContentError(f"a layer's delta is malformed: {error}", "have the archive made again") from None
     if len(layer) != size:
@@ -103,7 +103,7 @@ def apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
     return layer
 
 
-def _apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
+def _decode(delta: bytes, olds: Sequence[ParsedLayer], size: int, room: int) -> bytes:
     if len(delta) < _HEADER.size or not delta.startswith(MAGIC) or delta[len(MAGIC)] not in (_RAW, _DEFLATE):
         raise ContentError("a layer's delta is of another format", "install the version that made the archive")
     kind = delta[len(MAGIC)]
@@ -126,7 +126,7 @@ def _apply(delta: bytes, olds: Sequence[Parts], size: int, room: int) -> bytes:
         raise MalformedError("there is more than was promised")
     if kind == _RAW:
         return streams[3]
-    return spell(streams[0], streams[1], streams[2], streams[3], size)
+    return serialize(streams[0], streams[1], streams[2], streams[3], size)
 
 
 def _compress(data: bytes, prefix: bytes, level: int) -> bytes:

@@ -108,7 +108,7 @@ cdef class _Bytes:
 
 
 @cython.final
-cdef class _Speller:
+cdef class _Serializer:
     cdef const unsigned int[::1] length_bases
     cdef const unsigned int[::1] distance_bases
     cdef const unsigned char[::1] length_bits
@@ -124,7 +124,7 @@ cdef class _Speller:
     cdef long long run
 
     @cython.locals(bits=_BitOut, padding=cython.uint, follows=cython.uint)
-    cpdef bytes spell(self)
+    cpdef bytes serialize(self)
     cdef int copy(self, unsigned long long count) except -1
     @cython.locals(bits=_BitOut, frames=_Bytes, flags=cython.uint, low=cython.uint, high=cython.uint,
                    byte=cython.uint)

@@ -439,7 +439,7 @@ class _Bytes:
                 raise MalformedError("a number that is too large")
 
 
-class _Speller:
+class _Serializer:
     """Puts a gzip stream together."""
 
     def __init__(self, frames: bytes, lengths: bytes, distances: bytes, literals: bytes, bound: int) -> None:
@@ -458,7 +458,7 @@ class _Speller:
         # How many literals come before the next match; -1 where that has yet to be read.
         self.run = -1
 
-    def spell(self) -> bytes:
+    def serialize(self) -> bytes:
         for symbol in range(29):
             last = 258 if symbol == 28 else _LENGTH_BASES[symbol + 1] - 1
             for length in range(_LENGTH_BASES[symbol], last + 1):
@@ -621,7 +621,7 @@ def parse(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     return _Parser(data).parse()
 
 
-def spell(frames: bytes, lengths: bytes, distances: bytes, literals: bytes, bound: int) -> bytes:
+def serialize(frames: bytes, lengths: bytes, distances: bytes, literals: bytes, bound: int) -> bytes:
     """Put a gzip stream together.
 
     Args:
@@ -634,4 +634,4 @@ def spell(frames: bytes, lengths: bytes, distances: bytes, literals: bytes, boun
     Raises:
         MalformedError: they make none, or a longer one.
     """
-    return _Speller(frames, lengths, distances, literals, bound).spell()
+    return _Serializer(frames, lengths, distances, literals, bound).serialize()

@@ -81,7 +81,7 @@ class Image:
         }
 
     @cached_property
-    def always(self) -> dict[str, int]:
+    def metadata(self) -> dict[str, int]:
         """Digest and size in bytes of what always travels: manifests, lists and configs."""
         sizes = {node.digest: node.size for node in self.nodes}
         for leaf in self.leaves:
@@ -111,7 +111,7 @@ class Image:
         """
         shared = {}
         for digest, layer in self.layers.items():
-            if digest in layers and digest not in self.always:
+            if digest in layers and digest not in self.metadata:
                 if layers[digest].size != layer.size:
                     raise ContentError(
                         f"layer {digest} is {layer.size} bytes long in {self.root.digest}, "
@@ -121,10 +121,10 @@ class Image:
                 shared[digest] = layer
         return shared
 
-    def travelling(self, omitted: Collection[str]) -> dict[str, int]:
+    def blob_sizes(self, omitted: Collection[str]) -> dict[str, int]:
         """Return digest and size in bytes of every blob of the archive that leaves out `omitted`."""
         layers = {digest: layer.size for digest, layer in self.layers.items() if digest not in omitted}
-        return layers | self.always
+        return layers | self.metadata
 
     def _descriptors(self) -> list[Descriptor]:
         descriptors: list[Descriptor] = []
@@ -136,7 +136,7 @@ class Image:
         return descriptors
 
 
-def gather(
+def resolve_image(
     root: FetchedManifest,
     load: Callable[[Sequence[Descriptor]], Iterable[bytes | None]],
     locate: Callable[[str], Reference] | None = None,

@@ -4,17 +4,64 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..archive.output import RemoveOnClose, open_target
 from ..errors import ContentError
+from ..host.space import room_for
 from ..oci.reference import repository_of
-from .plan import Item, Plan
+from ..source.blobs import BlobSource
+from .pack import archive_layout, finish_archive, pull_result
+from .plan import PlannedImage, PullPlan
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import BinaryIO
+
     from ..archive.contents import ArchiveContents, NamedImage
     from ..oci.manifest import Descriptor
-    from ..source.blobs import Supply
+    from ..results import PullResult
+
+    ArchiveFile = str | Path | BinaryIO
 
 
-def compare(old: ArchiveContents, new: Supply) -> Plan:
+def diff(
+    old: ArchiveFile,
+    new: ArchiveFile,
+    output: str | Path | BinaryIO | None,
+    temp_dir: Path | None,
+    report: Callable[[str], None],
+) -> RemoveOnClose:
+    """Write the difference of two archives.
+
+    Args:
+        old: an archive whose images the other side has, with all their layers.
+        new: the archive that it is to get.
+        output: as `open_target` takes it.
+        temp_dir: the folder of a temporary output.
+        report: receives a line for each step.
+
+    Raises:
+        IncrementalError: as for `compare`; or something can't be read or written.
+    """
+    with BlobSource([old]) as before, BlobSource([new]) as after, open_target(output, temp_dir) as target:
+        plan = compare(before.contents[0], after)
+        after.verify(report)
+        with room_for(target.folder, archive_layout(plan).size):
+            result = finish_archive(after, plan, target, report)
+    return RemoveOnClose(target, result)
+
+
+def plan_diff(old: ArchiveFile, new: ArchiveFile) -> PullResult:
+    """Say what `diff` would do; nothing is written.
+
+    Raises:
+        IncrementalError: as for `diff`.
+    """
+    with BlobSource([old]) as before, BlobSource([new]) as after:
+        return pull_result(compare(before.contents[0], after), after.read)
+
+
+def compare(old: ArchiveContents, new: BlobSource) -> PullPlan:
     """Compare an archive's images with those of an older one.
 
     Args:
@@ -31,26 +78,26 @@ def compare(old: ArchiveContents, new: Supply) -> Plan:
     """
     (contents,) = new.contents
     both = old.is_bundle and contents.is_bundle
-    before = [named for named in old.images if not named.beside]
+    before = [named for named in old.images if not named.subject]
 
-    def item(named: NamedImage) -> Item:
+    def compare_one(named: NamedImage) -> PlannedImage:
         alike = [each for each in before if not both or repository_of(each.name) == repository_of(named.name)]
         bases: dict[str, dict[str, Descriptor]] = {
             each.image.root.digest: dict(each.image.layers) for each in alike
         }
-        beside = tuple((None, each) for each in contents.beside if each.beside == named.image.root.digest)
-        for part in (named, *(each for _, each in beside)):
+        referrers = tuple((None, each) for each in contents.referrers if each.subject == named.image.root.digest)
+        for part in (named, *(each for _, each in referrers)):
             for digest in part.image.layers.keys() & contents.omitted.keys():
                 for base in contents.bases_of.get(digest, ()):
                     bases.setdefault(base, {})[digest] = contents.omitted[digest]
         known = {node.digest for each in alike for node in each.image.nodes}
-        return Item(None, named.image, bases, named.name, frozenset(known), (), beside)
+        return PlannedImage(None, named.image, bases, named.name, frozenset(known), (), referrers)
 
-    items = tuple(item(named) for named in contents.images if not named.beside)
+    planned = tuple(compare_one(named) for named in contents.images if not named.subject)
     left = {repository_of(named.name) for named in contents.images}
     gone = tuple(str(named.name) for named in before if both and repository_of(named.name) not in left)
-    plan = Plan(items, contents.is_bundle, gone)
-    if absent := [digest for digest in plan.travelling if digest not in new]:
+    plan = PullPlan(planned, contents.is_bundle, gone)
+    if absent := [digest for digest in plan.blob_sizes if digest not in new]:
         raise ContentError(
             f"the newer archive lacks layer {absent[0]}, and the older one's images have not got it either",
             "make the newer one whole first: see the command complete",

@@ -1,90 +1,59 @@
-"""The steps of a pull: compare, fetch, pack."""
+"""Fetches what no base has."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..archive.contents import index_annotations, index_entry
-from ..archive.writer import Packing, pack
-from ..archive.writer import Plan as ArchivePlan
-from ..delta.artifact import FEATURE
-from ..errors import IncrementalError, SignaturesError, host_errors
-from ..host.files import holds
+from ..errors import IncrementalError, SignaturesError
 from ..host.space import INCREDIBLE
-from ..oci.image import gather
-from ..oci.layout import Layout, index_document
+from ..oci.image import resolve_image
+from ..oci.layout import Layout
 from ..oci.manifest import LISTS, Manifest, parse_manifest
-from ..results import ArchiveInfo, PullResult
+from ..skopeo.runner import preserve_flags
 from ..source.download import Download, fetch_alone
+from .pack import archive_layout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from ..archive.output import Target
-    from ..archive.writer import Packed
+    from ..archive.writer import ArchiveWriter
     from ..host.space import Space
     from ..oci.manifest import FetchedManifest
-    from ..skopeo.inspect import Source
+    from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
-    from ..source.blobs import Supply
     from ..source.cache import Cache
-    from .plan import Plan
+    from .plan import PullPlan
+    from .request import PullOptions
 
 _AT_ONCE = 6
 """How many layers skopeo fetches at a time."""
 
 
-@contextmanager
-def begin_archive(plan: Plan, target: Target | None, preserve: Sequence[str]) -> Iterator[Packing | None]:
-    """Begin the archive, if layers can go there as they arrive: into a file, and if the image stays as it is.
-
-    Args:
-        plan: what it will hold.
-        target: where to write, if anywhere.
-        preserve: skopeo's flags to preserve digests; without any it may convert the image.
-
-    Raises:
-        HostError: the target can't be written.
-    """
-    # A layer beyond belief has no place that could be reserved: what really arrives will show the lie.
-    beyond_belief = any(size >= INCREDIBLE for size in plan.travelling.values())
-    if not target or not target.path or not preserve or beyond_belief:
-        yield None
-        return
-    with host_errors(f"cannot write {target.path}"):
-        packing = Packing(target.file, archive_plan(plan), durable=not target.temporary)
-    with packing:
-        yield packing
-
-
 def fetch(
     skopeo: Skopeo,
-    plan: Plan,
-    preserve: Sequence[str],
+    plan: PullPlan,
+    options: PullOptions,
     report: Callable[[str], None],
     space: Space,
     *,
     cache: Cache | None = None,
     output: Path | None = None,
-    packing: Packing | None = None,
-    remove_signatures: bool = False,
-) -> tuple[Layout, Plan]:
+    writer: ArchiveWriter | None = None,
+) -> tuple[Layout, PullPlan]:
     """Fetch what no base has: its layers into the archive, where that can be, the rest into a layout of our own.
 
     Args:
         skopeo: an entered `Skopeo`.
         plan: what to fetch.
-        preserve: skopeo's flags to preserve digests; without any it may convert the image.
+        options: how.
         report: receives a line for each step.
         space: what will be written is counted there, and compared with what is free.
         cache: where layers come from and are kept.
         output: the folder where the archive will be written.
-        packing: the archive, where layers can go there as they arrive.
-        remove_signatures: leave behind signatures that skopeo finds and an archive can't hold.
+        writer: the archive, where layers can go there as they arrive.
 
     Returns:
         The layout, which holds every blob of the archive that is not in it yet, with its exact size, and no
@@ -95,60 +64,78 @@ def fetch(
         IncrementalError: something can't be fetched, or is not what its digest or size says.
     """
     layout = Layout.create(skopeo.new_folder("layout"))
-    omitted = plan.omitted
+    preserve = options.preserve_digests
+    omitted = {digest: layer.size for digest, layer in plan.omitted.items()}
     layers = {digest: layer.size for digest, layer in plan.layers.items() if digest not in omitted}
-    if preserve and not remove_signatures:
+    if preserve and not options.signatures.remove:
         _refuse_list_signatures(skopeo, plan)
     begin = partial(
         Download,
         skopeo,
-        preserve=preserve,
+        preserve=preserve_flags(preserve),
         cache=cache,
         report=report,
-        remove_signatures=remove_signatures,
-        packing=packing,
-        staying={digest for _, named in plan.parts for digest in named.image.always},
+        remove_signatures=options.signatures.remove,
+        writer=writer,
+        staying={digest for _, named in plan.parts for digest in named.image.metadata},
     )
-    with (
-        layout.placeholders({digest: layer.size for digest, layer in omitted.items()}),
-        begin(layout) as download,
-    ):
-        _require_space(skopeo, plan, layers, layout, space, output, packed=packing is not None)
-        download.take_cached(layers)
-        # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
-        # What several images have is fetched once.
-        nodes = list(
-            {
-                node.digest: (source, node)
-                for source, named in plan.parts
-                if source
-                for node in (named.image.leaves if preserve else [named.image.root])
-            }.values()
-        )
-        if len(nodes) > 1 and skopeo.copies > 1:
-            _fetch_side_by_side(skopeo, begin, nodes, layers, layout)
-        else:
-            for source, node in nodes:
-                own = _layers_of(node) if isinstance(node.parsed, Manifest) else set(layers)
-                wanted = {digest: size for digest, size in layers.items() if digest in own}
-                digest = download.fetch(source, node, wanted, _config_size(node))
+    with layout.placeholders(omitted), begin(layout) as download:
+        _require_space(skopeo, plan, layers, layout, space, output, written=writer is not None)
+        download.fetch_cached(layers)
+        digest = _fetch_nodes(skopeo, plan, begin, download, layers, layout, preserve=preserve)
     if preserve:
         for _, named in plan.parts:
             for node in named.image.lists:
                 layout.put(node.raw)
     else:
-        converted = parse_manifest(layout.read(digest))
-        image = gather(converted, lambda children: [layout.read(child.digest) for child in children])
-        plan = replace(plan, items=(replace(plan.single, image=image),))
-    rest = {digest: size for digest, size in plan.travelling.items() if not packing or packing.lacks(digest)}
-    layout.check(rest)
+        plan = _converted(plan, layout, digest)
+    layout.check({digest: size for digest, size in plan.blob_sizes.items() if not writer or writer.lacks(digest)})
     return layout, plan
 
 
-def _fetch_side_by_side(
+def _fetch_nodes(
+    skopeo: Skopeo,
+    plan: PullPlan,
+    begin: Callable[..., Download],
+    download: Download,
+    layers: Mapping[str, int],
+    layout: Layout,
+    *,
+    preserve: bool,
+) -> str:
+    """Fetch each manifest with its layers; return the digest of the last one, as it is in the layout."""
+    # A list goes in leaf by leaf: skopeo takes neither a Docker list nor a list in a list in one go.
+    # What several images have is fetched once.
+    nodes = list(
+        {
+            node.digest: (source, node)
+            for source, named in plan.parts
+            if source
+            for node in (named.image.leaves if preserve else [named.image.root])
+        }.values()
+    )
+    digest = nodes[-1][1].digest
+    if len(nodes) > 1 and skopeo.copies > 1:
+        _fetch_in_parallel(skopeo, begin, nodes, layers, layout)
+        return digest
+    for source, node in nodes:
+        own = _layers_of(node) if isinstance(node.parsed, Manifest) else layers.keys()
+        wanted = {digest: size for digest, size in layers.items() if digest in own}
+        digest = download.fetch(source, node, wanted, _config_size(node))
+    return digest
+
+
+def _converted(plan: PullPlan, layout: Layout, digest: str) -> PullPlan:
+    """Return the plan with the image that skopeo made of the only one."""
+    root = parse_manifest(layout.read(digest))
+    image = resolve_image(root, lambda children: [layout.read(child.digest) for child in children])
+    return replace(plan, images=(replace(plan.single, image=image),))
+
+
+def _fetch_in_parallel(
     skopeo: Skopeo,
     begin: Callable[..., Download],
-    nodes: Sequence[tuple[Source, FetchedManifest]],
+    nodes: Sequence[tuple[ImageSource, FetchedManifest]],
     layers: Mapping[str, int],
     layout: Layout,
 ) -> None:
@@ -158,7 +145,7 @@ def _fetch_side_by_side(
     for source, node in nodes:
         own = {digest: rest.pop(digest) for digest in sorted(_layers_of(node) & rest.keys())}
         steps.append(partial(fetch_alone, skopeo, partial(begin, bars=False), source, node, own))
-    for (_, node), own_layout in zip(nodes, skopeo.side_by_side(steps), strict=True):
+    for (_, node), own_layout in zip(nodes, skopeo.in_parallel(steps), strict=True):
         for digest in (node.digest, node.manifest.config.digest, *(_layers_of(node) & layers.keys())):
             if own_layout.blob(digest).exists():
                 own_layout.move(digest, layout)
@@ -172,7 +159,7 @@ def _config_size(node: FetchedManifest) -> int:
     return node.parsed.config.size if isinstance(node.parsed, Manifest) else 0
 
 
-def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
+def _refuse_list_signatures(skopeo: Skopeo, plan: PullPlan) -> None:
     """Refuse a list whose own signature would be left behind in silence: its leaves are fetched one by one.
 
     Raises:
@@ -182,12 +169,12 @@ def _refuse_list_signatures(skopeo: Skopeo, plan: Plan) -> None:
 
     if not lookaside_is_configured():
         return
-    for item in plan.items:
-        if item.source and item.image.root.media_type in LISTS:
-            _refuse_signature(skopeo, item.source, item.image.root.digest)
+    for planned in plan.images:
+        if planned.source and planned.image.root.media_type in LISTS:
+            _refuse_signature(skopeo, planned.source, planned.image.root.digest)
 
 
-def _refuse_signature(skopeo: Skopeo, source: Source, digest: str) -> None:
+def _refuse_signature(skopeo: Skopeo, source: ImageSource, digest: str) -> None:
     pinned = source.reference.pinned(digest)
     access = source.access
     layout = Layout.create(skopeo.new_folder("list"))
@@ -209,16 +196,16 @@ def _refuse_signature(skopeo: Skopeo, source: Source, digest: str) -> None:
 
 def _require_space(
     skopeo: Skopeo,
-    plan: Plan,
+    plan: PullPlan,
     layers: Mapping[str, int],
     layout: Layout,
     space: Space,
     output: Path | None,
     *,
-    packed: bool,
+    written: bool,
 ) -> None:
-    sizes = {digest: size for digest, size in plan.travelling.items() if size < INCREDIBLE}
-    if packed:
+    sizes = {digest: size for digest, size in plan.blob_sizes.items() if size < INCREDIBLE}
+    if written:
         several = sum(len(named.image.leaves) for _, named in plan.parts)
         at_once = _AT_ONCE * min(several, skopeo.copies)
         in_flight = sorted(size for digest, size in sizes.items() if digest in layers)[-at_once:]
@@ -226,89 +213,5 @@ def _require_space(
     else:
         space.need(layout.folder, sum(sizes.values()))
     if output:
-        space.need(output, archive_plan(plan, sizes).size)
+        space.need(output, archive_layout(plan, sizes).size)
     space.require()
-
-
-def archive_plan(plan: Plan, sizes: Mapping[str, int] | None = None) -> ArchivePlan:
-    """Lay out the archive that a pull will write.
-
-    Args:
-        plan: what travels.
-        sizes: digest and size in bytes of every blob that counts; by default all.
-    """
-    return ArchivePlan(index_of(plan), plan.travelling if sizes is None else sizes, plan.omitted)
-
-
-def index_of(plan: Plan) -> bytes:
-    """Return the bytes of `index.json` of the archive that a pull will write."""
-    return index_document(
-        [index_entry(named) for _, named in plan.parts] + [artifact.entry for artifact in plan.artifacts],
-        index_annotations(
-            plan.bases,
-            plan.bases_of,
-            is_bundle=plan.is_bundle,
-            requires=[FEATURE] if plan.deltas else [],
-        ),
-    )
-
-
-def write_archive(
-    blobs: Layout | Supply,
-    plan: Plan,
-    target: Target,
-    report: Callable[[str], None],
-    packing: Packing | None = None,
-) -> PullResult:
-    """Pack what travels, or the rest of it.
-
-    Args:
-        blobs: the layout that `fetch` returned, or what else has every blob that travels.
-        plan: what travels.
-        target: where to write.
-        report: receives a line for each step.
-        packing: what `fetch` has begun there, with its layout.
-
-    Raises:
-        HostError: the target can't be written.
-    """
-    report(f"packing {target.name}")
-    with host_errors(f"cannot write {target.name}"):
-        if packing and isinstance(blobs, Layout):
-            for digest in filter(packing.lacks, plan.travelling):
-                packing.add(digest, blobs.blob(digest))
-            written = packing.finish()
-        else:
-            written = pack(target.file, index_of(plan), plan.travelling, blobs.open_blob, plan.omitted)
-    return pull_result(plan, blobs.read, *written_to(target, written))
-
-
-def written_to(target: Target, written: Packed) -> tuple[ArchiveInfo, bool]:
-    """Say what was written, and whether that is another file than before."""
-    path = target.lasting
-    archive = ArchiveInfo(str(path) if path else None, written.sha256, written.size)
-    return archive, not (path and holds(path, written.size, written.sha256))
-
-
-def pull_result(
-    plan: Plan,
-    read_config: Callable[[str], bytes | None],
-    archive: ArchiveInfo | None = None,
-    changed: bool = False,
-) -> PullResult:
-    """Describe what was pulled, or would be.
-
-    Args:
-        plan: what travels.
-        read_config: returns the bytes of a config, or None where it is not at hand.
-        archive: the archive; None where none was written.
-        changed: whether that is another file than before.
-    """
-    return PullResult(
-        **plan.describe(read_config).shared_fields(),
-        changed=changed,
-        archive=archive,
-        warnings=plan.warnings(),
-        gone=plan.gone,
-        delta_sources=plan.delta_sources,
-    )

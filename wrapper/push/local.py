@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.contents import NamedImage, index_annotations, index_entry
-from ..archive.writer import Packed, Plan, pack
+from ..archive.contents import NamedImage, image_descriptor, index_annotations
+from ..archive.writer import ArchiveLayout, WrittenArchive, write_archive
 from ..errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
 from ..host.files import CHUNK, complete_file, holds, is_stream
 from ..host.space import room_for
@@ -19,9 +19,10 @@ from ..oci.platforms import wanted_platform
 from ..oci.reference import Reference, path_and_tag
 from ..results import TagChange
 from ..skopeo.probe import present_in_storage
-from ..source.blobs import Folder
-from .destination import Destination, Sent
+from ..source.stores import BlobFolder
+from .destination import Destination
 from .tags import FLAG, refuse_overwriting
+from .upload import Upload, UploadResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
     from ..archive.contents import ArchiveContents
     from ..oci.manifest import Descriptor
     from ..skopeo.runner import Skopeo
-    from ..source.blobs import Supply
-    from .destination import Delivery
+    from ..source.blobs import BlobSource
 
 
-class _Place(Destination):
+class LocalDestination(Destination):
     """Somewhere on this machine: it takes the newest image alone, older archives only lend their layers."""
 
     one_platform = False
@@ -47,11 +47,11 @@ class _Place(Destination):
         if self.preserve and not self.keeps_digests:
             raise self._loses_digests("docker's own format has none")
 
-    def choose(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
+    def select_images(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
         """Return the newest image, after what belongs to it; of a list one platform, where no more fits."""
         named = contents[-1].single
         if not self.one_platform:
-            return (*contents[-1].beside, named)
+            return (*contents[-1].referrers, named)
         if named.image.root.media_type not in LISTS:
             return (named,)
         if self.preserve:
@@ -63,7 +63,7 @@ class _Place(Destination):
             raise UsageError(f"the archive has no image for {wanted}, which is this machine's platform")
         return (named._replace(image=Image((leaves[position],))),)
 
-    def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
+    def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Return nothing: it begins empty."""
         return frozenset()
 
@@ -87,11 +87,11 @@ class _Place(Destination):
             raise HostError(f"cannot write {path}: there is no folder {folder}", "make it, or choose another")
         return folder
 
-    def sent(self, delivery: Delivery, *, changed: bool, digest: str, previous: str | None = None) -> Sent:
+    def sent(self, upload: Upload, *, changed: bool, digest: str, previous: str | None = None) -> UploadResult:
         """Return the result, which has one name; and an image ID, where that is how images are called there."""
-        name, root = str(self.reference), delivery.image.image.root
+        name, root = str(self.reference), upload.image.image.root
         image_id = root.parsed.config.digest if self.one_platform and isinstance(root.parsed, Manifest) else None
-        return Sent(changed, digest, (TagChange(name, previous),), {root.digest: name}, image_id)
+        return UploadResult(changed, digest, (TagChange(name, previous),), {upload.image.key: name}, image_id)
 
     def _loses_digests(self, why: str) -> UsageError:
         return UsageError(
@@ -100,7 +100,7 @@ class _Place(Destination):
         )
 
 
-class LayoutDestination(_Place):
+class LayoutDestination(LocalDestination):
     """An OCI layout, `oci:PATH[:TAG]`, which keeps its other images."""
 
     def check(self) -> None:
@@ -109,32 +109,32 @@ class LayoutDestination(_Place):
         path, self._tag = path_and_tag(self.reference)
         self._layout = Layout(path.absolute())
 
-    def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
+    def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Look which layers stand there."""
         return frozenset(layer.digest for layer in layers if self._layout.holds(layer.digest, layer.size))
 
-    def lend(self, skopeo: Skopeo, supply: Supply, manifests: Sequence[str]) -> None:
+    def offer_delta_sources(self, skopeo: Skopeo, blob_source: BlobSource, manifests: Sequence[str]) -> None:
         """Lend all of its blobs."""
-        supply.lend_folder(Folder(self._layout.blobs / "sha256"))
+        blob_source.add_delta_folder(BlobFolder(self._layout.blobs / "sha256"))
 
-    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Add the image, its blobs first."""
-        digest = delivery.image.image.root.digest
-        previous = self._layout.named(self._tag or delivery.image.name)
+        digest = upload.image.image.root.digest
+        previous = self._layout.named(self._tag or upload.image.name)
         if not self.overwrite_tag:
             refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
         if dry_run:
-            return self.sent(delivery, changed=previous != digest, digest=digest, previous=previous)
-        delivery.take()
-        sizes = delivery.sizes()
-        delivery.report(f"writing {self.reference}")
+            return self.sent(upload, changed=previous != digest, digest=digest, previous=previous)
+        upload.fetch_absent()
+        sizes = upload.sizes()
+        upload.report(f"writing {self.reference}")
         new = sum(sizes[each] for each in sizes if not self._layout.holds(each, sizes[each]))
         with room_for(self._layout.folder, new):
-            changed = self._layout.add(_entries(delivery, self._tag), sizes, delivery.supply.open_blob)
-        return self.sent(delivery, changed=changed, digest=digest, previous=previous)
+            changed = self._layout.add(_entries(upload, self._tag), sizes, upload.blob_source.open_blob)
+        return self.sent(upload, changed=changed, digest=digest, previous=previous)
 
 
-class ArchiveDestination(_Place):
+class ArchiveDestination(LocalDestination):
     """A whole OCI archive, `oci-archive:FILE[:TAG]`, packed as `pull` packs one."""
 
     def check(self) -> None:
@@ -144,23 +144,23 @@ class ArchiveDestination(_Place):
         self.folder = self.require_folder(self._path)
         is_stream(self._path)
 
-    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Pack the image with all its layers."""
         self.refuse_replacing(self._path)
-        digest = delivery.image.image.root.digest
+        digest = upload.image.image.root.digest
         if dry_run:
-            return self.sent(delivery, changed=True, digest=digest)
+            return self.sent(upload, changed=True, digest=digest)
         with complete_file(self._path) as file:
-            written = pack_whole(delivery, file, self._tag, str(self._path), self.folder)
+            written = pack_whole(upload, file, self._tag, str(self._path), self.folder)
             changed = not holds(self._path, written.size, written.sha256)
-        return self.sent(delivery, changed=changed, digest=digest)
+        return self.sent(upload, changed=changed, digest=digest)
 
 
-def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, folder: Path | None) -> Packed:
+def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folder: Path | None) -> WrittenArchive:
     """Pack an image with all its layers: the bytes that `pull` would write without a base.
 
     Args:
-        delivery: what to pack.
+        upload: what to pack.
         file: where to.
         tag: the image's name there; by default the archive's.
         name: what to call the output in messages.
@@ -172,35 +172,35 @@ def pack_whole(delivery: Delivery, file: BinaryIO, tag: str | None, name: str, f
     Raises:
         IncrementalError: a base can't be read, or the output can't be written.
     """
-    delivery.take()
-    sizes = delivery.sizes()
-    index = index_document(_entries(delivery, tag), index_annotations([], {}))
-    delivery.report(f"packing {name}")
-    with host_errors(f"cannot write {name}"), room_for(folder, Plan(index, sizes).size):
-        return pack(file, index, sizes, delivery.supply.open_blob)
+    upload.fetch_absent()
+    sizes = upload.sizes()
+    index = index_document(_entries(upload, tag), index_annotations([], {}))
+    upload.report(f"packing {name}")
+    with host_errors(f"cannot write {name}"), room_for(folder, ArchiveLayout(index, sizes).size):
+        return write_archive(file, index, sizes, upload.blob_source.open_blob)
 
 
-def _entries(delivery: Delivery, tag: str | None) -> list[dict[str, Any]]:
-    named = delivery.image._replace(name=tag or delivery.image.name)
-    return [index_entry(each) for each in (named, *delivery.images) if each is named or each.beside]
+def _entries(upload: Upload, tag: str | None) -> list[dict[str, Any]]:
+    named = upload.image._replace(name=tag or upload.image.name)
+    return [image_descriptor(each) for each in (named, *upload.images) if each is named or each.subject]
 
 
-class CopiedDestination(_Place):
+class CopiedDestination(LocalDestination):
     """A place that skopeo alone knows how to write."""
 
-    def copy(self, delivery: Delivery, target: str) -> str:
+    def copy(self, upload: Upload, target: str) -> str:
         """Let skopeo write the image; return its digest there."""
-        delivery.take()
-        root = delivery.image.image.root
-        if delivery.supply.contents[-1].beside:
-            delivery.report(f"warning: {self.reference} holds no signatures: they are left behind")
-        flags = self.access.flags(self.reference, delivery.skopeo.folder, "dest-")
+        upload.fetch_absent()
+        root = upload.image.image.root
+        if upload.blob_source.contents[-1].referrers:
+            upload.report(f"warning: {self.reference} holds no signatures: they are left behind")
+        flags = self.access.flags(self.reference, upload.skopeo.folder, "dest-")
         if root.media_type in LISTS:
             flags.append("--all")
-        with delivery.at_hand() as blobs:
-            delivery.report(f"sending {self.reference}")
+        with upload.blob_layout() as blobs:
+            upload.report(f"sending {self.reference}")
             doing = f"cannot write {self.reference}"
-            digest = delivery.copy(blobs, root, target, self.access, flags, doing)
+            digest = upload.copy(blobs, root, target, self.access, flags, doing)
         if self.preserve and digest != root.digest:
             raise RegistryError(f"{self.reference} became {digest} instead of {root.digest}")
         return digest
@@ -219,19 +219,19 @@ class FolderDestination(CopiedDestination):
         if self._path.exists() and any(self._path.iterdir()) and not (self._path / "version").is_file():
             raise UsageError(f"{self._path} holds other files, which dir: would remove", "name a new folder")
 
-    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Write the folder beside its place, then put it there."""
         previous = _digest_of_file(self._path / "manifest.json")
         self.refuse_replacing(self._path)
-        digest = delivery.image.image.root.digest
+        digest = upload.image.image.root.digest
         if not dry_run:
-            new, old = delivery.skopeo.new_folder("dir"), delivery.skopeo.new_folder("dir")
-            digest = self.copy(delivery, f"dir:{new.name}")
+            new, old = upload.skopeo.new_folder("dir"), upload.skopeo.new_folder("dir")
+            digest = self.copy(upload, f"dir:{new.name}")
             with host_errors(f"cannot write {self._path}"):
                 if self._path.exists():
                     shutil.move(self._path, old)
                 shutil.move(new, self._path)
-        return self.sent(delivery, changed=True, digest=digest, previous=previous)
+        return self.sent(upload, changed=True, digest=digest, previous=previous)
 
 
 class DockerArchiveDestination(CopiedDestination):
@@ -250,16 +250,16 @@ class DockerArchiveDestination(CopiedDestination):
         self.folder = self.require_folder(self._path)
         is_stream(self._path)
 
-    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Write the file beside its place, then put it there."""
         self.refuse_replacing(self._path)
-        digest = delivery.image.image.root.digest
+        digest = upload.image.image.root.digest
         if not dry_run:
-            new = delivery.skopeo.new_folder("docker")
-            digest = self.copy(delivery, f"docker-archive:{new.name}" + (f":{self._name}" if self._name else ""))
+            new = upload.skopeo.new_folder("docker")
+            digest = self.copy(upload, f"docker-archive:{new.name}" + (f":{self._name}" if self._name else ""))
             with complete_file(self._path) as file, new.open("rb") as whole:
                 shutil.copyfileobj(whole, file, CHUNK)
-        return self.sent(delivery, changed=True, digest=digest)
+        return self.sent(upload, changed=True, digest=digest)
 
 
 class DaemonDestination(CopiedDestination):
@@ -276,12 +276,12 @@ class DaemonDestination(CopiedDestination):
         if not self.overwrite_tag:
             raise UsageError(f"{self.reference} does not tell what a tag points to", "leave out --no-overwrite-tag")
 
-    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Load the image into the daemon."""
-        digest = delivery.image.image.root.digest
+        digest = upload.image.image.root.digest
         if not dry_run:
-            digest = self.copy(delivery, str(self.reference))
-        return self.sent(delivery, changed=True, digest=digest)
+            digest = self.copy(upload, str(self.reference))
+        return self.sent(upload, changed=True, digest=digest)
 
 
 class StorageDestination(CopiedDestination):
@@ -289,14 +289,14 @@ class StorageDestination(CopiedDestination):
 
     one_platform = True
 
-    def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
+    def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the store which layers it has."""
         return present_in_storage(skopeo, self.reference, layers, ["--preserve-digests"] if self.preserve else [])
 
-    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
+    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Build the image in the store, unless it is there."""
-        digest = delivery.image.image.root.digest
-        (raw,) = delivery.skopeo.inspect_raw([(self.reference, self.access, FLAG)])
+        digest = upload.image.image.root.digest
+        (raw,) = upload.skopeo.inspect_raw([(self.reference, self.access, FLAG)])
         if isinstance(raw, IncrementalError) and not isinstance(raw, NotFoundError):
             raise raw
         previous = None if isinstance(raw, IncrementalError) else digest_of(raw)
@@ -304,13 +304,13 @@ class StorageDestination(CopiedDestination):
             refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
         changed = previous != digest
         if not changed:
-            delivery.report(f"{self.reference} is {digest} already: nothing to send")
+            upload.report(f"{self.reference} is {digest} already: nothing to send")
         elif not dry_run:
-            digest = self.copy(delivery, str(self.reference))
-        return self.sent(delivery, changed=changed, digest=digest, previous=previous)
+            digest = self.copy(upload, str(self.reference))
+        return self.sent(upload, changed=changed, digest=digest, previous=previous)
 
 
-PLACES: dict[str, type[Destination]] = {
+LOCAL_DESTINATIONS: dict[str, type[Destination]] = {
     "containers-storage": StorageDestination,
     "dir": FolderDestination,
     "docker-archive": DockerArchiveDestination,

@@ -1,4 +1,4 @@
-"""Sending to a registry: what stands below a list first, tags last."""
+"""Uploads to a registry: what stands below a list first, tags last."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from ..errors import IncrementalError, NotFoundError, RegistryError
 from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest
-from ..skopeo.inspect import Source, try_roots
-from ..skopeo.probe import mount_layers, present_layers
-from .destination import Destination, Sent
-from .tags import FLAG, read_tags, reference_beside, refuse_overwriting
+from ..skopeo import probe
+from ..skopeo.inspect import ImageSource, try_roots
+from .destination import Destination
+from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting
+from .upload import Upload, UploadResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,89 +24,82 @@ if TYPE_CHECKING:
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
-    from ..source.blobs import Supply
-    from .destination import Delivery
+    from ..source.blobs import BlobSource
 
 
 class RegistryDestination(Destination):
     """A repository of a registry: it takes all images of a chain, and what belongs to them."""
 
-    _staged = False
+    _blobs_are_there = False
 
-    def choose(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
+    def select_images(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
         """Return the archives' images, the oldest first; whoever sees one is to find its signatures."""
-        return tuple(named for found in contents for named in (*found.beside, found.single))
+        return tuple(named for found in contents for named in (*found.referrers, found.single))
 
-    def present(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
+    def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the repository which layers it has."""
-        return present_layers(skopeo, self.reference, self.access, layers)
+        return probe.present_layers(skopeo, self.reference, self.access, layers)
 
-    def lend(self, skopeo: Skopeo, supply: Supply, manifests: Sequence[str]) -> None:
+    def offer_delta_sources(self, skopeo: Skopeo, blob_source: BlobSource, manifests: Sequence[str]) -> None:
         """Find out which of the manifests are there: skopeo fetches a layer only as a part of one."""
-        sources = [Source(self.reference.pinned(digest), self.access, FLAG) for digest in manifests]
+        sources = [ImageSource(self.reference.pinned(digest), self.access, FLAG) for digest in manifests]
         for source, found in zip(sources, try_roots(skopeo, sources), strict=True):
             if isinstance(found, NotFoundError):
                 continue
             if isinstance(found, IncrementalError):
                 raise found
             if isinstance(found.parsed, Manifest):
-                supply.lend(source, found)
+                blob_source.add_delta_source(source, found)
 
-    def send(self, delivery: Delivery, *, dry_run: bool) -> Sent:
-        """Send what the tags don't point to yet."""
-        return self._sent(delivery, dry_run=dry_run)
+    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
+        """Upload what the tags don't point to yet."""
+        return self._upload(upload, dry_run=dry_run)
 
-    def stage(self, delivery: Delivery) -> None:
-        """Send what the tags don't point to yet, and leave the tags as they are.
-
-        Raises:
-            IncrementalError: it can't be written, or a tag that must not be moved points elsewhere.
-        """
+    def upload_untagged(self, upload: Upload) -> None:
+        """Upload what the tags don't point to yet, by digest alone."""
         # What skopeo converts has no digest yet.
         if self.preserve:
-            self._sent(delivery, staging=True)
-            self._staged = True
+            self._upload(upload, tagged=False)
+            self._blobs_are_there = True
 
-    def _sent(self, delivery: Delivery, *, dry_run: bool = False, staging: bool = False) -> Sent:
-        asked_for = delivery.image
+    def _upload(self, upload: Upload, *, dry_run: bool = False, tagged: bool = True) -> UploadResult:
+        wanted = upload.image
         parts = [
-            (named.image, reference)
-            for named in delivery.images
-            for reference in self._references(delivery.images, named)
+            (named, reference) for named in upload.images for reference in self._references(upload.images, named)
         ]
-        found = read_tags(delivery.skopeo, [reference for _, reference in parts], self.access)
+        found = read_tags(upload.skopeo, [reference for _, reference in parts], self.access)
         if not self.overwrite_tag:
-            refuse_overwriting(found, [image.root.digest for image, _ in parts])
+            refuse_overwriting(found, [named.image.root.digest for named, _ in parts])
         behind = [
-            (image, reference)
-            for (image, reference), tag in zip(parts, found, strict=True)
-            if tag.previous_digest != image.root.digest
+            (named, reference)
+            for (named, reference), tag in zip(parts, found, strict=True)
+            if tag.previous_digest != named.image.root.digest
         ]
-        digest = asked_for.image.root.digest
+        digest = wanted.image.root.digest
         if not behind:
-            delivery.report(f"{self.reference} is {digest} already: nothing to send")
+            upload.report(f"{self.reference} is {digest} already: nothing to send")
         elif not dry_run:
-            if not self._staged:
-                delivery.take(except_for=self._mounted(delivery))
+            if not self._blobs_are_there:
+                upload.fetch_absent(except_for=self._mounted(upload))
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
-            with delivery.at_hand(piped=self.preserve, layers=not self._staged) as blobs:
-                for image, group in groupby(behind, key=itemgetter(0)):
+            with upload.blob_layout(piped=self.preserve, layers=not self._blobs_are_there) as blobs:
+                for named, group in groupby(behind, key=itemgetter(0)):
                     to = [reference for _, reference in group]
-                    if staging:
-                        to = [to[0].pinned(image.root.digest)]
-                    sent = self._send(delivery, blobs, image, to)
-                    digest = sent if image is asked_for.image else digest
+                    if not tagged:
+                        to = [to[0].pinned(named.image.root.digest)]
+                    written = self._write(upload, blobs, named.image, to)
+                    digest = written if named is wanted else digest
         # sorted() keeps the order of equals.
-        ordered = sorted(zip(parts, found, strict=True), key=lambda pair: pair[0][0] is not asked_for.image)
+        ordered = sorted(zip(parts, found, strict=True), key=lambda pair: pair[0][0] is not wanted)
         # The first reference of each, where it has several.
-        references = {image.root.digest: str(reference) for image, reference in reversed(parts)}
-        return Sent(bool(behind), digest, tuple(tag for _, tag in ordered), references)
+        references = {named.key: str(reference) for named, reference in reversed(parts)}
+        return UploadResult(bool(behind), digest, tuple(tag for _, tag in ordered), references)
 
     def _references(self, images: Sequence[NamedImage], named: NamedImage) -> list[Reference]:
         """Return where one of the images goes."""
-        if named.beside:
-            return [reference_beside(self.reference, named)]
-        chain = [each for each in images if not each.beside]
+        if named.subject:
+            return [referrer_reference(self.reference, named)]
+        chain = [each for each in images if not each.subject]
         # A tag that the user gave is the last image's. Without one, each of a chain goes under its own.
         own_names = len(chain) > 1 and not (self.reference.tag or self.reference.digest)
         later = {each.name for each in chain[chain.index(named) + 1 :]}
@@ -117,32 +111,32 @@ class RegistryDestination(Destination):
         further = self.additional_tags if named is chain[-1] else ()
         return [reference, *(reference.tagged(tag) for tag in further)]
 
-    def _mounted(self, delivery: Delivery) -> frozenset[str]:
+    def _mounted(self, upload: Upload) -> frozenset[str]:
         """Let the registry mount layers from a base's repository, where skopeo knows them to be there."""
-        if not delivery.absent or self.reference.registry not in delivery.supply.registries():
+        if not upload.absent or self.reference.registry not in upload.blob_source.registries():
             return frozenset()
-        layers = list(delivery.absent.values())
-        mounted = mount_layers(delivery.skopeo, self.reference, self.access, layers)
+        layers = list(upload.absent.values())
+        mounted = probe.mount_layers(upload.skopeo, self.reference, self.access, layers)
         if mounted:
-            delivery.report(f"{plural(len(mounted), 'layer')} mounted from another repository")
+            upload.report(f"{plural(len(mounted), 'layer')} mounted from another repository")
         return mounted
 
-    def _send(self, delivery: Delivery, blobs: Layout, image: Image, references: Sequence[Reference]) -> str:
+    def _write(self, upload: Upload, blobs: Layout, image: Image, references: Sequence[Reference]) -> str:
         root = image.root
-        if self.preserve and not self._staged:
+        if self.preserve and not self._blobs_are_there:
             for node in (*image.leaves, *image.lists):
                 if node is not root:
-                    self._copy(delivery, blobs, node, references[0].pinned(node.digest))
+                    self._copy(upload, blobs, node, references[0].pinned(node.digest))
         digest = root.digest
         for reference in references:
-            digest = self._copy(delivery, blobs, root, reference)
+            digest = self._copy(upload, blobs, root, reference)
             if self.preserve and digest != root.digest:
                 raise RegistryError(f"{reference} became {digest} instead of {root.digest}")
         return digest
 
-    def _copy(self, delivery: Delivery, blobs: Layout, node: FetchedManifest, target: Reference) -> str:
-        flags = self.access.flags(target, delivery.skopeo.folder, "dest-")
+    def _copy(self, upload: Upload, blobs: Layout, node: FetchedManifest, target: Reference) -> str:
+        flags = self.access.flags(target, upload.skopeo.folder, "dest-")
         if node.media_type in LISTS:
             flags.append("--multi-arch=index-only" if self.preserve else "--all")
-        delivery.report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))
-        return delivery.copy(blobs, node, str(target), self.access, flags, f"cannot send {target}")
+        upload.report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))
+        return upload.copy(blobs, node, str(target), self.access, flags, f"cannot send {target}")

@@ -65,7 +65,7 @@ def read_tags(skopeo: Skopeo, references: Sequence[Reference], access: Access) -
     return tuple(tags)
 
 
-def reference_beside(destination: Reference, signed: NamedImage) -> Reference:
+def referrer_reference(destination: Reference, signed: NamedImage) -> Reference:
     """Return where something goes that belongs to an image: the same repository, under its tag or digest."""
     return destination.tagged(signed.name) if signed.name else destination.pinned(signed.image.root.digest)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ContentError, IncrementalError, NotFoundError, UsageError
-from ..oci.image import Image, gather
+from ..oci.image import Image, resolve_image
 from ..oci.manifest import LISTS, Descriptor, FetchedManifest, Index, parse_manifest
 from ..oci.platforms import choose
 from ..oci.reference import Reference
@@ -15,10 +15,12 @@ from .runner import Skopeo
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    References = str | Reference | Sequence[str | Reference] | None
+
     from ..oci.platforms import Platform
 
 
-class Source(NamedTuple):
+class ImageSource(NamedTuple):
     """An image to read, and how.
 
     Attributes:
@@ -31,12 +33,27 @@ class Source(NamedTuple):
     access: Access
     flag: str
 
-    def at(self, digest: str) -> Source:
+    def at(self, digest: str) -> ImageSource:
         """Return another manifest of the same repository."""
-        return Source(self.reference.pinned(digest), self.access, self.flag)
+        return ImageSource(self.reference.pinned(digest), self.access, self.flag)
 
 
-def read_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifest]:
+def image_sources(references: References, access: Access, flag: str) -> list[ImageSource]:
+    """Return images of one side.
+
+    Args:
+        references: one, several, or None.
+        access: how that side is reached.
+        flag: the start of its flags, such as `--base`.
+
+    Raises:
+        UsageError: a reference is malformed.
+    """
+    listed = [references] if isinstance(references, (str, Reference)) else references or ()
+    return [ImageSource(_parsed(each), access, flag) for each in listed]
+
+
+def read_roots(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[FetchedManifest]:
     """Read what references name, side by side, and hash it.
 
     Args:
@@ -58,7 +75,7 @@ def read_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifes
     return roots
 
 
-def try_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifest | IncrementalError]:
+def try_roots(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[FetchedManifest | IncrementalError]:
     """Read what references name, side by side, and hash it.
 
     Args:
@@ -69,7 +86,7 @@ def try_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifest
         The manifest or list of each, or what is wrong with it, as `read_roots` would raise it.
     """
 
-    def check(source: Source, raw: bytes | IncrementalError) -> FetchedManifest | IncrementalError:
+    def check(source: ImageSource, raw: bytes | IncrementalError) -> FetchedManifest | IncrementalError:
         if isinstance(raw, IncrementalError):
             return raw
         try:
@@ -87,7 +104,7 @@ def try_roots(skopeo: Skopeo, sources: Sequence[Source]) -> list[FetchedManifest
 
 
 def read_image(
-    skopeo: Skopeo, source: Source, root: FetchedManifest, passed_over: Callable[[str], None] | None = None
+    skopeo: Skopeo, source: ImageSource, root: FetchedManifest, passed_over: Callable[[str], None] | None = None
 ) -> Image:
     """Follow a manifest or list to everything below it.
 
@@ -105,10 +122,10 @@ def read_image(
     def load(children: Sequence[Descriptor]) -> list[bytes | None]:
         return read_children(skopeo, source, children, passed_over)
 
-    return gather(root, load, source.reference.pinned)
+    return resolve_image(root, load, source.reference.pinned)
 
 
-def read_platform(skopeo: Skopeo, source: Source, root: FetchedManifest, wanted: Platform) -> Image:
+def read_platform(skopeo: Skopeo, source: ImageSource, root: FetchedManifest, wanted: Platform) -> Image:
     """Narrow a list to the manifest for one platform; lists in lists are looked into.
 
     Args:
@@ -132,7 +149,7 @@ def read_platform(skopeo: Skopeo, source: Source, root: FetchedManifest, wanted:
         found = dict(zip(lists, read_children(skopeo, source, lists), strict=True))
         return [found.get(child) for child in children]
 
-    tree = gather(root, lists_only, source.reference.pinned)
+    tree = resolve_image(root, lists_only, source.reference.pinned)
     leaves = [
         child
         for node in tree.nodes
@@ -157,7 +174,7 @@ def read_platform(skopeo: Skopeo, source: Source, root: FetchedManifest, wanted:
 
 def read_children(
     skopeo: Skopeo,
-    source: Source,
+    source: ImageSource,
     children: Sequence[Descriptor],
     passed_over: Callable[[str], None] | None = None,
 ) -> list[bytes | None]:
@@ -188,7 +205,7 @@ def read_children(
     return level
 
 
-def _inspect(skopeo: Skopeo, sources: Sequence[Source]) -> list[bytes | IncrementalError]:
+def _inspect(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[bytes | IncrementalError]:
     return skopeo.inspect_raw([(source.reference, source.access, source.flag) for source in sources])
 
 
@@ -205,7 +222,7 @@ def fetch_manifests(reference: Reference | str, access: Access | None = None) ->
     Raises:
         IncrementalError: something can't be read, or is not what its digest or descriptor says.
     """
-    source = Source(_parsed(reference), access or Access(), "--final")
+    source = ImageSource(_parsed(reference), access or Access(), "--final")
     with Skopeo() as skopeo:
         (root,) = read_roots(skopeo, [source])
         return list(read_image(skopeo, source, root).nodes)
@@ -229,7 +246,7 @@ def process_list(
         ContentError: `raw` is no list of that type.
         IncrementalError: a child can't be read, or is not what its descriptor says.
     """
-    source = Source(_parsed(reference), access or Access(), "--final")
+    source = ImageSource(_parsed(reference), access or Access(), "--final")
     root = parse_manifest(raw, reference=source.reference)
     if root.media_type != media_type or media_type not in LISTS:
         raise ContentError(f"{root.digest} is {root.media_type}, not a list of type {media_type}")

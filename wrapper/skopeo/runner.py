@@ -11,6 +11,7 @@ import re
 import shlex
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -23,7 +24,7 @@ from ..host.signals import check
 from ..host.temporary import PrivateFolder, default_temp_dir
 from .messages import explain, fatal_message
 from .process import TICK, Run, StalledError, StallWatch
-from .retry import Retries
+from .retry import LinkOptions, Retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,20 +34,48 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+
+def ignore(_line: str) -> None:
+    """Pass over a line: what receives reports where nobody wants any."""
+
+
+def preserve_flags(preserve: bool) -> list[str]:
+    """Return the flags of `copy` that demand that digests stay as they are; without any it may convert an image."""
+    return ["--preserve-digests"] if preserve else []
+
+
 OLDEST = (1, 9)
 """The oldest skopeo whose behaviour this package was built on."""
 
-SIDE_BY_SIDE = 6
+PARALLEL_RUNS = 6
 """How many short skopeo runs go on at a time."""
 
-COPIES_SIDE_BY_SIDE = 3
+PARALLEL_COPIES = 3
 """How many copies go on at a time: each moves six layers at once."""
 
 OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
 """What the names of our own environment variables begin with; they don't reach skopeo."""
 
-TIMEOUT = 600.0
-"""How long a copy may move no bytes, and one answer may take, in seconds."""
+
+@dataclass(frozen=True)
+class SkopeoOptions:
+    """Which skopeo runs, and how.
+
+    Attributes:
+        path: its path, or its name on PATH.
+        temp_dir: where its private folder is made; None leaves it to what it is run for.
+        link: how a link is dealt with that may be slow or fail.
+        report: receives a line with the reason for each retry.
+        trace: receives a line for each call and what it said, for `--debug`.
+        progress: a terminal that skopeo draws its progress bars on.
+    """
+
+    path: str = "skopeo"
+    temp_dir: Path | None = None
+    link: LinkOptions = field(default_factory=LinkOptions)
+    report: Callable[[str], None] = ignore
+    trace: Callable[[str], None] | None = None
+    progress: TextIO | None = None
 
 
 class Skopeo:
@@ -62,39 +91,26 @@ class Skopeo:
     folder: Path
 
     def __init__(
-        self,
-        path: str = "skopeo",
-        temp_dir: Path | None = None,
-        *,
-        trace: Callable[[str], None] | None = None,
-        progress: TextIO | None = None,
-        imports: Sequence[str] = (),
-        retries: Retries = Retries(0, 0, lambda _: None),  # noqa: B008 - it never changes
-        timeout: float | None = TIMEOUT,
-        copies: int | None = None,
+        self, options: SkopeoOptions | None = None, temp_dir: Path | None = None, imports: Sequence[str] = ()
     ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
-            path: skopeo's path, or its name on PATH.
-            temp_dir: where the private folder is made; by default TMPDIR, else /var/tmp, since /tmp is often
-                memory and layers are large.
-            trace: receives a line for each call and what it said, for `--debug`.
-            progress: a terminal that skopeo draws its progress bars on.
+            options: which skopeo runs, and how; what is on PATH by default.
+            temp_dir: where the private folder is made if the options don't say; by default TMPDIR, else /var/tmp,
+                since /tmp is often memory and layers are large.
             imports: modules that will be needed, to be imported while skopeo runs.
-            retries: whether and when to try again where a link fails.
-            timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
-            copies: how many copies go on at a time; by default three, or one where retries are wanted: on a bad
-                link a cut then costs less.
         """
+        options = options or SkopeoOptions()
+        path, link = options.path, options.link
         self._path = os.path.abspath(path) if "/" in path else path  # noqa: PTH100 - keeps symbolic links
-        self._temp_dir = temp_dir or default_temp_dir()
-        self._trace = trace
-        self._progress = progress
+        self._temp_dir = options.temp_dir or temp_dir or default_temp_dir()
+        self._trace = options.trace
+        self._progress = options.progress
         self._imports = list(imports)
-        self.retries = retries
-        self.timeout = timeout
-        self.copies = copies or (1 if retries.times else COPIES_SIDE_BY_SIDE)
+        self.retries = Retries(link.retry_times, link.retry_delay, options.report)
+        self.timeout = link.timeout
+        self.copies = link.jobs or (1 if link.retry_times else PARALLEL_COPIES)
         self._running: list[Run] = []
         self._runs = count(1)
         self._folders = count(1)
@@ -148,7 +164,7 @@ class Skopeo:
         """Return the path of a folder that is not there yet, inside the private folder."""
         return self.folder / f"{kind}-{next(self._folders)}"
 
-    def side_by_side(self, steps: Sequence[Callable[[], T]]) -> list[T]:
+    def in_parallel(self, steps: Sequence[Callable[[], T]]) -> list[T]:
         """Take steps that run skopeo, a few at a time, each in a thread of its own.
 
         Args:
@@ -212,7 +228,7 @@ class Skopeo:
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
-        runs = self._side_by_side(calls)
+        runs = self._run_parallel(calls)
         # What is no skopeo may well exit 0, but will not answer with a JSON object.
         if any(code or not stdout.lstrip().startswith(b"{") for code, stdout, _ in runs):
             self._check_version()
@@ -295,7 +311,7 @@ class Skopeo:
         # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
         # and short names are.
         memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
-        runs = self._side_by_side(calls, memory_only if own_cache else None)
+        runs = self._run_parallel(calls, memory_only if own_cache else None)
         self._check_version()
         return [(code, stderr) for code, _, stderr in runs]
 
@@ -320,13 +336,13 @@ class Skopeo:
             raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its place with --skopeo")
         return found[1]
 
-    def _side_by_side(
+    def _run_parallel(
         self, calls: Sequence[Sequence[str]], environment: Mapping[str, str] | None = None
     ) -> list[tuple[int, bytes, str]]:
         results = []
         runs: list[Run] = []
         for position in range(len(calls)):
-            while len(runs) < min(len(calls), position + SIDE_BY_SIDE):
+            while len(runs) < min(len(calls), position + PARALLEL_RUNS):
                 runs.append(self._start(calls[len(runs)], environment))
             results.append(self._finish(runs[position]))
         return results

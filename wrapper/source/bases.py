@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ContentError, IncrementalError, UsageError, host_errors
 from ..oci.documents import DOCUMENT_BYTES
-from ..oci.image import gather
+from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME, Layout
 from ..oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
 from ..oci.reference import path_and_tag, repository_of
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from ..oci.image import Image
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
-    from ..skopeo.inspect import Source
+    from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
 
     Layers = dict[str, dict[str, Descriptor]]
 
 
-class Known(NamedTuple):
+class BaseContents(NamedTuple):
     """What is known of a base.
 
     Attributes:
@@ -41,7 +41,9 @@ WITHOUT_DIGESTS = ("docker-archive", "docker-daemon")
 """Transports that know layers only as they were before they were compressed, which is another digest."""
 
 
-def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name: str | None = None) -> Known:
+def read_base(
+    skopeo: Skopeo, base: ImageSource, report: Callable[[str], None], name: str | None = None
+) -> BaseContents:
     """Read which layers a base has that is not in a registry.
 
     Args:
@@ -61,9 +63,9 @@ def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name:
     """
     reference = base.reference
     if reference.transport in WITHOUT_DIGESTS:
-        return Known({})
+        return BaseContents({})
     if reference.transport == "receipt":
-        return Known(read_receipt(Path(reference.name), name))
+        return BaseContents(read_receipt(Path(reference.name), name))
     if reference.transport == "oci-archive":
         images = list(_in_archive(reference, name))
     elif reference.transport == "oci":
@@ -73,7 +75,7 @@ def read_base(skopeo: Skopeo, base: Source, report: Callable[[str], None], name:
     else:
         images = _in_files(reference, report)
     layers = {image.root.digest: build_layers_dictionary(*image.nodes) for image in images}
-    return Known(layers, tuple(images))
+    return BaseContents(layers, tuple(images))
 
 
 def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:
@@ -83,7 +85,7 @@ def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:
     path, tag = path_and_tag(reference)
     with Archive.open(path) as archive:
         contents = read_contents(archive)
-    named = [each for each in contents.images if not each.beside]
+    named = [each for each in contents.images if not each.subject]
     if name and contents.is_bundle:
         yield from (each.image for each in named if repository_of(each.name) == repository_of(name))
         return
@@ -106,7 +108,7 @@ def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[
         found = [
             _read(layout.blob(child.digest)) if layout.blob(child.digest).is_file() else None for child in children
         ]
-        return _told(children, found, reference, report)
+        return _checked(children, found, reference, report)
 
     entries = root.parsed.manifests
     wanted = [each for each in entries if tag in (None, each.annotations.get(REF_NAME))]
@@ -114,15 +116,15 @@ def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[
         raise _no_tag(reference, [each.annotations.get(REF_NAME) for each in entries])
     for each, raw in zip(wanted, load(wanted), strict=True):
         if raw is not None:
-            yield gather(parse_manifest(raw, descriptor=each), load)
+            yield resolve_image(parse_manifest(raw, descriptor=each), load)
 
 
-def _in_storage(skopeo: Skopeo, base: Source, report: Callable[[str], None]) -> Image:
+def _in_storage(skopeo: Skopeo, base: ImageSource, report: Callable[[str], None]) -> Image:
     (raw,) = skopeo.inspect_raw([(base.reference, base.access, base.flag)])
     if isinstance(raw, IncrementalError):
         raise raw
-    return gather(
-        parse_manifest(raw), lambda children: _told(children, [None] * len(children), base.reference, report)
+    return resolve_image(
+        parse_manifest(raw), lambda children: _checked(children, [None] * len(children), base.reference, report)
     )
 
 
@@ -142,12 +144,12 @@ def _in_files(reference: Reference, report: Callable[[str], None]) -> list[Image
 
     def load(children: Sequence[Descriptor]) -> list[bytes | None]:
         found = [by_digest[child.digest].raw if child.digest in by_digest else None for child in children]
-        return _told(children, found, reference, report)
+        return _checked(children, found, reference, report)
 
-    return [gather(root, load) for root in roots]
+    return [resolve_image(root, load) for root in roots]
 
 
-def _told(
+def _checked(
     children: Sequence[Descriptor],
     found: list[bytes | None],
     reference: Reference,

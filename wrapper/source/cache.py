@@ -12,6 +12,8 @@ import os
 import re
 import shutil
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import host_errors
@@ -20,32 +22,43 @@ from ..host.temporary import PART, create_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file, where the file system can
 _ENTRY = re.compile(r"[0-9a-f]{64}")
 
 
+@dataclass(frozen=True)
+class CacheOptions:
+    """Where layers are kept for the next pull.
+
+    Attributes:
+        folder: the cache; several runs may share it.
+        max_size: how many bytes it may hold: the least recently used layers go first. None for no limit.
+    """
+
+    folder: str | Path
+    max_size: int | None = None
+
+
 class Cache:
     """A cache of layers."""
 
-    def __init__(self, folder: Path, max_size: int | None, report: Callable[[str], None]) -> None:
+    def __init__(self, options: CacheOptions, report: Callable[[str], None]) -> None:
         """Open a cache; its folder is made where there is none.
 
         Args:
-            folder: where it is.
-            max_size: how many bytes it may hold; the least recently used layers go first. None for no limit.
+            options: where it is, and how much it may hold.
             report: receives a line for each layer that is dropped because it is damaged, and where the cache
                 can't be written: a pull goes on without.
 
         Raises:
             HostError: the folder cannot be made.
         """
-        self._entries = folder / "sha256"
-        self._max_size = max_size
+        self._entries = Path(options.folder) / "sha256"
+        self._max_size = options.max_size
         self._report = report
         self._failed = False
-        with host_errors(f"cannot write the cache {folder}"):
+        with host_errors(f"cannot write the cache {options.folder}"):
             self._entries.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -53,7 +66,7 @@ class Cache:
         """Where the layers lie."""
         return self._entries
 
-    def take(self, digest: str, target: Path) -> bool:
+    def get(self, digest: str, target: Path) -> bool:
         """Put a layer where it is needed, without copying it where the file system allows.
 
         Args:
@@ -82,7 +95,7 @@ class Cache:
             return False
         return True
 
-    def keep(self, digest: str, source: Path) -> None:
+    def put(self, digest: str, source: Path) -> None:
         """Keep a layer, unless it is there already.
 
         Args:

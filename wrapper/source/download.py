@@ -14,9 +14,9 @@ from ..oci.manifest import Index
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from ..archive.writer import Packing
+    from ..archive.writer import ArchiveWriter
     from ..oci.manifest import FetchedManifest
-    from ..skopeo.inspect import Source
+    from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from .cache import Cache
 
@@ -46,7 +46,7 @@ class Download:
         report: Callable[[str], None],
         *,
         remove_signatures: bool = False,
-        packing: Packing | None = None,
+        writer: ArchiveWriter | None = None,
         staying: Collection[str] = (),
         bars: bool = True,
     ) -> None:
@@ -59,7 +59,7 @@ class Download:
             cache: where layers come from and are kept.
             report: receives a line for each step.
             remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
-            packing: the archive that layers go to; without one they stay in the layout.
+            writer: the archive that layers go to; without one they stay in the layout.
             bars: whether skopeo may draw progress bars.
             staying: digests of blobs that stay in any case: they are also read as configs or manifests.
         """
@@ -69,7 +69,7 @@ class Download:
         self._signatures = ["--remove-signatures"] if remove_signatures else []
         self._cache = cache
         self._report = report
-        self._packing = packing
+        self._packing = writer
         self._staying = staying
         self._bars = bars
         self._packed: set[str] = set()
@@ -84,18 +84,18 @@ class Download:
         for digest in self._packed:
             self._layout.blob(digest).unlink(missing_ok=True)
 
-    def take_cached(self, layers: Mapping[str, int]) -> None:
+    def fetch_cached(self, layers: Mapping[str, int]) -> None:
         """Take from the cache what it has of `layers`: digest and size in bytes."""
         if not self._cache:
             return
-        taken = [digest for digest in layers if self._cache.take(digest, self._layout.blob(digest))]
+        taken = [digest for digest in layers if self._cache.get(digest, self._layout.blob(digest))]
         if taken:
             total = sum(layers[digest] for digest in taken)
             self._report(f"{len(taken)} of {len(layers)} layers ({total} bytes) come from the cache")
         for digest in taken:
             self._pack(digest, layers[digest])
 
-    def fetch(self, source: Source, node: FetchedManifest, layers: Mapping[str, int], config_size: int) -> str:
+    def fetch(self, source: ImageSource, node: FetchedManifest, layers: Mapping[str, int], config_size: int) -> str:
         """Fetch one manifest with its config and layers.
 
         Args:
@@ -146,7 +146,7 @@ class Download:
             portion[digest] = size
         return portion
 
-    def _copy(self, source: Source, node: FetchedManifest, portion: Mapping[str, int]) -> str:
+    def _copy(self, source: ImageSource, node: FetchedManifest, portion: Mapping[str, int]) -> str:
         access, pinned = source.access, source.reference.pinned(node.digest)
         flags = [*self._preserve, *self._signatures, *access.flags(source.reference, self._skopeo.folder, "src-")]
         if not self._preserve and isinstance(node.parsed, Index):
@@ -157,7 +157,7 @@ class Download:
             # skopeo has verified what it has renamed; placeholders are never in a portion.
             for digest in [each for each in rest if self._layout.blob(each).exists()]:
                 if self._cache:
-                    self._cache.keep(digest, self._layout.blob(digest))
+                    self._cache.put(digest, self._layout.blob(digest))
                 self._pack(digest, rest.pop(digest))
 
         try:
@@ -185,7 +185,7 @@ class Download:
 def fetch_alone(
     skopeo: Skopeo,
     begin: Callable[[Layout], Download],
-    source: Source,
+    source: ImageSource,
     leaf: FetchedManifest,
     wanted: Mapping[str, int],
 ) -> Layout:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.contents import NamedImage, tags_beside
+from ..archive.contents import NamedImage, referrer_tags
 from ..errors import IncrementalError, NotFoundError, RegistryError, UsageError
 from ..oci.manifest import Index, parse_manifest
 from ..oci.reference import Reference, registry_reference
-from ..skopeo.inspect import Source, read_image, read_roots
+from ..skopeo.inspect import ImageSource, read_image, read_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,12 +24,29 @@ if TYPE_CHECKING:
     from ..oci.image import Image
     from ..skopeo.runner import Skopeo
 
+
+@dataclass(frozen=True)
+class SignatureOptions:
+    """Which signatures and other referrers travel along with an image.
+
+    Attributes:
+        remove: leave behind signatures that an archive can't take along.
+        include: take along what stands in the image's repository under tags made from its digest: cosign's
+            signatures, attestations and SBOMs, and the tag that lists referrers. That there is none is an error.
+        referrers: references with a digest that travel too.
+    """
+
+    remove: bool = False
+    include: bool = False
+    referrers: tuple[str | Reference, ...] = ()
+
+
 _LOOKASIDE = re.compile(r"^\s*(lookaside|sigstore|use-sigstore-attachments)\s*:", re.MULTILINE)
 
 
-def find_beside(
-    skopeo: Skopeo, final: Source, image: Image, report: Callable[[str], None]
-) -> tuple[tuple[Source, NamedImage], ...]:
+def find_referrers(
+    skopeo: Skopeo, final: ImageSource, image: Image, report: Callable[[str], None]
+) -> tuple[tuple[ImageSource, NamedImage], ...]:
     """Look for signatures and other referrers under the tags that belong to an image.
 
     Args:
@@ -45,8 +63,8 @@ def find_beside(
         IncrementalError: something can't be read, or is not what its digest or schema says.
     """
     report(f"looking for signatures of {final.reference}")
-    tags = tags_beside(image)
-    sources = [Source(final.reference.tagged(tag), final.access, final.flag) for tag in tags]
+    tags = referrer_tags(image)
+    sources = [ImageSource(final.reference.tagged(tag), final.access, final.flag) for tag in tags]
     answers = skopeo.inspect_raw([(source.reference, source.access, source.flag) for source in sources])
     found = []
     for tag, source, raw in zip(tags, sources, answers, strict=True):
@@ -69,8 +87,8 @@ def find_beside(
 
 
 def read_referrers(
-    skopeo: Skopeo, final: Source, image: Image, wanted: Sequence[str | Reference]
-) -> tuple[tuple[Source, NamedImage], ...]:
+    skopeo: Skopeo, final: ImageSource, image: Image, wanted: Sequence[str | Reference]
+) -> tuple[tuple[ImageSource, NamedImage], ...]:
     """Read what is to travel beside an image by its digest.
 
     Args:
@@ -83,7 +101,7 @@ def read_referrers(
         UsageError: one has no digest.
         IncrementalError: one can't be read, or is not what its digest or schema says.
     """
-    sources = [Source(_pinned(each), final.access, "--final") for each in wanted]
+    sources = [ImageSource(_pinned(each), final.access, "--final") for each in wanted]
     roots = read_roots(skopeo, sources)
     return tuple(
         (source, NamedImage(None, read_image(skopeo, source, root), image.root.digest))
@@ -115,6 +133,6 @@ def _pinned(wanted: str | Reference) -> Reference:
     return reference
 
 
-def _of_a_list(final: Source, image: Image) -> str:
+def _of_a_list(final: ImageSource, image: Image) -> str:
     narrowed = final.reference.digest is None and not isinstance(image.root.parsed, Index)
     return " where it is one" if narrowed else ""

@@ -1,0 +1,118 @@
+"""Reads images and their bases, and compares them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import BundleError, IncrementalError
+from ..host.text import human_bytes, plural
+from ..oci.manifest import Descriptor, FetchedManifest, build_layers_dictionary
+from ..skopeo.inspect import ImageSource, read_image, read_platform, try_roots
+from ..source.signatures import SignatureOptions, find_referrers, read_referrers
+from .plan import PlannedImage, PullPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ..skopeo.runner import Skopeo
+    from .request import ImageRequest, PullRequest
+
+
+def make_plan(
+    skopeo: Skopeo, request: PullRequest, signatures: SignatureOptions, report: Callable[[str], None]
+) -> PullPlan:
+    """Read images and their bases, and compare them.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        request: the images to pull. Of a bundle all are tried, and all failures told, unless it is to fail fast.
+        signatures: which signatures and other referrers travel along.
+        report: receives a line for each step.
+
+    Raises:
+        BundleError: images of a bundle can't be read.
+        IncrementalError: one can't be read, or is not what its digest or schema says; or no signature was found.
+    """
+    sources = dict.fromkeys(
+        source
+        for image in request.images
+        for source in (image.final, *image.bases)
+        if source.reference.transport == "docker"
+    )
+    for image in request.images:
+        report(f"reading {image.final.reference}" + "".join(f", base {base.reference}" for base in image.bases))
+    roots = dict(zip(sources, try_roots(skopeo, list(sources)), strict=True))
+    planned = []
+    failures: list[tuple[str, IncrementalError]] = []
+    for image in request.images:
+        try:
+            planned.append(_compare(skopeo, image, roots, signatures, report))
+        except IncrementalError as error:
+            if not request.is_bundle:
+                raise
+            failures.append((str(image.name), error))
+            if request.fail_fast:
+                break
+    if failures:
+        raise BundleError("read", failures, len(request.images))
+    plan = PullPlan(tuple(planned), request.is_bundle, request.gone)
+    contents = plan.describe(lambda _: None)
+    what = plural(len(planned), "image") if plan.is_bundle else plan.single.image.root.digest
+    report(
+        f"{what}: {plural(contents.layers_new, 'layer')} new ({human_bytes(contents.bytes_new)}), "
+        f"{plural(contents.layers_shared, 'layer')} shared ({human_bytes(contents.bytes_shared)})"
+    )
+    return plan
+
+
+def _compare(
+    skopeo: Skopeo,
+    request: ImageRequest,
+    roots: Mapping[ImageSource, FetchedManifest | IncrementalError],
+    signatures: SignatureOptions,
+    report: Callable[[str], None],
+) -> PlannedImage:
+    final, platform = request.final, request.platform
+    root = _root(roots, final)
+    in_registries = [(base, _root(roots, base)) for base in request.bases if base.reference.transport == "docker"]
+    image = read_platform(skopeo, final, root, platform) if platform else read_image(skopeo, final, root)
+    image.require_leaves()
+    layers: dict[str, Mapping[str, Descriptor]] = {}
+    known: set[str] = set()
+    leaves: list[tuple[ImageSource, FetchedManifest]] = []
+    for base, base_root in in_registries:
+        read = read_image(skopeo, base, base_root, report)
+        layers[read.root.digest] = build_layers_dictionary(*read.nodes)
+        known |= {node.digest for node in read.nodes}
+        leaves += [(base, leaf) for leaf in read.leaves]
+    notes = []
+    for base in request.bases:
+        if base.reference.transport != "docker":
+            from ..source.bases import read_base, why_nothing
+
+            found = read_base(skopeo, base, report, request.name)
+            layers |= found.layers
+            known |= {node.digest for each in found.images for node in each.nodes}
+            leaves += [(base, leaf) for each in found.images for leaf in each.leaves]
+            notes += [why] if (why := why_nothing(base.reference)) else []
+    referrers = find_referrers(skopeo, final, image, report) if signatures.include else ()
+    if signatures.referrers:
+        referrers += read_referrers(skopeo, final, image, signatures.referrers)
+    return PlannedImage(
+        source=final,
+        image=image,
+        bases=layers,
+        name=request.name or final.reference.tag,
+        known=frozenset(known | layers.keys()),
+        leaves=tuple(leaves),
+        referrers=referrers,
+        notes=tuple(notes),
+        delta=request.delta,
+    )
+
+
+def _root(roots: Mapping[ImageSource, FetchedManifest | IncrementalError], source: ImageSource) -> FetchedManifest:
+    root = roots[source]
+    if isinstance(root, IncrementalError):
+        raise root
+    return root

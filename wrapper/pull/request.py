@@ -1,0 +1,169 @@
+"""What is asked of a pull, as data: one image or a bundle's, each with its bases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import UsageError
+from ..oci.platforms import Platform, wanted_platform
+from ..oci.reference import registry_reference
+from ..skopeo.inspect import image_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..delta.options import DeltaOptions
+    from ..oci.reference import Reference
+    from ..skopeo.access import Access
+    from ..skopeo.inspect import ImageSource, References
+    from ..source.cache import CacheOptions
+    from ..source.signatures import SignatureOptions
+    from ..source.spec import SpecImage
+
+    Spec = str | Path | Sequence[SpecImage]
+
+
+@dataclass(frozen=True)
+class PullOptions:
+    """How pulls are done.
+
+    Attributes:
+        base: how bases are reached.
+        final: how final images are reached.
+        all_architectures: take a list whole; else it is narrowed to one platform.
+        platform: which one; this machine's by default.
+        preserve_digests: demand that images arrive as they were; else skopeo may convert them.
+        signatures: which signatures and other referrers travel along.
+        cache: where layers are kept for the next pull.
+        deltas: whether and how new layers travel as their change.
+    """
+
+    base: Access
+    final: Access
+    all_architectures: bool
+    platform: Platform | None
+    preserve_digests: bool
+    signatures: SignatureOptions
+    cache: CacheOptions | None
+    deltas: DeltaOptions
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            UsageError: an image is to be converted, and something is asked for that needs its digest.
+        """
+        if self.preserve_digests:
+            return
+        if self.signatures.include or self.signatures.referrers:
+            raise UsageError(
+                "a signature does not fit an image that is converted",
+                "leave out --no-preserve-digests, or --with-signatures and --with",
+            )
+        if self.deltas.enabled:
+            raise UsageError("a change of a layer needs its digest", "leave out --delta, or --no-preserve-digests")
+
+    @property
+    def wanted_platform(self) -> Platform | None:
+        """What a list is narrowed to; None where it travels whole."""
+        return None if self.all_architectures else self.platform or wanted_platform()
+
+
+class ImageRequest(NamedTuple):
+    """An image that is asked for.
+
+    Attributes:
+        final: where it is.
+        bases: what the other side has; of a list every child counts.
+        platform: what to narrow a list to; None takes it whole.
+        name: what it is called in a bundle; None for an image by itself, which is called by its tag.
+        delta: whether new layers may travel as their change.
+    """
+
+    final: ImageSource
+    bases: tuple[ImageSource, ...]
+    platform: Platform | None
+    name: str | None = None
+    delta: bool = False
+
+
+class PullRequest(NamedTuple):
+    """What a pull is asked for.
+
+    Attributes:
+        images: the images.
+        is_bundle: whether they are to be a bundle.
+        gone: names of an earlier bundle's images that this one has not.
+        fail_fast: whether to stop at the first image that can't be read.
+    """
+
+    images: tuple[ImageRequest, ...]
+    is_bundle: bool = False
+    gone: tuple[str, ...] = ()
+    fail_fast: bool = False
+
+
+def request_image(options: PullOptions, base: References, final: str | Reference) -> PullRequest:
+    """Ask for one image.
+
+    Args:
+        options: how it is pulled.
+        base: what the other side has: one reference, several, or None.
+        final: the image.
+
+    Raises:
+        UsageError: a reference is malformed, or the image is in no registry.
+    """
+    source = _final_source(options, registry_reference(final, "the final image"))
+    bases = tuple(image_sources(base, options.base, "--base"))
+    return PullRequest((ImageRequest(source, bases, options.wanted_platform, None, options.deltas.enabled),))
+
+
+def request_bundle(
+    options: PullOptions, spec: Spec, base: References, earlier: Spec | None, *, fail_fast: bool
+) -> PullRequest:
+    """Ask for the images of a spec.
+
+    Args:
+        options: how they are pulled, as far as the spec does not say.
+        spec: the images, or the path of a file that names them, as `spec.read_spec` reads it.
+        base: bases of all images, beside those that the spec names.
+        earlier: the spec of the bundle that the other side has: its images are bases of those with the same name.
+        fail_fast: whether to stop at the first image that can't be read.
+
+    Raises:
+        UsageError: a spec is malformed, or something is asked for that only one image can have.
+    """
+    from ..source.spec import bases_from, gone_since
+
+    if not options.preserve_digests:
+        raise UsageError("the images of a bundle keep their digests", "leave out --no-preserve-digests")
+    if options.signatures.referrers:
+        raise UsageError("--with names what belongs to one image, and a bundle has several", "leave it out")
+    images, before = _spec_images(spec), _spec_images(earlier or ())
+    requests = []
+    for image in images:
+        platform = image.platform
+        if image.all is None:
+            platform = platform or options.wanted_platform
+        elif not image.all:
+            platform = platform or options.platform or wanted_platform()
+        own = image_sources([*image.bases, *bases_from(before, image.name)], options.base, "--base")
+        bases = dict.fromkeys([*own, *image_sources(base, options.base, "--base")])
+        delta = options.deltas.enabled if image.delta is None else image.delta
+        final = _final_source(options, image.final)
+        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta))
+    return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
+
+
+def _final_source(options: PullOptions, reference: Reference) -> ImageSource:
+    (source,) = image_sources(reference, options.final, "--final")
+    return source
+
+
+def _spec_images(spec: Spec) -> tuple[SpecImage, ...]:
+    from ..source.spec import read_spec
+
+    return read_spec(spec) if isinstance(spec, (str, Path)) else tuple(spec)

@@ -1,0 +1,64 @@
+"""Makes a whole archive of one that leaves layers out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..archive.contents import merge
+from ..archive.output import RemoveOnClose, open_target, written_to
+from ..archive.summary import describe
+from ..oci.reference import Reference
+from ..results import PullResult
+from ..skopeo.runner import Skopeo
+from ..source.blobs import BlobSource
+from .local import ArchiveDestination, pack_whole
+from .plan import plan_image
+from .pusher import archive_files, base_sources
+from .tags import missing_error
+from .upload import Upload
+from .vet import vet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from ..skopeo.inspect import References
+    from .pusher import ArchiveFiles, Pusher
+
+
+def complete(
+    pusher: Pusher, archives: ArchiveFiles, base: References, output: str | Path | BinaryIO | None
+) -> RemoveOnClose:
+    """Pack what `pull` would have written without a base.
+
+    Args:
+        pusher: says how bases are reached, and which skopeo runs.
+        archives: one, or a chain, the oldest first: the last image is made whole.
+        base: what has the layers.
+        output: as `open_target` takes it.
+
+    Raises:
+        MissingLayersError: no base has a layer that is left out.
+        IncrementalError: as for `push`.
+    """
+    skopeo_options, options, report = pusher
+    bases = base_sources(base, options.base)
+    with (
+        BlobSource(archive_files(archives), options.deltas) as blob_source,
+        open_target(output, skopeo_options.temp_dir) as target,
+    ):
+        destination = ArchiveDestination(Reference("oci-archive", target.name), options.destination, preserve=True)
+        plan = plan_image(blob_source.contents, destination)
+        (item,) = plan.items
+        blob_source.verify(report)
+        with Skopeo(skopeo_options, target.folder) as skopeo:
+            absent, missing = vet(skopeo, blob_source, item, bases, report)
+            if missing:
+                raise missing_error(target.name, missing)
+            upload = Upload(skopeo, blob_source, item.images, absent, True, report)
+            written = pack_whole(upload, target.file, None, target.name, target.folder)
+            found = merge((), blob_source.__contains__, plan.told)
+        archive, changed = written_to(target, written)
+        contents = describe(found, blob_source.read)
+        result = PullResult(**contents.shared_fields(), changed=changed, archive=archive)
+    return RemoveOnClose(target, result)

@@ -1,0 +1,187 @@
+"""The work of a push: every destination is vetted first, then all is uploaded, and tags come last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..archive.contents import merge
+from ..archive.summary import describe
+from ..errors import BundleError, IncrementalError
+from ..results import Failure, Outcome, PushResult, VetResult
+from .tags import missing_error
+from .upload import Upload
+from .vet import vet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..oci.manifest import Descriptor
+    from ..results import Contents, MissingLayer
+    from ..skopeo.inspect import ImageSource
+    from ..skopeo.runner import Skopeo
+    from ..source.blobs import BlobSource
+    from .plan import PushItem, PushPlan
+    from .upload import UploadResult
+
+
+class PushJob:
+    """A push, or its vetting.
+
+    An item of a bundle that fails does not stop the others; what went wrong is told at the end.
+    """
+
+    def __init__(
+        self,
+        skopeo: Skopeo,
+        blob_source: BlobSource,
+        plan: PushPlan,
+        bases: Sequence[ImageSource],
+        report: Callable[[str], None],
+        *,
+        fail_fast: bool = False,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            blob_source: the archives' blobs, verified.
+            plan: what goes where.
+            bases: what has layers that the destination lacks.
+            report: receives a line for each step.
+            fail_fast: stop at the first item of a bundle that fails.
+        """
+        self._skopeo = skopeo
+        self._blob_source = blob_source
+        self._plan = plan
+        self._bases = bases
+        self._report = report
+        self._fail_fast = fail_fast
+        self._absent: dict[str, Mapping[str, Descriptor]] = {}
+        self._missing: dict[str, tuple[MissingLayer, ...]] = {}
+        self._errors: dict[str, IncrementalError] = {}
+        self._uploaded: dict[str, UploadResult] = {}
+
+    def vet(self) -> None:
+        """Ask each destination whether it has what the archives leave out.
+
+        Raises:
+            MissingLayersError: the only one has not.
+            IncrementalError: the only one gave no clear answer.
+        """
+        self._for_each(self._vet_one)
+
+    def upload(self, *, dry_run: bool = False) -> None:
+        """Upload the items that passed: of several, first all that they are made of, then their tags.
+
+        Args:
+            dry_run: only look what would be uploaded.
+
+        Raises:
+            IncrementalError: the only one can't be uploaded.
+        """
+        if len(self._plan.items) > 1 and not dry_run:
+            self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)))
+
+        def upload_one(item: PushItem) -> None:
+            self._uploaded[item.name] = item.destination.upload(self._upload_of(item), dry_run=dry_run)
+
+        self._for_each(upload_one)
+
+    def failure(self, done: str) -> BundleError | None:
+        """Return the error that says which items of a bundle failed; None where none did.
+
+        Args:
+            done: what could not be done, such as "pushed".
+        """
+        ordered = [(each.name, self._errors[each.name]) for each in self._plan.items if each.name in self._errors]
+        return BundleError(done, ordered, len(self._plan.items)) if ordered else None
+
+    def vet_result(self) -> VetResult:
+        """Say what the vetting found.
+
+        Raises:
+            BundleError: a destination gave no clear answer.
+        """
+        unclear = self._errors.keys() - self._missing.keys()
+        if unclear and (failure := self.failure("vetted")):
+            raise failure
+        missing = {layer.digest: layer for found in self._missing.values() for layer in found}
+        contents = self._describe({} if self._plan.is_bundle else self._references())
+        return VetResult(
+            **contents.shared_fields(),
+            changed=False,
+            destination=self._plan.destination,
+            missing=tuple(missing[digest] for digest in sorted(missing)),
+            outcomes=self._outcomes(),
+        )
+
+    def push_result(self) -> PushResult:
+        """Say what was uploaded."""
+        uploaded = [self._uploaded[item.name] for item in self._plan.items if item.name in self._uploaded]
+        contents = self._describe(self._references())
+        # A bundle has no digest or tag as a whole, and each of its images one.
+        single = None if self._plan.is_bundle else uploaded[0]
+        return PushResult(
+            **contents.shared_fields() | ({"digest": single.digest} if single else {}),
+            changed=any(each.changed for each in uploaded),
+            destination=self._plan.destination,
+            previous_digest=single.tags[0].previous_digest if single else None,
+            tags=single.tags if single else tuple(each.tags[0] for each in uploaded),
+            image_id=single.image_id if single else None,
+            outcomes=self._outcomes(),
+        )
+
+    def _vet_one(self, item: PushItem) -> None:
+        absent, missing = vet(self._skopeo, self._blob_source, item, self._bases, self._report)
+        self._absent[item.name] = absent
+        if missing:
+            self._missing[item.name] = missing
+            raise missing_error(str(item.destination.reference), missing)
+
+    def _upload_of(self, item: PushItem) -> Upload:
+        absent = self._absent[item.name]
+        preserve = item.destination.preserve
+        return Upload(self._skopeo, self._blob_source, item.images, absent, preserve, self._report)
+
+    def _for_each(self, step: Callable[[PushItem], object]) -> None:
+        """Take a step for each item that has not failed yet."""
+        for item in self._plan.items:
+            if item.name in self._errors:
+                continue
+            if self._fail_fast and self._errors:
+                return
+            try:
+                step(item)
+            except IncrementalError as error:
+                if not self._plan.is_bundle:
+                    raise
+                self._errors[item.name] = error
+                self._report(f"{item.name}: {error.message}")
+
+    def _references(self) -> dict[tuple[str | None, str], str]:
+        """Return where each image went, or was to go, by its key."""
+        references = {item.image.key: str(item.destination.reference) for item in self._plan.items}
+        for result in self._uploaded.values():
+            references |= result.references
+        return references
+
+    def _describe(self, references: Mapping[tuple[str | None, str], str]) -> Contents:
+        blob_source = self._blob_source
+        found = merge(blob_source.contents, blob_source.archived, self._plan.told)
+        return describe(found, blob_source.read, references)
+
+    def _outcomes(self) -> tuple[Outcome, ...]:
+        """Say what happened to each image of a bundle so far, in the bundle's order."""
+        return tuple(self._outcome(item) for item in self._plan.items) if self._plan.is_bundle else ()
+
+    def _outcome(self, item: PushItem) -> Outcome:
+        error, uploaded = self._errors.get(item.name), self._uploaded.get(item.name)
+        return Outcome(
+            item.name,
+            str(item.destination.reference),
+            item.image.image.root.digest,
+            changed=bool(uploaded and uploaded.changed),
+            previous_digest=uploaded.tags[0].previous_digest if uploaded else None,
+            missing=self._missing.get(item.name, ()),
+            error=Failure(error.code, error.message, error.next_step) if error else None,
+        )

@@ -1,0 +1,194 @@
+"""The steps of a push, the same for one image and for a bundle: plan, verify, vet, upload."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+
+from ..archive.contents import merge
+from ..archive.summary import describe
+from ..errors import MissingLayersError, UsageError
+from ..host.files import complete_file
+from ..oci.reference import Reference
+from ..results import VetResult
+from ..skopeo.inspect import image_sources
+from ..skopeo.runner import Skopeo
+from ..source.blobs import BlobSource
+from ..source.stores import require_layer_transports
+from .job import PushJob
+from .local import LOCAL_DESTINATIONS
+from .plan import Selection, make_plan
+from .registry import RegistryDestination
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..delta.options import DeltaOptions
+    from ..results import PushResult
+    from ..skopeo.access import Access
+    from ..skopeo.inspect import ImageSource, References
+    from ..skopeo.runner import SkopeoOptions
+    from .destination import Destination
+
+    ArchiveFile = str | Path | BinaryIO
+    ArchiveFiles = ArchiveFile | Sequence[ArchiveFile]
+
+_DESTINATIONS: dict[str, type[Destination]] = {"docker": RegistryDestination, **LOCAL_DESTINATIONS}
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """How pushes are done.
+
+    Attributes:
+        base: how bases are reached.
+        destination: how the destination is reached.
+        preserve_digests: demand that images arrive as they were; else skopeo may convert them.
+        deltas: how much memory it may take to make layers of their changes.
+    """
+
+    base: Access
+    destination: Access
+    preserve_digests: bool
+    deltas: DeltaOptions
+
+
+class Pusher(NamedTuple):
+    """Pushes archives, or looks whether they can be pushed.
+
+    Attributes:
+        skopeo: which skopeo runs, and how.
+        options: how it is pushed.
+        report: receives a line for each step.
+    """
+
+    skopeo: SkopeoOptions
+    options: PushOptions
+    report: Callable[[str], None]
+
+    def vet(
+        self, archives: ArchiveFiles, to: str | Reference | None, base: References, selection: Selection
+    ) -> VetResult:
+        """Check archives, and whether a destination has what they leave out.
+
+        Args:
+            archives: one, or a chain, the oldest first.
+            to: the destination; without it the archives alone are checked.
+            base: where layers come from that the destination lacks.
+            selection: which images of a bundle go.
+
+        Raises:
+            IncrementalError: an archive is not what it should be, or there was no clear answer.
+        """
+        bases = self._bases(base)
+        destination = self._destination(to) if to is not None else None
+        with BlobSource(archive_files(archives), self.options.deltas) as blob_source:
+            if destination is None:
+                blob_source.verify(self.report)
+                found = merge(blob_source.contents, blob_source.archived)
+                contents = describe(found, blob_source.read)
+                return VetResult(**contents.shared_fields(), changed=False, destination=None, missing=())
+            plan = make_plan(blob_source, destination, selection)
+            blob_source.verify(self.report)
+            with Skopeo(self.skopeo, destination.folder) as skopeo:
+                job = PushJob(skopeo, blob_source, plan, bases, self.report)
+                # What is missing, the result says.
+                with suppress(MissingLayersError):
+                    job.vet()
+            return job.vet_result()
+
+    def push(
+        self,
+        archives: ArchiveFiles,
+        to: str | Reference,
+        base: References,
+        selection: Selection,
+        *,
+        additional_tags: Sequence[str],
+        overwrite_tag: bool,
+        dry_run: bool,
+        receipt: str | Path | None,
+        fail_fast: bool,
+    ) -> PushResult:
+        """Push archives to a destination that holds their bases.
+
+        Args:
+            archives: one, or a chain, the oldest first.
+            to: the destination.
+            base: where layers come from that the destination lacks.
+            selection: which images of a bundle go.
+            additional_tags: further tags in the same repository.
+            overwrite_tag: whether a tag that points elsewhere may be moved, or a file replaced.
+            dry_run: do all but the writing.
+            receipt: a file that will say what the destination has then.
+            fail_fast: of a bundle, stop at the first image that fails.
+
+        Raises:
+            BundleError: images of a bundle failed; its `result` says what happened to each.
+            IncrementalError: as `Incremental.push` says.
+        """
+        destination = self._destination(to, additional_tags, overwrite_tag=overwrite_tag)
+        bases = self._bases(base)
+        if receipt is not None and destination.reference.transport in ("docker-archive", "docker-daemon"):
+            raise UsageError(
+                f"{destination.reference} keeps layers unpacked: no later archive can count on them",
+                "leave out --receipt",
+            )
+        with ExitStack() as stack:
+            # That there is no room for it must show before the push.
+            file = (
+                stack.enter_context(complete_file(Path(receipt))) if receipt is not None and not dry_run else None
+            )
+            blob_source = stack.enter_context(BlobSource(archive_files(archives), self.options.deltas))
+            plan = make_plan(blob_source, destination, selection)
+            plan.require_preserved()
+            blob_source.verify(self.report)
+            with Skopeo(self.skopeo, destination.folder) as skopeo:
+                job = PushJob(skopeo, blob_source, plan, bases, self.report, fail_fast=fail_fast)
+                job.vet()
+                job.upload(dry_run=dry_run)
+            result = job.push_result()
+            if failure := job.failure("pushed"):
+                failure.result = result
+                raise failure
+            if file:
+                from ..source.receipt import write_receipt
+
+                write_receipt(result, [named for named in plan.told if not named.subject], file)
+        return result
+
+    def _destination(
+        self, to: str | Reference, additional_tags: Sequence[str] = (), *, overwrite_tag: bool = True
+    ) -> Destination:
+        """Return what writes to a reference."""
+        reference = Reference.parse(to) if isinstance(to, str) else to
+        if reference.transport not in _DESTINATIONS:
+            raise UsageError(f"{reference} is no place for an image", "give a registry, or an oci: layout")
+        return _DESTINATIONS[reference.transport](
+            reference,
+            self.options.destination,
+            preserve=self.options.preserve_digests,
+            additional_tags=additional_tags,
+            overwrite_tag=overwrite_tag,
+        )
+
+    def _bases(self, base: References) -> list[ImageSource]:
+        return base_sources(base, self.options.base)
+
+
+def archive_files(archives: ArchiveFiles) -> Sequence[ArchiveFile]:
+    """Return a chain of archives, of which there may be only one."""
+    return archives if isinstance(archives, (list, tuple)) else [cast("ArchiveFile", archives)]
+
+
+def base_sources(base: References, access: Access) -> list[ImageSource]:
+    """Return the bases of a push.
+
+    Raises:
+        UsageError: a reference is malformed, or a base has no layers as they travel.
+    """
+    found = image_sources(base, access, "--base")
+    require_layer_transports(found)
+    return found

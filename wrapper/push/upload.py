@@ -1,0 +1,174 @@
+"""What is handed to a destination: images, and every blob that it lacks, so that skopeo can read them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..archive.pipes import Extent, PipeFeeder
+from ..errors import host_errors
+from ..host.space import room_for
+from ..oci.layout import Layout, entry, index_document
+from ..skopeo.probe import private_policy
+from ..skopeo.runner import Skopeo, preserve_flags
+from .tags import FLAG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ..archive.contents import NamedImage
+    from ..oci.manifest import Descriptor, FetchedManifest
+    from ..results import TagChange
+    from ..skopeo.access import Access
+    from ..source.blobs import BlobSource
+
+_SHORT = 16 * 1024
+"""Blobs of so many bytes are written to files: a pipe would not be worth it."""
+
+
+class UploadResult(NamedTuple):
+    """What a destination has now.
+
+    Attributes:
+        changed: whether anything was, or in a dry run would be, written.
+        digest: the digest of the image there.
+        tags: what was written under which name, the asked-for one first, with what each pointed to before.
+        references: for the keys of the images, where each went.
+        image_id: the digest of the config, by which local stores name an image; None elsewhere.
+    """
+
+    changed: bool
+    digest: str
+    tags: tuple[TagChange, ...]
+    references: Mapping[tuple[str | None, str], str]
+    image_id: str | None = None
+
+
+class Upload(NamedTuple):
+    """What goes to a destination.
+
+    Attributes:
+        skopeo: an entered `Skopeo`.
+        blob_source: has every blob that is needed and that the destination lacks.
+        images: what to send, in this order; the image that the reference names is the last by itself.
+        absent: the layers that no archive and not the destination has: a base offers them.
+        preserve: whether digests stay as they are; else skopeo may convert an image.
+        report: receives a line for each step.
+    """
+
+    skopeo: Skopeo
+    blob_source: BlobSource
+    images: Sequence[NamedImage]
+    absent: Mapping[str, Descriptor]
+    preserve: bool
+    report: Callable[[str], None]
+
+    @property
+    def image(self) -> NamedImage:
+        """The image that the destination's reference names."""
+        return [named for named in self.images if not named.subject][-1]
+
+    def fetch_absent(self, except_for: frozenset[str] = frozenset()) -> None:
+        """Fetch from the bases what is absent.
+
+        Raises:
+            IncrementalError: a base can't be read.
+        """
+        wanted = {digest: layer.size for digest, layer in self.absent.items() if digest not in except_for}
+        self.blob_source.fetch(self.skopeo, wanted, self.report, preserve=self.preserve)
+
+    def sizes(self, *, layers: bool = True) -> dict[str, int]:
+        """Return digest and size in bytes of every blob that is at hand and that the images need.
+
+        Args:
+            layers: whether layers count, too, or manifests and configs alone.
+        """
+        images = [named.image for named in self.images]
+        parts = [image.blob_sizes(()) if layers else image.metadata for image in images]
+        needed = {digest: size for part in parts for digest, size in part.items()}
+        return {digest: needed[digest] for digest in sorted(needed) if digest in self.blob_source}
+
+    @contextmanager
+    def blob_layout(self, *, piped: bool = False, layers: bool = True) -> Iterator[Layout]:
+        """Give skopeo these blobs.
+
+        Args:
+            piped: let skopeo read layers straight out of archives, through named pipes; what can't be read so is
+                written to the private folder, as is all the rest.
+            layers: whether skopeo needs any layer; else the destination has them all.
+
+        Raises:
+            ContentError: a blob of a base is not what its digest says.
+            HostError: the folder can't be written.
+        """
+        blobs = Layout.create(self.skopeo.new_folder("blobs"))
+        sizes = self.sizes(layers=layers)
+        pipes = self._pipes(sizes) if piped else {}
+        with ExitStack() as stack:
+            if pipes:
+                by_name = {blobs.blob(digest).name: extent for digest, extent in pipes.items()}
+                try:
+                    stack.enter_context(PipeFeeder(blobs.blobs / "sha256", by_name))
+                except OSError as error:
+                    self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
+                    pipes = {}
+            rest = {digest: size for digest, size in sizes.items() if digest not in pipes}
+            with host_errors(f"cannot write to {self.skopeo.folder}"):
+                for digest in list(rest):
+                    if file := self.blob_source.file(digest):
+                        # It is in the private folder already.
+                        blobs.blob(digest).hardlink_to(file)
+                        del rest[digest]
+            with room_for(self.skopeo.folder, sum(rest.values())):
+                blobs.add([], rest, self.blob_source.open_blob)
+            yield blobs
+
+    def _pipes(self, sizes: Mapping[str, int]) -> dict[str, tuple[Extent, ...]]:
+        """Return what can go through a pipe: layers of an archive, not short ones, with one reader at a time."""
+        times: Counter[str] = Counter()
+        for named in self.images:
+            times.update(dict.fromkeys(named.image.metadata, 2))
+            for leaf in named.image.leaves:
+                times |= Counter(layer.digest for layer in leaf.manifest.layers)
+        extents = {
+            digest: self.blob_source.extents(digest)
+            for digest, size in sizes.items()
+            if size > _SHORT and times[digest] == 1
+        }
+        return {digest: parts for digest, parts in extents.items() if parts}
+
+    def copy(
+        self, blobs: Layout, node: FetchedManifest, target: str, access: Access, flags: Sequence[str], doing: str
+    ) -> str:
+        """Let skopeo copy one manifest, or a list, and what it needs.
+
+        Args:
+            blobs: holds all that the destination lacks.
+            node: the manifest or list.
+            target: where to, as skopeo takes it.
+            access: how the destination is reached.
+            flags: of `copy`.
+            doing: what to call it in an error.
+
+        Returns:
+            The digest of what was written.
+
+        Raises:
+            IncrementalError: as `messages.explain` reads skopeo's message.
+        """
+        # A layout for each: with a tag skopeo refuses Docker's media types, without one it wants one image.
+        layout = Layout.create(
+            self.skopeo.new_folder("image"), index_document([entry(node.media_type, node.digest, node.size)])
+        )
+        # What arrived is not sent again: skopeo asks for each blob first.
+        return self.skopeo.retries.run(
+            lambda: self.skopeo.copy(
+                f"oci:{layout.folder.name}",
+                target,
+                flags=[*preserve_flags(self.preserve), f"--src-shared-blob-dir={blobs.blobs}", *flags],
+                policy=access.policy_flags() or [f"--policy={private_policy(layout)}"],
+                doing=doing,
+                flag=FLAG,
+            )
+        )

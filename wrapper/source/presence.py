@@ -1,0 +1,52 @@
+"""Asks any place, a base or a destination, which layers it has."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from ..host.text import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..oci.manifest import Descriptor
+    from ..skopeo.inspect import ImageSource
+    from ..skopeo.runner import Skopeo
+
+
+def layers_at(
+    skopeo: Skopeo, source: ImageSource, layers: Sequence[Descriptor], report: Callable[[str], None]
+) -> frozenset[str]:
+    """Ask any place, a base or a destination, which layers it has.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        source: the place; of a registry, the whole repository counts.
+        layers: what to ask for, each once.
+        report: receives a line for each step.
+
+    Returns:
+        Their digests.
+
+    Raises:
+        IncrementalError: there is no such place, or it gave no clear answer.
+    """
+    from ..skopeo.probe import present_in_storage, present_layers
+    from .bases import read_base, why_nothing
+    from .stores import LAYER_TRANSPORTS, open_blob_store
+
+    reference, access = source.reference, source.access
+    report(f"asking {reference} for {plural(len(layers), 'layer')}")
+    if reference.transport == "docker":
+        return present_layers(skopeo, reference, access, layers)
+    if reference.transport == "containers-storage":
+        return present_in_storage(skopeo, reference, layers, ["--preserve-digests"])
+    if reference.transport in LAYER_TRANSPORTS:
+        with ExitStack() as stack:
+            store = open_blob_store(reference, stack)
+            return frozenset(layer.digest for layer in layers if layer.digest in store)
+    if why := why_nothing(reference):
+        report(f"warning: {why}")
+    known = {digest for image in read_base(skopeo, source, report).layers.values() for digest in image}
+    return frozenset(layer.digest for layer in layers if layer.digest in known)
