@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench import deltas
-from tests.integration.images import platform, put_image, put_list
-from tests.integration.registry import Registry
+from tests.support.images import platform, put_image, put_list
+from tests.support.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.integration.images import layer, platform, put_image, put_list
-from tests.integration.registry import Registry
+from tests.support.images import layer, platform, put_image, put_list
+from tests.support.registry import Registry
 
 TOOL = (sys.executable, "-m", "wrapper")
 PLAIN = ("--base-tls-verify", "false", "--final-tls-verify", "false", "--quiet")

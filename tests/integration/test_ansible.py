@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import ACCOUNTS, ROOT
-from .images import digest_of, fresh
-from .registry import free_port
+from tests.support.images import digest_of, fresh
+from tests.support.registry import free_port
+from tests.support.tool import ACCOUNTS, ROOT
 
 if TYPE_CHECKING:
-    from .registry import Registry
-    from .release import Release
+    from tests.support.registry import Registry
+    from tests.support.release import Release
 
 FOLDER = ROOT / "scripts/ansible"
 BIN = Path(sys.executable).parent

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, skopeo
-from .images import Image, fresh, layer, platform, put_image, put_list
-from .registry import Registry
-from .test_errors import refused
+from tests.support.images import Image, fresh, layer, platform, put_image, put_list
+from tests.support.registry import Registry
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.support.images import digest_of, fresh, layer, platform, put_image, put_list
+from tests.support.release import CHART, CHART_LAYER
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused
 from wrapper import BundleError, Incremental, UsageError
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool
-from .images import digest_of, fresh, layer, platform, put_image, put_list
-from .release import CHART, CHART_LAYER
-from .test_errors import refused
-
 if TYPE_CHECKING:
-    from .images import Image
-    from .registry import Registry
-    from .release import Release
+    from tests.support.images import Image
+    from tests.support.registry import Registry
+    from tests.support.release import Release
 
 
 def test_two_releases(release: Release) -> None:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import PLAIN_PULL, Tool
-from .images import Image, digest_of, fresh, layer, platform, put_image, put_list
-from .proxy import Proxy
-from .test_errors import refused
+from tests.support.images import Image, digest_of, fresh, layer, platform, put_image, put_list
+from tests.support.proxy import Proxy
+from tests.support.tool import PLAIN_PULL, Tool, refused
 
 if TYPE_CHECKING:
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 SIZE = 100_000
 CACHE = ("--cache-dir", "cache")

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, ROOT, Tool
-from .images import fresh, layer, put_image
+from tests.support.images import fresh, layer, put_image
+from tests.support.tool import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, ROOT, Tool
 
 if TYPE_CHECKING:
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 ANN, BOB, CAT = ACCOUNTS.values()
 SECRETS = [

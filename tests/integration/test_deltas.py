@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from .archives import members_of, repack
-from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, skopeo
-from .images import digest_of, fresh, platform, put_image, put_list
-from .test_errors import refused
+from tests.support.archives import members_of, repack
+from tests.support.images import digest_of, fresh, platform, put_image, put_list
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
 
 if TYPE_CHECKING:
-    from .images import Image
-    from .registry import Registry
-    from .release import Release
+    from tests.support.images import Image
+    from tests.support.registry import Registry
+    from tests.support.release import Release
 
 
 def files(seed: object, count: int = 6) -> dict[str, bytes]:

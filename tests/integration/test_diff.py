@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 from jsonschema import Draft202012Validator
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool
-from .images import digest_of, fresh, layer, put_image
-from .test_errors import refused
+from tests.support.images import digest_of, fresh, layer, put_image
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .registry import Registry
-    from .release import Release
+    from tests.support.registry import Registry
+    from tests.support.release import Release
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from .conftest import ACCOUNTS, ROOT, Ran, Tool
-from .images import fresh, layer, put_image
+from tests.support.images import fresh, layer, put_image
+from tests.support.tool import ACCOUNTS, ROOT, Ran, Tool
 
 if TYPE_CHECKING:
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 ANN = ACCOUNTS["ann"]
 

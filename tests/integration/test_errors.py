@@ -20,24 +20,13 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, skopeo
-from .images import OCI_MANIFEST, digest_of, fresh, layer, put_image
+from tests.support.images import OCI_MANIFEST, digest_of, fresh, layer, put_image
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .conftest import Ran
-    from .registry import Registry
-
-
-def refused(ran: Ran, code: int, *words: str) -> None:
-    """The exit code is right, both in fact and in JSON, and the message has the words."""
-    assert ran.code == code, (ran.text, ran.stderr)
-    error = ran.json["error"]
-    assert error["code"] == code
-    assert "\n" not in error["message"]
-    for word in words:
-        assert word in error["message"] + " " + error["next"], error
+    from tests.support.registry import Registry
 
 
 @pytest.fixture

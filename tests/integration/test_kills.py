@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, Tool
-from .images import Image, fresh, layer, put_image
-from .proxy import Proxy
+from tests.support.images import Image, fresh, layer, put_image
+from tests.support.proxy import Proxy
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
 KILLS = 36

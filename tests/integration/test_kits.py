@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, ROOT
-from .images import digest_of, layer
+from tests.support.images import digest_of, layer
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .registry import Registry
-    from .release import Release
+    from tests.support.registry import Registry
+    from tests.support.release import Release
 
 
 def environment(release: Release, **more: str) -> dict[str, str]:

@@ -14,6 +14,8 @@ from unittest.mock import Mock
 import pytest
 
 import wrapper
+from tests.support.images import OCI_INDEX, fresh, layer, platform, put_image, put_list
+from tests.support.tool import ACCOUNTS, skopeo
 from wrapper import (
     Access,
     Authentications,
@@ -28,11 +30,8 @@ from wrapper import (
     process_list,
 )
 
-from .conftest import ACCOUNTS, skopeo
-from .images import OCI_INDEX, fresh, layer, platform, put_image, put_list
-
 if TYPE_CHECKING:
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 PLAIN = Access(tls_verify=False)
 SIDES = Authentications(PLAIN, PLAIN, PLAIN)

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, Tool
-from .images import Image, fresh, layer, put_image
-from .proxy import Proxy
-from .test_errors import refused
+from tests.support.images import Image, fresh, layer, put_image
+from tests.support.proxy import Proxy
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 AGAIN = ("--retry-times", "2", "--retry-delay", "0.05")
 LAYERS = 20

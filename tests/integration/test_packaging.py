@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import ROOT
+from tests.support.tool import ROOT
 
 if TYPE_CHECKING:
-    from .conftest import Tool
+    from tests.support.tool import Tool
 
 COMMANDS = ("complete", "diff", "doctor", "inspect", "pull", "push", "vet")
 

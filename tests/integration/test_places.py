@@ -19,10 +19,9 @@ from urllib.request import urlopen
 
 import pytest
 
-from .conftest import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, Tool, skopeo
-from .images import Image, digest_of, fresh, layer, platform, put_image, put_list
-from .registry import Registry, free_port
-from .test_errors import refused
+from tests.support.images import Image, digest_of, fresh, layer, platform, put_image, put_list
+from tests.support.registry import Registry, free_port
+from tests.support.tool import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, Tool, refused, skopeo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import skopeo
-from .images import OCI_MANIFEST, Image, digest_of, fresh, layer, put_image
-from .proxy import Proxy
+from tests.support.images import OCI_MANIFEST, Image, digest_of, fresh, layer, put_image
+from tests.support.proxy import Proxy
+from tests.support.tool import skopeo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 SIZE = 300_000
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from . import images
-from .conftest import PLAIN_DEST, PLAIN_PULL, Tool, skopeo
-from .images import digest_of, fresh, layer, platform, put_image, put_list
+from tests.support import images
+from tests.support.images import digest_of, fresh, layer, platform, put_image, put_list
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, skopeo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .images import Image
-    from .registry import Registry
+    from tests.support.images import Image
+    from tests.support.registry import Registry
 
 
 def members(archive: Path) -> list[str]:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .archives import by_digest, layout_members, write_tar
-from .conftest import PLAIN_DEST, PLAIN_PULL, Tool, skopeo
-from .images import OCI_INDEX, Image, digest_of, fresh, layer, platform, put_image, put_list
+from tests.support.archives import by_digest, layout_members, write_tar
+from tests.support.images import OCI_INDEX, Image, digest_of, fresh, layer, platform, put_image, put_list
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, skopeo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 
 class Release:

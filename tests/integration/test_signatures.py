@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, Tool
-from .images import OCI_INDEX, Image, digest_of, fresh, layer, platform, put_image, put_list
-from .test_errors import refused
+from tests.support.images import OCI_INDEX, Image, digest_of, fresh, layer, platform, put_image, put_list
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 COSIGN = "application/vnd.dev.cosign.simplesigning.v1+json"
 

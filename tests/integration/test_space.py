@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, Tool
-from .images import fresh, layer, put_image
-from .test_errors import refused
+from tests.support.images import fresh, layer, put_image
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 MEGABYTE = 1_000_000
 

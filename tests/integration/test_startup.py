@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import PLAIN_DEST, PLAIN_PULL, Tool
-from .images import fresh, layer, platform, put_image, put_list
+from tests.support.images import fresh, layer, platform, put_image, put_list
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .registry import Registry
+    from tests.support.registry import Registry
 
 
 @pytest.fixture

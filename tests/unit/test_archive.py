@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import wrapper.archive.reader
 import wrapper.oci.layout
+from tests.support.builders import LAYOUT, index, list_child, manifest, members, name_of, part, tar
 from wrapper.archive.contents import index_annotations, read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.writer import Packing, Plan, pack
@@ -29,8 +30,6 @@ from wrapper.errors import ContentError, HostError, IncrementalError, UsageError
 from wrapper.host.files import complete_file, is_stream
 from wrapper.oci.layout import Layout, entry, index_document
 from wrapper.oci.manifest import OCI_MANIFEST, Descriptor, digest_of, parse_manifest
-
-from .builders import LAYOUT, index, list_child, manifest, members, name_of, part, tar
 
 CONFIG, LAYER = b'{"os":"linux","architecture":"amd64"}', b"a layer"
 IMAGE = manifest(LAYER, config=CONFIG)

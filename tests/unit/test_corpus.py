@@ -19,7 +19,7 @@ _WORST = """
 import io, json, sys, tarfile
 sys.path.insert(0, {root!r})
 from tests.fuzz.harness import READERS
-from tests.unit.builders import child, index, manifest, members, tar
+from tests.support.builders import child, index, manifest, members, tar
 from wrapper.oci.documents import DOCUMENT_BYTES, VALUES
 from wrapper.archive.contents import MANIFESTS_BYTES
 kind = {kind!r}

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from tests.support.builders import child, index, list_child, manifest, node, part
 from wrapper.errors import ContentError
 from wrapper.oci.documents import DEPTH, DOCUMENT_BYTES, check_schema, parse_document
 from wrapper.oci.image import NESTING, Image, gather
@@ -25,8 +26,6 @@ from wrapper.oci.manifest import (
     parse_manifest,
 )
 from wrapper.skopeo.messages import explain, fatal_message
-
-from .builders import child, index, list_child, manifest, node, part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

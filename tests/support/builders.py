@@ -1,4 +1,4 @@
-"""Small documents and archives for unit tests."""
+"""Small documents and archives, made without a registry."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import json
 import tarfile
 from typing import TYPE_CHECKING, Any
 
-from .images import Image, digest_of
+from tests.support.images import Image, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

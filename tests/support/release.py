@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from .images import digest_of, fresh, layer, platform, put_image, put_list
+from tests.support.images import digest_of, fresh, layer, platform, put_image, put_list
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .conftest import Tool
-    from .images import Image
-    from .registry import Registry
+    from tests.support.images import Image
+    from tests.support.registry import Registry
+    from tests.support.tool import Tool
 
 CHART = "application/vnd.cncf.helm.config.v1+json"
 CHART_LAYER = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
