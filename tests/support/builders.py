@@ -7,6 +7,7 @@ import json
 import tarfile
 from typing import TYPE_CHECKING, Any
 
+from wrapper.archive.reader import Archive
 from wrapper.oci.manifest import OCI_INDEX, OCI_MANIFEST, FetchedManifest, digest_of, parse_manifest
 
 if TYPE_CHECKING:
@@ -63,3 +64,13 @@ def tar(entries: Iterable[tuple[str | tarfile.TarInfo, bytes]], **options: Any) 
                 member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     return out.getvalue()
+
+
+def opened(data: bytes) -> Archive:
+    return Archive.open(io.BytesIO(data))
+
+
+CONFIG, LAYER = b'{"os":"linux","architecture":"amd64"}', b"a layer"
+IMAGE = manifest(LAYER, config=CONFIG)
+WHOLE = members(CONFIG, LAYER, images=[IMAGE])
+"""The members of an archive with one small image, and nothing left out."""

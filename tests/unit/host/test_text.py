@@ -1,0 +1,15 @@
+"""Amounts in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from wrapper.host.text import human_bytes, plural
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_999, "1.0 MB"), (4 * 10**15, "4000.0 TB")]
+)
+def test_amounts(size: int, text: str) -> None:
+    assert human_bytes(size) == text
+    assert (plural(1, "layer"), plural(0, "layer")) == ("1 layer", "0 layers")

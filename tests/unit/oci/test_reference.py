@@ -1,0 +1,86 @@
+"""References: read, refused, changed."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wrapper.errors import UsageError
+from wrapper.oci.reference import Reference, registry_reference
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("host/app:1", Reference("docker", "host/app", "1")),
+        ("docker://host:5000/team/app", Reference("docker", "host:5000/team/app")),
+        ("app", Reference("docker", "app")),
+        ("foo:bar", Reference("docker", "foo", "bar")),
+        ("[::1]:5000/app:1", Reference("docker", "[::1]:5000/app", "1")),
+        (f"host/app@{DIGEST}", Reference("docker", "host/app", None, DIGEST)),
+        (f"host/app:1@{DIGEST}", Reference("docker", "host/app", "1", DIGEST)),
+        ("oci:some/folder:1", Reference("oci", "some/folder:1")),
+        ("containers-storage:[vfs@/x]app", Reference("containers-storage", "[vfs@/x]app")),
+    ],
+)
+def test_references(text: str, expected: Reference) -> None:
+    assert Reference.parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("", "not an image"),
+        ("-app", "not an image"),
+        ("host/App", "not an image"),
+        ("host/app:-x", "malformed tag"),
+        ("host/app:" + "x" * 129, "malformed tag"),
+        ("host/app@sha256:12", "malformed digest"),
+        ("host/app@" + DIGEST.upper(), "malformed digest"),
+        ("ftp://host/app", "unknown transport"),
+        ("docker:host/app", "two slashes"),
+        ("oci:", "names no place"),
+        ("host/app\n", "characters"),
+        ("host/" + "a" * 300, "not an image"),
+        ("host//app", "not an image"),
+    ],
+)
+def test_malformed_references(text: str, word: str) -> None:
+    with pytest.raises(UsageError, match=word):
+        Reference.parse(text)
+
+
+@given(st.one_of(st.text(), st.from_regex(r"[a-z:/@.\-0-9]{0,40}", fullmatch=True)))
+def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
+    try:
+        reference = Reference.parse(text)
+    except UsageError:
+        return
+    spelled = Reference.parse(str(reference))
+    assert str(spelled) == str(reference)
+    assert spelled == (reference.pinned(reference.digest) if reference.digest else reference)
+
+
+@pytest.mark.parametrize(
+    ("text", "registry"),
+    [
+        ("app", "docker.io"),
+        ("team/app:1", "docker.io"),
+        ("localhost/app", "localhost"),
+        ("host:1/app", "host:1"),
+        ("a.b/c/d", "a.b"),
+    ],
+)
+def test_the_registry_of_a_reference(text: str, registry: str) -> None:
+    assert Reference.parse(text).registry == registry
+
+
+def test_references_are_changed_by_copies() -> None:
+    reference = Reference.parse("host/app:1")
+    assert str(reference.pinned(DIGEST)) == f"docker://host/app@{DIGEST}"
+    assert str(reference.pinned(DIGEST).tagged("2")) == "docker://host/app:2"
+    with pytest.raises(UsageError, match="the base dir:x"):
+        registry_reference("dir:x", "the base")
