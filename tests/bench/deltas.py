@@ -12,8 +12,8 @@ import time
 import zipfile
 from typing import TYPE_CHECKING
 
-from wrapper.delta.artifact import LEVEL
-from wrapper.delta.codec import apply, make, take_apart, zstd
+from wrapper.delta.codec import decode, encode, parse_layer, zstd
+from wrapper.delta.options import LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,17 +84,17 @@ def compare(folder: Path, levels: list[int]) -> str:
         for compressor, compress in compressors(folder).items():
             before, after = compress(old), compress(new)
             begun = time.perf_counter()
-            parts = [take_apart(each) for each in (before, after)]
+            parts = [parse_layer(each) for each in (before, after)]
             parsed = time.perf_counter() - begun
             assert parts[0]
             assert parts[1]
             gzipped = patch(after, before)
             for level in levels:
                 begun = time.perf_counter()
-                delta = make(parts[1], [parts[0]], level)
+                delta = encode(parts[1], [parts[0]], level)
                 made = time.perf_counter() - begun
                 begun = time.perf_counter()
-                assert apply(delta, [parts[0]], len(after), 1 << 30) == after
+                assert decode(delta, [parts[0]], len(after), 1 << 30) == after
                 applied = time.perf_counter() - begun
                 rate = (len(before) + len(after)) / parsed / 1e6
                 lines.append(

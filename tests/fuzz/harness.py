@@ -15,9 +15,9 @@ from wrapper.archive.contents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.summary import describe
 from wrapper.delta import deflate
-from wrapper.delta.codec import MAGIC, apply, take_apart
+from wrapper.delta.codec import MAGIC, decode, parse_layer
 from wrapper.errors import IncrementalError
-from wrapper.oci.image import gather
+from wrapper.oci.image import resolve_image
 from wrapper.oci.layout import Layout
 from wrapper.oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
 
@@ -46,8 +46,8 @@ def manifest(data: bytes) -> None:
                 data if isinstance(root.parsed, Index) and child.size == len(data) else None for child in children
             ]
 
-        image = gather(root, load)
-        assert image.travelling(()).keys() >= {root.digest}
+        image = resolve_image(root, load)
+        assert image.blob_sizes(()).keys() >= {root.digest}
     except IncrementalError:
         pass
 
@@ -57,9 +57,7 @@ def archive(data: bytes) -> None:
     try:
         with Archive.open(io.BytesIO(_tar(data[1:]) if data[:1] == b"+" else data)) as found:
             contents = read_contents(found)
-            described = describe(
-                contents.images, {}, contents.omitted, contents.bases, contents.bases_of, found.read_blob
-            )
+            described = describe(contents, found.read_blob)
             found.verify()
             with tempfile.TemporaryDirectory() as folder:
                 inside = Layout(Path(folder, "inside"))
@@ -114,7 +112,7 @@ _BOUND = 1 << 16
 
 
 def layer(data: bytes) -> None:
-    """Take a layer apart and spell it again; spell parts; apply a delta. Compiled or not, the outcome is one."""
+    """Parse a layer and serialize it again, and parts; decode a delta. Compiled or not, the outcome is one."""
 
     def outcome(module: ModuleType, call: str, *arguments: object) -> object:
         try:
@@ -125,14 +123,14 @@ def layer(data: bytes) -> None:
     parts = outcome(deflate, "parse", data)
     assert parts == outcome(UNCOMPILED, "parse", data)
     if isinstance(parts, tuple):
-        assert deflate.spell(*parts, len(data)) == data
+        assert deflate.serialize(*parts, len(data)) == data
     several = ([*data.split(SEPARATOR), b"", b"", b""])[:4]
-    assert outcome(deflate, "spell", *several, _BOUND) == outcome(UNCOMPILED, "spell", *several, _BOUND)
-    old = take_apart(OLD)
+    assert outcome(deflate, "serialize", *several, _BOUND) == outcome(UNCOMPILED, "serialize", *several, _BOUND)
+    old = parse_layer(OLD)
     assert old
     for size in (len(data), 300):
         try:
-            assert len(apply(MAGIC + data, [old], size, _BOUND)) == size
+            assert len(decode(MAGIC + data, [old], size, _BOUND)) == size
         except IncrementalError:
             continue
 

@@ -96,9 +96,9 @@ def test_without_a_compiler(tmp_path: Path, environment: dict[str, str]) -> None
         files.extractall(tmp_path / "there")
     code = (
         "from wrapper.delta.codec import *; import gzip; warn_where_slow(print); "
-        "new, old = (take_apart(gzip.compress(text, mtime=0)) for text in (b'new' * 99, b'old' * 99)); "
+        "new, old = (parse_layer(gzip.compress(text, mtime=0)) for text in (b'new' * 99, b'old' * 99)); "
         "size = len(gzip.compress(b'new' * 99, mtime=0)); "
-        "print(len(apply(make(new, [old], 3), [old], size, 9999)) == size)"
+        "print(len(decode(encode(new, [old], 3), [old], size, 9999)) == size)"
     )
     said = run(sys.executable, "-P", "-c", code, PYTHONPATH=str(tmp_path / "there"))
     assert "not compiled" in said

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from wrapper.archive.pipes import Extent, Feeder
+from wrapper.archive.pipes import Extent, PipeFeeder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def served(tmp_path: Path, blobs: dict[str, bytes]) -> Iterator[Path]:
             places[name] = (offset, len(blob))
             offset += file.write(blob)
     with archive.open("rb") as file:
-        with Feeder(pipes, {name: [Extent(file.fileno(), *place)] for name, place in places.items()}):
+        with PipeFeeder(pipes, {name: [Extent(file.fileno(), *place)] for name, place in places.items()}):
             yield pipes
         assert threading.active_count() < 20
 
@@ -62,7 +62,7 @@ def test_a_reader_that_goes_away_is_forgotten(served: Path, blobs: dict[str, byt
 def test_a_reader_that_is_left_behind_sees_an_end(tmp_path: Path) -> None:
     with (tmp_path / "archive").open("w+b") as file:
         file.truncate(10_000_000)
-        with Feeder(tmp_path, {"pipe": [Extent(file.fileno(), 0, 10_000_000)]}):
+        with PipeFeeder(tmp_path, {"pipe": [Extent(file.fileno(), 0, 10_000_000)]}):
             reader = (tmp_path / "pipe").open("rb")
             assert reader.read(10) == bytes(10)
         assert len(reader.read()) < 10_000_000
@@ -72,5 +72,5 @@ def test_a_reader_that_is_left_behind_sees_an_end(tmp_path: Path) -> None:
 def test_an_archive_that_became_shorter_does_not_hang(tmp_path: Path) -> None:
     with (tmp_path / "archive").open("w+b") as file:
         file.truncate(1000)
-        with Feeder(tmp_path, {"pipe": [Extent(file.fileno(), 0, 5000)]}):
+        with PipeFeeder(tmp_path, {"pipe": [Extent(file.fileno(), 0, 5000)]}):
             assert len((tmp_path / "pipe").read_bytes()) == 1000

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.support.builders import opened
 from wrapper.archive.reader import Archive
-from wrapper.archive.writer import Packing, Plan, pack
+from wrapper.archive.writer import ArchiveLayout, ArchiveWriter, write_archive
 from wrapper.errors import ContentError
 from wrapper.oci.manifest import digest_of
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def packed(blobs: dict[str, bytes], order: list[str] | None = None) -> bytes:
     out = io.BytesIO()
     sizes = {digest: len(blobs[digest]) for digest in order or blobs}
-    writer = pack(out, b"{}", sizes, lambda digest: io.BytesIO(blobs[digest]))
+    writer = write_archive(out, b"{}", sizes, lambda digest: io.BytesIO(blobs[digest]))
     assert writer.size == len(out.getvalue())
     return out.getvalue()
 
@@ -71,7 +71,7 @@ def test_blobs_may_come_in_any_order(
     folder = tmp_path_factory.mktemp("blobs")
     by_digest = {digest_of(blob): blob for blob in blobs}
     sizes = {digest: len(blob) for digest, blob in by_digest.items()}
-    with (folder / "out.tar").open("w+b") as file, Packing(file, Plan(b"{}", sizes)) as packing:
+    with (folder / "out.tar").open("w+b") as file, ArchiveWriter(file, ArchiveLayout(b"{}", sizes)) as packing:
         for digest in chance.sample(sorted(by_digest), len(by_digest)):
             assert packing.lacks(digest)
             (folder / "blob").write_bytes(by_digest[digest])
@@ -85,8 +85,8 @@ def test_blobs_may_come_in_any_order(
 
 def test_a_packing_wants_every_blob_in_its_length(tmp_path: Path) -> None:
     (tmp_path / "blob").write_bytes(b"four")
-    plan = Plan(b"{}", {"sha256:0": 4, "sha256:1": 5})
-    with (tmp_path / "out.tar").open("w+b") as file, Packing(file, plan) as packing:
+    plan = ArchiveLayout(b"{}", {"sha256:0": 4, "sha256:1": 5})
+    with (tmp_path / "out.tar").open("w+b") as file, ArchiveWriter(file, plan) as packing:
         packing.add("sha256:0", tmp_path / "blob")
         with pytest.raises(ContentError, match="manifest says 5"):
             packing.add("sha256:1", tmp_path / "blob")
@@ -100,8 +100,8 @@ def test_a_packing_copies_where_the_kernel_will_not(tmp_path: Path, monkeypatch:
     for answer in (None, OSError(errno.EXDEV, "another file system"), 0):
         if answer is not None:
             monkeypatch.setattr(os, "copy_file_range", Mock(side_effect=[answer] * 9))
-        plan = Plan(b"{}", {"sha256:0": 3_000_000})
-        with (tmp_path / "out.tar").open("w+b") as file, Packing(file, plan) as packing:
+        plan = ArchiveLayout(b"{}", {"sha256:0": 3_000_000})
+        with (tmp_path / "out.tar").open("w+b") as file, ArchiveWriter(file, plan) as packing:
             packing.add("sha256:0", tmp_path / "blob")
             written.append(packing.finish())
     assert len(set(written)) == 1
@@ -109,14 +109,14 @@ def test_a_packing_copies_where_the_kernel_will_not(tmp_path: Path, monkeypatch:
 
 def test_what_is_omitted_is_never_packed() -> None:
     with pytest.raises(ValueError, match="omitted"):
-        pack(io.BytesIO(), b"{}", {"sha256:1": 0}, lambda _: io.BytesIO(), ["sha256:1"])
+        write_archive(io.BytesIO(), b"{}", {"sha256:1": 0}, lambda _: io.BytesIO(), ["sha256:1"])
 
 
 def test_a_pack_that_fails_leaves_no_tar(tmp_path: Path) -> None:
     blobs = {"sha256:0": b"x" * 1024, "sha256:1": b"short"}
     out = tmp_path / "out.tar"
     with out.open("wb") as file, pytest.raises(ContentError, match="shorter"):
-        pack(file, b"{}", dict.fromkeys(blobs, 1024), lambda digest: io.BytesIO(blobs[digest]))
+        write_archive(file, b"{}", dict.fromkeys(blobs, 1024), lambda digest: io.BytesIO(blobs[digest]))
     assert out.stat().st_size
     assert subprocess.run(["tar", "tf", out], capture_output=True, check=False).returncode != 0
     with pytest.raises(ContentError):
@@ -127,11 +127,11 @@ def test_a_raw_output_may_take_less_than_it_is_given() -> None:
     blob = os.urandom(3_000_000)
     reader, writer = os.pipe()
     whole = io.BytesIO()
-    pack(whole, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
+    write_archive(whole, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
     with subprocess.Popen(["sha256sum"], stdin=reader, stdout=subprocess.PIPE) as child:
         os.close(reader)
         with open(writer, "wb", buffering=0) as out:  # noqa: PTH123
-            result = pack(out, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
+            result = write_archive(out, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
         assert child.stdout
         assert child.stdout.read().split()[0].decode() == result.sha256
     assert result.size == len(whole.getvalue())

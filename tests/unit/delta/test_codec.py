@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.streams import spelled, words
-from wrapper.delta.codec import apply, make, take_apart
+from wrapper.delta.codec import decode, encode, parse_layer
 from wrapper.errors import ContentError
 
 ROOM = 1 << 28
@@ -26,32 +26,32 @@ def tar(*files: bytes) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("spell", [spelled, lambda data: data])
-def test_a_change_is_small(spell: Any) -> None:
+@pytest.mark.parametrize("serialize", [spelled, lambda data: data])
+def test_a_change_is_small(serialize: Any) -> None:
     rng = random.Random(8)
     large = [words(each, 20_000) + rng.randbytes(50_000) for each in range(4)]
-    old, new = spell(tar(*large)), spell(tar(large[0], b"new", *large[1:]))
-    parts, before = take_apart(new), take_apart(old)
+    old, new = serialize(tar(*large)), serialize(tar(large[0], b"new", *large[1:]))
+    parts, before = parse_layer(new), parse_layer(old)
     assert parts
     assert before
     for level in (1, 15, 22):
-        delta = make(parts, [before], level)
-        assert apply(delta, [before], len(new), ROOM) == new
+        delta = encode(parts, [before], level)
+        assert decode(delta, [before], len(new), ROOM) == new
         assert len(delta) < len(new) // 50
     # Files from two layers.
-    halves = [take_apart(spell(tar(*each))) for each in (large[:2], large[2:])]
+    halves = [parse_layer(serialize(tar(*each))) for each in (large[:2], large[2:])]
     olds = [half for half in halves if half]
-    delta = make(parts, olds, 15)
-    assert apply(delta, olds, len(new), ROOM) == new
+    delta = encode(parts, olds, 15)
+    assert decode(delta, olds, len(new), ROOM) == new
     assert len(delta) < len(new) // 20
 
 
 def test_hostile_deltas() -> None:
-    old, new = (take_apart(spelled(words(seed))) for seed in (9, 10))
+    old, new = (parse_layer(spelled(words(seed))) for seed in (9, 10))
     assert old
     assert new
     size = len(spelled(words(10)))
-    delta = make(new, [old], 15)
+    delta = encode(new, [old], 15)
     for bad in (
         b"",
         b"LAYDELT9" + delta[8:],
@@ -63,22 +63,22 @@ def test_hostile_deltas() -> None:
         delta[:17] + (2**40).to_bytes(8, "little") + delta[25:],
     ):
         with pytest.raises(ContentError):
-            apply(bad, [old], size, ROOM)
+            decode(bad, [old], size, ROOM)
     for other in (size - 1, size + 1):
         with pytest.raises(ContentError):
-            apply(delta, [old], other, ROOM)
+            decode(delta, [old], other, ROOM)
     with pytest.raises(ContentError, match="memory"):
-        apply(delta, [old], size, old.size)
-    raw = take_apart(tar(words(9)))
+        decode(delta, [old], size, old.size)
+    raw = parse_layer(tar(words(9)))
     assert raw
     with pytest.raises(ContentError):
-        apply(delta, [raw], size, ROOM)
+        decode(delta, [raw], size, ROOM)
     rng = random.Random(11)
     for _ in range(300):
         bad = bytearray(delta)
         bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
         try:
-            apply(bytes(bad), [old], size, ROOM)
+            decode(bytes(bad), [old], size, ROOM)
         except ContentError:
             continue
 
@@ -91,4 +91,4 @@ def test_what_can_not_be_taken_apart() -> None:
         spelled(b"x")[:-3],
         b"\x1f\x8b\x08\xff" + bytes(600),
     ):
-        assert take_apart(layer) is None
+        assert parse_layer(layer) is None

@@ -19,14 +19,14 @@ from tests.bench.deltas import GO
 from tests.fuzz.harness import UNCOMPILED
 from tests.support.streams import spelled, words
 from wrapper.delta import deflate
-from wrapper.delta.codec import take_apart
+from wrapper.delta.codec import parse_layer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def there_and_back(stream: bytes, module: Any = deflate) -> None:
-    assert module.spell(*module.parse(stream), len(stream)) == stream
+    assert module.serialize(*module.parse(stream), len(stream)) == stream
 
 
 @pytest.mark.parametrize("level", range(10))
@@ -77,7 +77,7 @@ def test_compiled_and_plain_do_the_same(data: bytes, level: int, strategy: int, 
     stream = spelled(data + data[:cut], level, strategy, memory)
     assert deflate.parse(stream) == UNCOMPILED.parse(stream)
     parts = UNCOMPILED.parse(stream)
-    assert deflate.spell(*parts, len(stream)) == UNCOMPILED.spell(*parts, len(stream)) == stream
+    assert deflate.serialize(*parts, len(stream)) == UNCOMPILED.serialize(*parts, len(stream)) == stream
 
 
 @settings(max_examples=300, deadline=None)
@@ -103,9 +103,11 @@ def test_damaged_streams_and_parts_never_do_harm(rng: random.Random, times: int)
     parts = outcome(deflate, "parse", bad)
     assert parts == outcome(UNCOMPILED, "parse", bad)
     if isinstance(parts, tuple):
-        assert deflate.spell(*parts, len(bad)) == bad
+        assert deflate.serialize(*parts, len(bad)) == bad
     worse = [damaged(part) for part in deflate.parse(stream)]
-    assert outcome(deflate, "spell", *worse, len(stream)) == outcome(UNCOMPILED, "spell", *worse, len(stream))
+    assert outcome(deflate, "serialize", *worse, len(stream)) == outcome(
+        UNCOMPILED, "serialize", *worse, len(stream)
+    )
 
 
 def test_a_length_that_is_spelled_as_nobody_does() -> None:
@@ -119,7 +121,7 @@ def test_a_length_that_is_spelled_as_nobody_does() -> None:
     assert zlib.decompress(stream, 31) == content
     with pytest.raises(deflate.MalformedError):
         deflate.parse(stream)
-    assert take_apart(stream) is None
+    assert parse_layer(stream) is None
 
 
 def test_it_runs_compiled_here() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.builders import child, index, list_child, manifest, node, part
 from wrapper.errors import ContentError
-from wrapper.oci.image import NESTING, Image, gather
+from wrapper.oci.image import NESTING, Image, resolve_image
 from wrapper.oci.manifest import Descriptor, build_layers_dictionary, digest_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def test_lists_come_innermost_first_and_each_manifest_once() -> None:
     middle = index(list_child(inner), child(leaf))
     outer = index(list_child(inner), list_child(middle))
     load, asked = tree(leaf, inner, middle, outer)
-    image = gather(node(outer), load)
+    image = resolve_image(node(outer), load)
     assert [each.raw for each in image.lists] == [inner, middle, outer]
     assert [each.raw for each in image.leaves] == [leaf]
     assert len(asked) == len(set(asked)) == 3
@@ -44,7 +44,7 @@ def test_lists_that_are_nested_too_deep() -> None:
         raws.append(index(list_child(raws[-1]) if level else child(raws[-1])))
     load, _ = tree(*raws)
     with pytest.raises(ContentError, match="nested"):
-        gather(node(raws[-1]), load)
+        resolve_image(node(raws[-1]), load)
 
 
 def test_what_is_shared_and_what_always_travels() -> None:
@@ -52,7 +52,7 @@ def test_what_is_shared_and_what_always_travels() -> None:
     layers = build_layers_dictionary(node(manifest(b"a", b"{}")))
     shared = image.shared_with(layers)
     assert list(shared) == [digest_of(b"a")]
-    assert image.travelling(shared) == {
+    assert image.blob_sizes(shared) == {
         digest_of(b"b"): 1,
         digest_of(b"{}"): 2,
         image.root.digest: image.root.size,
