@@ -12,6 +12,7 @@ from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from .archive.output import RemoveOnClose as RemoveOnClose
+    from .delta.options import DeltaOptions as DeltaOptions
     from .errors import BundleError as BundleError
     from .errors import ContentError as ContentError
     from .errors import HostError as HostError
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from .skopeo.access import Authentications as Authentications
     from .skopeo.inspect import fetch_manifests as fetch_manifests
     from .skopeo.inspect import process_list as process_list
+    from .skopeo.options import LinkOptions as LinkOptions
+    from .source.cache import CacheOptions as CacheOptions
+    from .source.signatures import SignatureOptions as SignatureOptions
     from .source.spec import SpecImage as SpecImage
     from .source.spec import read_spec as read_spec
     from .writer import Writer as Writer
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "results": ["DoctorResult", "Finding", "InspectResult", "Outcome", "PullResult", "PushResult", "VetResult"],
     "skopeo.access": ["Access", "Authentications"],
+    "delta.options": ["DeltaOptions"],
     "errors": [
         "BundleError",
         "ContentError",
@@ -62,6 +67,9 @@ _HOMES = {
     "archive.output": ["RemoveOnClose"],
     "oci.platforms": ["Platform"],
     "oci.reference": ["Reference"],
+    "skopeo.options": ["LinkOptions"],
+    "source.cache": ["CacheOptions"],
+    "source.signatures": ["SignatureOptions"],
     "source.spec": ["SpecImage", "read_spec"],
     "writer": ["Writer"],
 }

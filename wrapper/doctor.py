@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .oci.reference import Reference
     from .skopeo.access import Access
-    from .skopeo.runner import SkopeoOptions
+    from .skopeo.options import SkopeoOptions
 
 LITTLE_SPACE = 1_000_000_000
 """Fewer free bytes than this are worth a warning."""

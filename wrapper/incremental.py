@@ -10,8 +10,7 @@ from .errors import one_line
 from .pull.puller import Puller
 from .pull.request import PullOptions, request_bundle, request_image
 from .skopeo.access import Access, Authentications
-from .skopeo.retry import LinkOptions
-from .skopeo.runner import SkopeoOptions
+from .skopeo.options import LinkOptions, SkopeoOptions
 from .source.signatures import SignatureOptions
 
 # What only some operations need is imported by those: it takes long.

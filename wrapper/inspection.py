@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .archive.contents import ArchiveContents
     from .results import MissingLayer
     from .skopeo.inspect import ImageSource
-    from .skopeo.runner import SkopeoOptions
+    from .skopeo.options import SkopeoOptions
 
 
 def inspect(

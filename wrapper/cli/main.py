@@ -523,7 +523,7 @@ def _to_stdout(output: str | None, options: Mapping[str, Any]) -> bool:
 def _incremental(options: Mapping[str, Any], **more: Any) -> Incremental:
     from ..incremental import Incremental
     from ..skopeo.access import Authentications
-    from ..skopeo.retry import LinkOptions
+    from ..skopeo.options import LinkOptions
     from ..source.signatures import SignatureOptions
 
     on_terminal = sys.stderr.isatty() and not options["quiet"]

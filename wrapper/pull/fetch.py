@@ -11,7 +11,7 @@ from ..host.space import INCREDIBLE
 from ..oci.image import resolve_image
 from ..oci.layout import Layout
 from ..oci.manifest import LISTS, Manifest, parse_manifest
-from ..skopeo.runner import preserve_flags
+from ..skopeo.options import preserve_flags
 from ..source.download import Download, fetch_alone
 from .pack import archive_layout
 

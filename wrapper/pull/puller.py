@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..archive.writer import ArchiveWriter
     from ..oci.layout import Layout
     from ..results import PullResult
-    from ..skopeo.runner import SkopeoOptions
+    from ..skopeo.options import SkopeoOptions
     from ..source.cache import Cache
     from .plan import PullPlan
     from .request import PullOptions, PullRequest

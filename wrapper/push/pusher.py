@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..results import PushResult
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
-    from ..skopeo.runner import SkopeoOptions
+    from ..skopeo.options import SkopeoOptions
     from .destination import Destination
 
     ArchiveFile = str | Path | BinaryIO

@@ -10,8 +10,8 @@ from ..archive.pipes import Extent, PipeFeeder
 from ..errors import host_errors
 from ..host.space import room_for
 from ..oci.layout import Layout, entry, index_document
+from ..skopeo.options import preserve_flags
 from ..skopeo.probe import private_policy
-from ..skopeo.runner import Skopeo, preserve_flags
 from .tags import FLAG
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..results import TagChange
     from ..skopeo.access import Access
+    from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
 
 _SHORT = 16 * 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import LinkError
@@ -19,28 +18,6 @@ LONGEST_PAUSE = 60.0
 
 WAITING = 900.0
 """How long all pauses of one step are at most together, in seconds."""
-
-
-TIMEOUT = 600.0
-"""How long a copy may move no bytes, and one answer may take, by default, in seconds."""
-
-
-@dataclass(frozen=True)
-class LinkOptions:
-    """How a link is dealt with that may be slow or fail.
-
-    Attributes:
-        retry_times: how often in a row to try again where the link fails and nothing more arrives.
-        retry_delay: the pause before the first such try, in seconds; each further one is twice as long.
-        timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
-        jobs: how many images, or children of a list, are fetched at a time; by default three, or one where
-            retries are wanted: on a bad link a cut then costs less.
-    """
-
-    retry_times: int = 0
-    retry_delay: float = 1.0
-    timeout: float | None = TIMEOUT
-    jobs: int | None = None
 
 
 class Retries(NamedTuple):

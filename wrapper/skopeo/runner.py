@@ -11,7 +11,6 @@ import re
 import shlex
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -23,8 +22,9 @@ from ..errors import HostError, IncrementalError, LinkError, one_line
 from ..host.signals import check
 from ..host.temporary import PrivateFolder, default_temp_dir
 from .messages import explain, fatal_message
+from .options import SkopeoOptions
 from .process import TICK, Run, StalledError, StallWatch
-from .retry import LinkOptions, Retries
+from .retry import Retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,15 +33,6 @@ if TYPE_CHECKING:
     from .access import Access
 
 T = TypeVar("T")
-
-
-def ignore(_line: str) -> None:
-    """Pass over a line: what receives reports where nobody wants any."""
-
-
-def preserve_flags(preserve: bool) -> list[str]:
-    """Return the flags of `copy` that demand that digests stay as they are; without any it may convert an image."""
-    return ["--preserve-digests"] if preserve else []
 
 
 OLDEST = (1, 9)
@@ -55,27 +46,6 @@ PARALLEL_COPIES = 3
 
 OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
 """What the names of our own environment variables begin with; they don't reach skopeo."""
-
-
-@dataclass(frozen=True)
-class SkopeoOptions:
-    """Which skopeo runs, and how.
-
-    Attributes:
-        path: its path, or its name on PATH.
-        temp_dir: where its private folder is made; None leaves it to what it is run for.
-        link: how a link is dealt with that may be slow or fail.
-        report: receives a line with the reason for each retry.
-        trace: receives a line for each call and what it said, for `--debug`.
-        progress: a terminal that skopeo draws its progress bars on.
-    """
-
-    path: str = "skopeo"
-    temp_dir: Path | None = None
-    link: LinkOptions = field(default_factory=LinkOptions)
-    report: Callable[[str], None] = ignore
-    trace: Callable[[str], None] | None = None
-    progress: TextIO | None = None
 
 
 class Skopeo:

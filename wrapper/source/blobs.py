@@ -15,7 +15,7 @@ from ..host.text import human_bytes, plural
 from ..oci.layout import Layout
 from ..oci.manifest import build_layers_dictionary, digest_of
 from ..skopeo.inspect import read_image, read_roots
-from ..skopeo.runner import preserve_flags
+from ..skopeo.options import preserve_flags
 from .download import Download, fetch_alone
 from .stores import BlobFolder, BlobStore, open_blob_store, verified_reader
 
