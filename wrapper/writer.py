@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .archive.output import open_target
 from .errors import UsageError
 from .incremental import Incremental
-from .oci.layout import Layout, entry
+from .oci.layout import Layout, index_entry
 from .oci.reference import Reference, path_and_tag
 from .pull.pack import finish_archive
 from .pull.request import request_image
@@ -105,7 +105,7 @@ class Writer:
             image = fetched.plan.single.image
             root = image.root
             changed = Layout(path.absolute()).add(
-                [entry(root.media_type, root.digest, root.size, tag)],
+                [index_entry(root.media_type, root.digest, root.size, tag)],
                 image.blob_sizes(fetched.plan.omitted),
                 fetched.layout.open_blob,
             )

@@ -12,7 +12,7 @@ from ..delta.artifact import FEATURE, PREFIX, LayerDelta, read_artifact
 from ..errors import ContentError, UsageError
 from ..oci.documents import check_schema, parse_document
 from ..oci.image import Image, resolve_image
-from ..oci.layout import REF_NAME, encode, entry
+from ..oci.layout import REF_NAME, canonical_json, index_entry
 from ..oci.manifest import OCI_INDEX, Index, parse_manifest
 from ..oci.reference import is_bundle_name, is_digest
 from ..results import MissingLayer
@@ -29,9 +29,8 @@ BUNDLE = "1"
 MANIFESTS_BYTES = 8 * 1024 * 1024
 """How long all manifests and lists of an archive may be together, in bytes; one that is read twice counts twice."""
 
-
 REFERRER_SUFFIXES = ("", ".sig", ".att", ".sbom")
-"""How tags beside an image end: the list of its referrers, and cosign's signatures, attestations and SBOMs."""
+"""How tags of referrers end: the list of them, and cosign's signatures, attestations and SBOMs."""
 
 
 class NamedImage(NamedTuple):
@@ -77,7 +76,7 @@ class ArchiveContents(NamedTuple):
 
     @property
     def single(self) -> NamedImage:
-        """The only image, apart from what stands beside it.
+        """The only image, referrers apart.
 
         Raises:
             UsageError: there are several.
@@ -93,12 +92,12 @@ class ArchiveContents(NamedTuple):
 
     @property
     def referrers(self) -> tuple[NamedImage, ...]:
-        """What stands beside the images: signatures and other referrers."""
+        """What refers to the images: signatures, attestations and the like."""
         return tuple(named for named in self.images if named.subject)
 
 
 def referrer_tags(image: Image) -> list[str]:
-    """Return the tags under which something may stand beside an image, or beside a child of its list."""
+    """Return the tags under which referrers of an image, or of a child of its list, may stand."""
     return [node.digest.replace(":", "-") + kind for node in image.nodes for kind in REFERRER_SUFFIXES]
 
 
@@ -121,7 +120,9 @@ def index_annotations(
         f"{PREFIX}format": FORMAT,
         f"{PREFIX}requires": ",".join(requires),
         f"{PREFIX}bases": ",".join(bases),
-        f"{PREFIX}omitted": encode({digest: sorted(having) for digest, having in bases_of.items()}).decode(),
+        f"{PREFIX}omitted": canonical_json(
+            {digest: sorted(having) for digest, having in bases_of.items()}
+        ).decode(),
     }
 
 
@@ -129,7 +130,7 @@ def image_descriptor(named: NamedImage) -> dict[str, Any]:
     """Return an image's descriptor in an archive's index."""
     root = named.image.root
     annotations = {f"{PREFIX}beside": named.subject} if named.subject else None
-    return entry(root.media_type, root.digest, root.size, named.name, annotations)
+    return index_entry(root.media_type, root.digest, root.size, named.name, annotations)
 
 
 def read_contents(archive: Archive) -> ArchiveContents:

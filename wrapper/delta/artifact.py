@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError
 from ..oci.documents import check_schema, parse_document
-from ..oci.layout import encode, entry
+from ..oci.layout import canonical_json, index_entry
 from ..oci.manifest import OCI_MANIFEST, digest_of
 
 if TYPE_CHECKING:
@@ -59,10 +59,10 @@ class DeltaArtifact(NamedTuple):
     subject: str
 
     @property
-    def entry(self) -> dict[str, Any]:
+    def index_entry(self) -> dict[str, Any]:
         """Its descriptor in the archive's index."""
         digest = digest_of(self.raw)
-        described = entry(OCI_MANIFEST, digest, len(self.raw), annotations={f"{PREFIX}deltas": self.subject})
+        described = index_entry(OCI_MANIFEST, digest, len(self.raw), annotations={f"{PREFIX}deltas": self.subject})
         return described | {"artifactType": ARTIFACT_TYPE}
 
 
@@ -82,7 +82,7 @@ def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> Delta
         }
         for delta in sorted(deltas)
     ]
-    raw = encode(
+    raw = canonical_json(
         {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,

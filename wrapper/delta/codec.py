@@ -1,6 +1,6 @@
 """A changed layer as its change: what is made at pull and applied at push. `docs/layer-delta.md` has the format.
 
-The parts of old layers, as `deflate` takes them apart, are what zstd compresses the new layer's parts against.
+The streams that `deflate` parses an old layer to are what zstd compresses the new layer's streams against.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _EXPANSION = 16
 
 
 class ParsedLayer(NamedTuple):
-    """A layer, taken apart.
+    """A layer, parsed.
 
     Attributes:
         kind: what it was: gzip, or anything else, which is one part of raw bytes.
-        streams: its parts.
+        streams: what it consists of, as `deflate.parse` gives it.
     """
 
     kind: int
@@ -55,7 +55,7 @@ def warn_where_slow(report: Callable[[str], None]) -> None:
 
 
 def parse_layer(layer: bytes) -> ParsedLayer | None:
-    """Return the parts of a gzip stream, or a tar as it is; None for what can't be taken apart."""
+    """Parse a gzip stream, or take a tar as it is; None for what can't be parsed."""
     if layer.startswith(_GZIP):
         try:
             return ParsedLayer(_DEFLATE, parse(layer))

@@ -1,9 +1,9 @@
 # cython: language_level=3, wraparound=False, initializedcheck=False, nonecheck=False, annotation_typing=False
-"""gzip layers as what the compressor decided, apart from how it spelled that; and back, bit for bit.
+"""gzip layers parsed into what the compressor decided and how it was encoded; and serialized again, bit for bit.
 
 A deflate stream (RFC 1951) is a list of blocks, each a header and tokens: a literal byte, or a match of so many
-bytes at such a distance. Where content did not change, a compressor decides as before: only the spelling is
-another. So tokens are what two releases of a layer have in common. Here they are taken apart from their spelling:
+bytes at such a distance. Where content did not change, a compressor decides as before: only the bits are
+others. So tokens are what two releases of a layer have in common. Here they stand apart from their bits:
 
 - `lengths`: before each match how many literals come, 255 for "255, and more to follow"; then its length less 3.
 - `distances`: of each match, less 1, in two bytes, the lower one first.
@@ -37,7 +37,7 @@ _DISTANCE_BITS = bytes([0, 0] + [each // 2 for each in range(28)])
 
 
 class MalformedError(ValueError):
-    """This is no gzip stream that can be taken apart, or no parts that make one."""
+    """This is no gzip stream that can be parsed, or no streams that make one."""
 
 
 def _bases(extra: bytes, first: int) -> list[int]:
@@ -47,7 +47,7 @@ def _bases(extra: bytes, first: int) -> list[int]:
     return found
 
 
-# 285 is the length 258, which 284 could spell too.
+# 285 is the length 258, which 284 could encode too.
 _LENGTH_BASES = [*_bases(_LENGTH_BITS[:28], 3), 258]
 _DISTANCE_BASES = _bases(_DISTANCE_BITS, 1)
 
@@ -275,7 +275,7 @@ def _words(values: bytes | list[int]) -> Words:
 
 
 class _Parser:
-    """Takes a gzip stream apart."""
+    """Parses a gzip stream."""
 
     def __init__(self, data: bytes | bytearray) -> None:
         self.length_bases = _words(_LENGTH_BASES)
@@ -344,7 +344,7 @@ class _Parser:
             self.copy(2)
 
     def block(self) -> int:
-        """Take a block apart; return whether it is the last one."""
+        """Parse a block; return whether it is the last one."""
         reader = self.reader
         last = reader.take(1)
         kind = reader.take(2)
@@ -392,7 +392,7 @@ class _Parser:
                     raise MalformedError("a length that there is not")
                 length = self.length_bases[symbol - 257] + reader.take(self.length_bits[symbol - 257])
                 if length == 258 and symbol == 284:
-                    raise MalformedError("a length that is spelled as no compressor does")
+                    raise MalformedError("a length that is encoded as no compressor does")
                 self.put_run()
                 self.lengths.put(length - 3)
                 symbol = reader.symbol(self.codes.distances)
@@ -440,7 +440,7 @@ class _Bytes:
 
 
 class _Serializer:
-    """Puts a gzip stream together."""
+    """Serializes a gzip stream."""
 
     def __init__(self, frames: bytes, lengths: bytes, distances: bytes, literals: bytes, bound: int) -> None:
         self.length_bases = _words(_LENGTH_BASES)
@@ -607,7 +607,7 @@ class _Serializer:
 
 
 def parse(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Take a gzip stream apart.
+    """Parse a gzip stream.
 
     Args:
         data: one gzip member or several.
@@ -616,13 +616,13 @@ def parse(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         Its frames, lengths, distances and literals.
 
     Raises:
-        MalformedError: it is none, or spelled as no compressor does.
+        MalformedError: it is none, or encoded as no compressor does.
     """
     return _Parser(data).parse()
 
 
 def serialize(frames: bytes, lengths: bytes, distances: bytes, literals: bytes, bound: int) -> bytes:
-    """Put a gzip stream together.
+    """Serialize a gzip stream.
 
     Args:
         frames: as `parse` gives it, as are the next three; all of hostile origin.

@@ -1,4 +1,4 @@
-"""Amounts, as people spell them."""
+"""Amounts, as people write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _POWERS = ("", "k", "m", "g", "t")
 
 
 def human_bytes(size: int) -> str:
-    """Spell a number of bytes in decimal units: `512 B`, `12.4 MB`."""
+    """Write a number of bytes in decimal units: `512 B`, `12.4 MB`."""
     amount, unit = float(size), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if amount < 999.95 or unit == "TB":
@@ -30,5 +30,5 @@ def parse_bytes(text: str) -> int:
 
 
 def plural(count: int, noun: str) -> str:
-    """Spell a count: `1 layer`, `2 layers`."""
+    """Write a count: `1 layer`, `2 layers`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

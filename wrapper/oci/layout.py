@@ -29,12 +29,12 @@ LAYOUT_FILE = b'{"imageLayoutVersion":"1.0.0"}'
 REF_NAME = "org.opencontainers.image.ref.name"
 
 
-def encode(document: object) -> bytes:
-    """Spell a JSON document in one way only: the same content gives the same bytes."""
+def canonical_json(document: object) -> bytes:
+    """Serialize a JSON document in one way only: the same content gives the same bytes."""
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def entry(
+def index_entry(
     media_type: str, digest: str, size: int, name: str | None = None, annotations: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return an index's descriptor of an image.
@@ -56,13 +56,13 @@ def index_document(entries: list[dict[str, Any]], annotations: Mapping[str, str]
     """Return the bytes of an `index.json`.
 
     Args:
-        entries: the images, each as `entry` gives it.
+        entries: the images, each as `index_entry` gives it.
         annotations: of the index itself.
     """
     index: dict[str, Any] = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
     if annotations is not None:
         index["annotations"] = dict(annotations)
-    return encode(index)
+    return canonical_json(index)
 
 
 class Layout(NamedTuple):
@@ -162,7 +162,7 @@ class Layout(NamedTuple):
                     raise
                 raise ContentError(f"layer {digest} claims {size} bytes, which no file can have") from error
 
-    def replace(self, digest: str, size: int) -> None:
+    def replace_by_placeholder(self, digest: str, size: int) -> None:
         """Put a placeholder in the place of a blob that is needed no more; whoever does so removes it.
 
         Args:
@@ -173,10 +173,10 @@ class Layout(NamedTuple):
             HostError: the folder cannot be written.
         """
         # skopeo may look at any moment: there is always a file of that name and size.
-        beside = self.blob(digest).with_suffix(".placeholder")
-        self._place(beside, digest, size)
+        placeholder = self.blob(digest).with_suffix(".placeholder")
+        self._place(placeholder, digest, size)
         with host_errors(f"cannot write the layout {self.folder}"):
-            beside.replace(self.blob(digest))
+            placeholder.replace(self.blob(digest))
 
     def move(self, digest: str, other: Layout) -> None:
         """Move a blob to another layout on the same file system, unless that has it.
@@ -254,8 +254,8 @@ class Layout(NamedTuple):
             entries = list(index["manifests"])
             for image in images:
                 entries = [each for each in entries if not _replaces(image, each)] + [image]
-            if sorted(map(encode, entries)) != sorted(map(encode, index["manifests"])):
-                self.write_index(encode(index | {"manifests": entries}))
+            if sorted(map(canonical_json, entries)) != sorted(map(canonical_json, index["manifests"])):
+                self.write_index(canonical_json(index | {"manifests": entries}))
                 changed = True
             return changed
 
@@ -278,7 +278,7 @@ class Layout(NamedTuple):
         finally:
             os.close(descriptor)
 
-    def named(self, name: str | None) -> str | None:
+    def digest_named(self, name: str | None) -> str | None:
         """Return the digest of the image of that name; None where there is none.
 
         Raises:

@@ -61,7 +61,7 @@ class Platform:
         return cls.from_json(named) if all(isinstance(text or "", str) for text in named.values()) else None
 
     def __str__(self) -> str:
-        """Spell it as `os/architecture[/variant]`."""
+        """Write it as `os/architecture[/variant]`."""
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 

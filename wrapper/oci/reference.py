@@ -138,7 +138,7 @@ class Reference:
         return replace(self, tag=tag, digest=None)
 
     def __str__(self) -> str:
-        """Spell it as skopeo takes it, the tag left out where there is a digest."""
+        """Write it as skopeo takes it, the tag left out where there is a digest."""
         if self.transport != "docker":
             return f"{self.transport}:{self.name}"
         if self.digest:

@@ -138,7 +138,7 @@ def _add_bases(skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, report: 
 
 
 class _ParsedLayers:
-    """The old layers, taken apart, as long as there is room for them."""
+    """The old layers, parsed, as long as there is room for them."""
 
     def __init__(self, blob_source: BlobSource, room: int) -> None:
         self._supply = blob_source
@@ -147,7 +147,7 @@ class _ParsedLayers:
         self._used = 0
 
     def parts(self, digest: str) -> ParsedLayer | None:
-        """Return the parts of a layer; None for what is not at hand, or can't be taken apart."""
+        """Return what a layer was parsed to; None for what is not at hand, or can't be parsed."""
         if digest not in self._supply:
             return None
         if digest not in self._parts:

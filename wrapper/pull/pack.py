@@ -57,7 +57,8 @@ def archive_layout(plan: PullPlan, sizes: Mapping[str, int] | None = None) -> Ar
 def index_of(plan: PullPlan) -> bytes:
     """Return the bytes of `index.json` of the archive that a pull will write."""
     return index_document(
-        [image_descriptor(named) for _, named in plan.parts] + [artifact.entry for artifact in plan.artifacts],
+        [image_descriptor(named) for _, named in plan.parts]
+        + [artifact.index_entry for artifact in plan.artifacts],
         index_annotations(
             plan.bases,
             plan.bases_of,

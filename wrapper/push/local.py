@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class LocalDestination(Destination):
-    """Somewhere on this machine: it takes the newest image alone, older archives only lend their layers."""
+    """Somewhere on this machine: it takes the newest image alone, older archives only give their layers."""
 
     one_platform = False
     keeps_digests = True
@@ -114,13 +114,13 @@ class LayoutDestination(LocalDestination):
         return frozenset(layer.digest for layer in layers if self._layout.holds(layer.digest, layer.size))
 
     def offer_delta_sources(self, skopeo: Skopeo, blob_source: BlobSource, manifests: Sequence[str]) -> None:
-        """Lend all of its blobs."""
+        """Offer all of its blobs."""
         blob_source.add_delta_folder(BlobFolder(self._layout.blobs / "sha256"))
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Add the image, its blobs first."""
         digest = upload.image.image.root.digest
-        previous = self._layout.named(self._tag or upload.image.name)
+        previous = self._layout.digest_named(self._tag or upload.image.name)
         if not self.overwrite_tag:
             refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
         if dry_run:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..archive.pipes import Extent, PipeFeeder
 from ..errors import host_errors
 from ..host.space import room_for
-from ..oci.layout import Layout, entry, index_document
+from ..oci.layout import Layout, index_document, index_entry
 from ..skopeo.options import preserve_flags
 from ..skopeo.probe import private_policy
 from .tags import FLAG
@@ -160,7 +160,7 @@ class Upload(NamedTuple):
         """
         # A layout for each: with a tag skopeo refuses Docker's media types, without one it wants one image.
         layout = Layout.create(
-            self.skopeo.new_folder("image"), index_document([entry(node.media_type, node.digest, node.size)])
+            self.skopeo.new_folder("image"), index_document([index_entry(node.media_type, node.digest, node.size)])
         )
         # What arrived is not sent again: skopeo asks for each blob first.
         return self.skopeo.retries.run(

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import RegistryError
-from ..oci.layout import Layout, encode, entry, index_document
+from ..oci.layout import Layout, canonical_json, index_document, index_entry
 from ..oci.manifest import OCI_MANIFEST, digest_of
 from .messages import explain, fatal_message
 
@@ -169,7 +169,7 @@ def private_policy(layout: Layout) -> str:
         "transports": {"oci": {str(layout.folder.resolve()): [{"type": "insecureAcceptAnything"}]}},
     }
     path = layout.folder / "policy.json"
-    path.write_bytes(encode(policy))
+    path.write_bytes(canonical_json(policy))
     return str(path)
 
 
@@ -184,8 +184,10 @@ def _layout(
     config = _descriptor("config.v1+json", _ABSENT, 2)
     if config_blob is not None:
         config = _descriptor("config.v1+json", digest_of(config_blob), len(config_blob))
-    manifest = encode({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": descriptors})
-    index = index_document([entry(OCI_MANIFEST, digest_of(manifest), len(manifest))])
+    manifest = canonical_json(
+        {"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": descriptors}
+    )
+    index = index_document([index_entry(OCI_MANIFEST, digest_of(manifest), len(manifest))])
     layout = Layout.create(skopeo.new_folder("probe"), index)
     layout.put(manifest)
     if config_blob is not None:

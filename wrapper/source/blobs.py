@@ -73,7 +73,7 @@ class BlobSource:
         self._stack.close()
 
     def __contains__(self, digest: str) -> bool:
-        """Say whether a blob is in an archive, or was taken from a base."""
+        """Say whether a blob is in an archive, or was fetched from a base."""
         return digest in self._fetched_blobs or self.archived(digest)
 
     def archived(self, digest: str) -> bool:
@@ -147,7 +147,7 @@ class BlobSource:
         self._stores.append(folder)
 
     def has_delta_source(self, digest: str) -> bool:
-        """Say whether a layer can be taken from the destination, if that has it."""
+        """Say whether a layer can be read at the destination, if that has it."""
         return any(digest in build_layers_dictionary(leaf) for _, leaf in self._delta_manifests)
 
     def lacks(

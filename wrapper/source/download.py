@@ -85,7 +85,7 @@ class Download:
             self._layout.blob(digest).unlink(missing_ok=True)
 
     def fetch_cached(self, layers: Mapping[str, int]) -> None:
-        """Take from the cache what it has of `layers`: digest and size in bytes."""
+        """Fetch from the cache what it has of `layers`: digest and size in bytes."""
         if not self._cache:
             return
         taken = [digest for digest in layers if self._cache.get(digest, self._layout.blob(digest))]
@@ -178,7 +178,7 @@ class Download:
     def _pack(self, digest: str, size: int) -> None:
         if self._packing and self._packing.lacks(digest) and digest not in self._staying:
             self._packing.add(digest, self._layout.blob(digest))
-            self._layout.replace(digest, size)
+            self._layout.replace_by_placeholder(digest, size)
             self._packed.add(digest)
 
 

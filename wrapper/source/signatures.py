@@ -1,4 +1,4 @@
-"""What stands beside an image in its repository: signatures, attestations, SBOMs and other referrers.
+"""Referrers of an image in its repository: signatures, attestations, SBOMs and other referrers.
 
 cosign keeps them under tags made from the image's digest; the OCI distribution specification lists referrers under
 such a tag where a registry has no referrers API. skopeo cannot ask that API: the user names what only it knows.
@@ -73,10 +73,10 @@ def find_referrers(
         if isinstance(raw, IncrementalError):
             raise raw
         root = parse_manifest(raw, reference=source.reference)
-        beside = read_image(skopeo, source, root, report)
+        referrer = read_image(skopeo, source, root, report)
         # A list of referrers from which the last one was removed.
-        if beside.leaves:
-            found.append((source, NamedImage(tag, beside, image.root.digest)))
+        if referrer.leaves:
+            found.append((source, NamedImage(tag, referrer, image.root.digest)))
     if not found:
         raise RegistryError(
             f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
@@ -89,7 +89,7 @@ def find_referrers(
 def read_referrers(
     skopeo: Skopeo, final: ImageSource, image: Image, wanted: Sequence[str | Reference]
 ) -> tuple[tuple[ImageSource, NamedImage], ...]:
-    """Read what is to travel beside an image by its digest.
+    """Read referrers that are to travel with an image, each named by its digest.
 
     Args:
         skopeo: an entered `Skopeo`.

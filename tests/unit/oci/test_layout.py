@@ -11,7 +11,7 @@ import pytest
 import wrapper.oci.layout
 from tests.support.builders import LAYER, LAYOUT
 from wrapper.errors import ContentError
-from wrapper.oci.layout import Layout, entry, index_document
+from wrapper.oci.layout import Layout, index_document, index_entry
 from wrapper.oci.manifest import OCI_MANIFEST, Descriptor, digest_of, parse_manifest
 
 if TYPE_CHECKING:
@@ -52,13 +52,13 @@ def test_adding_keeps_other_images(tmp_path: Path) -> None:
         sizes = {digest: len(blob) for digest, blob in blobs.items()}
         return theirs.add([image], sizes, lambda digest: io.BytesIO(blobs[digest]))
 
-    one, two = (entry(OCI_MANIFEST, digest_of(name.encode()), 1, name) for name in ("one", "two"))
-    nameless = entry(OCI_MANIFEST, digest_of(b"zero"), 1)
+    one, two = (index_entry(OCI_MANIFEST, digest_of(name.encode()), 1, name) for name in ("one", "two"))
+    nameless = index_entry(OCI_MANIFEST, digest_of(b"zero"), 1)
     for image in (nameless, one, two):
         assert add(image)
         assert not add(image)
     assert json.loads(theirs.read_index())["manifests"] == [nameless, one, two]
-    moved = entry(OCI_MANIFEST, digest_of(b"new"), 1, "one")
+    moved = index_entry(OCI_MANIFEST, digest_of(b"new"), 1, "one")
     assert theirs.named("one") == one["digest"]
     assert add(moved)
     assert json.loads(theirs.read_index())["manifests"] == [nameless, two, moved]

@@ -1,0 +1,59 @@
+"""What is asked of a pull: one image and a bundle's are requested in one way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from wrapper import DeltaOptions, Platform, Reference, SignatureOptions, SpecImage, UsageError
+from wrapper.pull.request import PullOptions, request_bundle, request_image
+from wrapper.skopeo.access import Access
+
+OPTIONS = PullOptions(
+    base=Access(),
+    final=Access(),
+    all_architectures=False,
+    platform=Platform("linux", "arm64"),
+    preserve_digests=True,
+    signatures=SignatureOptions(),
+    cache=None,
+    deltas=DeltaOptions(),
+)
+ONE, TWO = (Reference.parse(f"host.example/app:{tag}") for tag in "12")
+
+
+def test_one_image_is_a_list_of_one() -> None:
+    request = request_image(OPTIONS, ["host.example/app:1", ONE], TWO)
+    (image,) = request.images
+    assert (image.final.reference, [base.reference for base in image.bases]) == (TWO, [ONE, ONE])
+    assert (image.name, image.platform, request.is_bundle) == (None, OPTIONS.platform, False)
+    (whole,) = request_image(replace(OPTIONS, all_architectures=True), None, TWO).images
+    assert (whole.platform, whole.bases) == (None, ())
+
+
+def test_a_spec_is_a_list_of_its_images() -> None:
+    amd64 = Platform("linux", "amd64")
+    spec = [
+        SpecImage("app:2", TWO, (ONE,)),
+        SpecImage("whole:2", TWO, all=True, delta=True),
+        SpecImage("one:2", TWO, all=False, platform=amd64),
+    ]
+    earlier = [SpecImage("app:1", ONE), SpecImage("gone:1", ONE)]
+    request = request_bundle(OPTIONS, spec, None, earlier, fail_fast=True)
+    assert [(image.name, image.platform, image.delta) for image in request.images] == [
+        ("app:2", OPTIONS.platform, False),
+        ("whole:2", None, True),
+        ("one:2", amd64, False),
+    ]
+    # A base that is named twice counts once.
+    assert [[base.reference for base in image.bases] for image in request.images] == [[ONE], [], []]
+    assert (request.is_bundle, request.fail_fast, request.gone) == (True, True, ("gone:1",))
+
+
+@pytest.mark.parametrize(
+    "change", [{"signatures": SignatureOptions(include=True)}, {"deltas": DeltaOptions(enabled=True)}]
+)
+def test_what_needs_a_digest_forbids_conversion(change: dict[str, SignatureOptions | DeltaOptions]) -> None:
+    with pytest.raises(UsageError):
+        replace(OPTIONS, preserve_digests=False, **change)
