@@ -37,12 +37,12 @@ class BlobSource:
         deltas: layers that archives have as their change, by their digests.
     """
 
-    def __init__(self, sources: Sequence[str | Path | BinaryIO], settings: DeltaOptions | None = None) -> None:
+    def __init__(self, sources: Sequence[str | Path | BinaryIO], options: DeltaOptions | None = None) -> None:
         """Open archives and read their documents.
 
         Args:
             sources: paths or seekable binary files; of a chain, the oldest first.
-            settings: how much memory it may take to make layers of their changes.
+            options: how much memory it may take to make layers of their changes.
 
         Raises:
             UsageError: there is no such archive.
@@ -62,7 +62,7 @@ class BlobSource:
         self._fetched_blobs: dict[str, Callable[[str], BinaryIO]] = {}
         self._files: dict[str, Path] = {}
         self.deltas = {digest: delta for found in self.contents for digest, delta in found.deltas.items()}
-        self._options = settings or DeltaOptions()
+        self._options = options or DeltaOptions()
 
     def __enter__(self) -> BlobSource:
         """Return itself."""
@@ -201,7 +201,7 @@ class BlobSource:
                 self.fetch(
                     skopeo, {each: sources[each] for each in sources if each not in self}, report, preserve=preserve
                 )
-                self._make(skopeo, digest, report)
+                self._decode_layer(skopeo, digest, report)
         for digest, size in list(rest.items()):
             for store in self._stores:
                 if digest in store:
@@ -220,7 +220,7 @@ class BlobSource:
                     layout.check(own)
                     self.add_layers(layout, own)
 
-    def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
+    def _decode_layer(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
         """Make a layer of its change and of older layers, which are at hand."""
         from ..delta.codec import decode, parse_layer, warn_where_slow
 
@@ -260,7 +260,7 @@ class BlobSource:
         return self._files.get(digest)
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """Open a blob for reading: one of an archive, which was verified, or one that was taken.
+        """Open a blob for reading: one of an archive, which was verified, or one that was fetched.
 
         Reading it to its end raises ContentError where it is not what its digest says.
         """
