@@ -1,0 +1,148 @@
+"""From options, as click has parsed them, to calls of the library."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import BinaryIO, TextIO
+
+    from ..delta.options import DeltaOptions
+    from ..incremental import Incremental
+    from ..skopeo.access import Access
+    from ..source.cache import CacheOptions
+
+
+def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
+    """Make what does the work.
+
+    Args:
+        options: the command's options; what it does not have is as the library has it by default.
+        more: further arguments, as they are.
+    """
+    from ..incremental import Incremental
+    from ..skopeo.access import Authentications
+    from ..skopeo.options import LinkOptions
+    from ..source.signatures import SignatureOptions
+
+    on_terminal = sys.stderr.isatty() and not options["quiet"]
+    return Incremental(
+        authentications=Authentications(*(_access(options, side) for side in ("base", "final", "dest"))),
+        report_writer=None if options["quiet"] else sys.stderr,
+        temp_dir=options.get("tmpdir"),
+        skopeo=options.get("skopeo", "skopeo"),
+        preserve_digests=options.get("preserve_digests", True),
+        signatures=SignatureOptions(
+            options.get("remove_signatures", False),
+            options.get("with_signatures", False),
+            tuple(options.get("referrers", ())),
+        ),
+        cache=_cache_options(options),
+        deltas=_delta_options(options),
+        link=LinkOptions(
+            options.get("retry_times", 0),
+            options.get("retry_delay", 1.0),
+            options.get("timeout") or None,
+            options.get("jobs"),
+        ),
+        progress=sys.stderr if on_terminal else None,
+        trace=(lambda line: click.echo(line, err=True)) if options["debug"] else None,
+        **more,
+    )
+
+
+def as_final(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the options of whatever side as those of the final image."""
+    names = ("creds", "authfile", "tls_verify", "cert_dir")
+    others = {name: value for name, value in options.items() if name not in names}
+    return others | {f"final_{name}": options[name] for name in names} | {"authfile": None}
+
+
+def new_names(options: Mapping[str, Any]) -> dict[str, str]:
+    """Read what images of a bundle are to be called, by what they are called in it.
+
+    Raises:
+        click.UsageError: a pair is malformed.
+    """
+    names = {}
+    for pair in options["names"]:
+        old, equals, new = pair.partition("=")
+        if not (old and equals and new):
+            raise click.UsageError(f"--map '{pair}' is not OLD=NEW.")
+        names[old] = new
+    return names
+
+
+def require_output(output: str | None, options: Mapping[str, Any]) -> None:
+    """Demand a place for the archive, unless nothing is to be done.
+
+    Raises:
+        click.UsageError: there is none.
+    """
+    if output is None and not options["dry_run"]:
+        raise click.UsageError("Give --output FILE (or -), or --dry-run.")
+
+
+def where_to(output: str | None, options: Mapping[str, Any]) -> tuple[str | BinaryIO | None, TextIO]:
+    """Return where an archive goes, and where its result is shown: standard output can't take both.
+
+    Raises:
+        click.UsageError: the archive can't go there.
+    """
+    if output == "":
+        raise click.UsageError("--output needs a file's name.")
+    if output != "-":
+        return output, sys.stdout
+    if options["json"]:
+        raise click.UsageError("--json can't be used with --output -: the archive goes to standard output.")
+    if sys.stdout.isatty():
+        raise click.UsageError("Standard output is a terminal: redirect it, or give --output FILE.")
+    return sys.stdout.buffer, sys.stderr
+
+
+def _cache_options(options: Mapping[str, Any]) -> CacheOptions | None:
+    if not options.get("cache_dir"):
+        return None
+    from ..source.cache import CacheOptions
+
+    return CacheOptions(options["cache_dir"], options["cache_max_size"])
+
+
+def _delta_options(options: Mapping[str, Any]) -> DeltaOptions:
+    from ..delta.options import DeltaOptions
+
+    given = {name: options.get(f"delta_{name}") for name in ("level", "min_saving", "memory")}
+    said = {name: value for name, value in given.items() if value is not None}
+    return DeltaOptions(enabled=options.get("delta", False), **said)
+
+
+def _access(options: Mapping[str, Any], side: str) -> Access:
+    from ..skopeo.access import Access
+
+    if f"{side}_creds" not in options:
+        return Access()
+    creds = options[f"{side}_creds"]
+    return Access(
+        creds=_read_creds(side) if creds == "-" else creds,
+        authfile=options[f"{side}_authfile"] or options["authfile"],
+        tls_verify=options[f"{side}_tls_verify"],
+        cert_dir=options[f"{side}_cert_dir"],
+        policy=options["policy"],
+        insecure_policy=options["insecure_policy"],
+        daemon_host=options.get(f"{side}_daemon_host"),
+    )
+
+
+def _read_creds(side: str) -> str:
+    if sys.stdin and sys.stdin.isatty():
+        return str(click.prompt(f"--{side}-creds, as user:password", hide_input=True, err=True))
+    line = sys.stdin.readline() if sys.stdin else ""
+    if not line:
+        raise UsageError(f"--{side}-creds is -, but standard input has no line for it")
+    return line.rstrip("\r\n")

@@ -1,0 +1,35 @@
+"""The command `diff`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from .calls import incremental_of, require_output, where_to
+from .options import common_options, tmpdir_option
+
+
+@click.command()
+@click.argument("old")
+@click.argument("new")
+@click.option("--output", "-o", metavar="FILE", help="Where it goes; - is standard output.")
+@click.option("--dry-run", is_flag=True, help="Only say what changed.")
+@tmpdir_option
+@common_options
+def diff(old: str, new: str, output: str | None, **options: Any) -> None:
+    """Make the difference of the archives OLD and NEW: NEW without the layers of OLD's images. No network.
+
+    Of two bundles, images of one name are compared, whatever their tags are.
+    """
+    from .show import show_pull
+
+    require_output(output, options)
+    incremental = incremental_of(options)
+    if options["dry_run"]:
+        show_pull(incremental.diff_plan(old, new), sys.stdout, as_json=options["json"])
+        return
+    where, out = where_to(output, options)
+    with incremental.diff(old, new, output=where) as archive:
+        show_pull(archive.result, out, as_json=options["json"])
