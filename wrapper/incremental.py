@@ -52,6 +52,7 @@ class Incremental:
         cache: CacheOptions | None = None,
         deltas: DeltaOptions | None = None,
         link: LinkOptions | None = None,
+        jobs: int | None = None,
         temp_dir: str | Path | None = None,
         skopeo: str = "skopeo",
         report_writer: TextIO | None = None,
@@ -73,6 +74,8 @@ class Incremental:
             deltas: whether and how `pull` expresses new layers as their change; `push` and its like only look at
                 the memory.
             link: how a link is dealt with that may be slow or fail.
+            jobs: how many images, or children of a list, are fetched at a time; by default three, or one where
+                retries are wanted: on a bad link a cut then costs less.
             temp_dir: the folder for temporary files; by default the output's own for `pull`, else TMPDIR,
                 else /var/tmp.
             skopeo: skopeo's path, or its name on PATH.
@@ -93,6 +96,7 @@ class Incremental:
             path=skopeo,
             temp_dir=Path(temp_dir) if temp_dir else None,
             link=link or LinkOptions(),
+            jobs=jobs,
             report=self.report,
             trace=trace,
             progress=progress,

@@ -21,14 +21,11 @@ class LinkOptions:
         retry_times: how often in a row to try again where the link fails and nothing more arrives.
         retry_delay: the pause before the first such try, in seconds; each further one is twice as long.
         timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
-        jobs: how many images, or children of a list, are fetched at a time; by default three, or one where
-            retries are wanted: on a bad link a cut then costs less.
     """
 
     retry_times: int = 0
     retry_delay: float = 1.0
     timeout: float | None = TIMEOUT
-    jobs: int | None = None
 
 
 def ignore(_line: str) -> None:
@@ -48,6 +45,8 @@ class SkopeoOptions:
         path: its path, or its name on PATH.
         temp_dir: where its private folder is made; None leaves it to what it is run for.
         link: how a link is dealt with that may be slow or fail.
+        jobs: how many copies go on at a time; by default three, or one where retries are wanted: on a bad link a
+            cut then costs less.
         report: receives a line with the reason for each retry.
         trace: receives a line for each call and what it said, for `--debug`.
         progress: a terminal that skopeo draws its progress bars on.
@@ -56,6 +55,7 @@ class SkopeoOptions:
     path: str = "skopeo"
     temp_dir: Path | None = None
     link: LinkOptions = field(default_factory=LinkOptions)
+    jobs: int | None = None
     report: Callable[[str], None] = ignore
     trace: Callable[[str], None] | None = None
     progress: TextIO | None = None

@@ -80,7 +80,7 @@ class Skopeo:
         self._imports = list(imports)
         self.retries = Retries(link.retry_times, link.retry_delay, options.report)
         self.timeout = link.timeout
-        self.copies = link.jobs or (1 if link.retry_times else PARALLEL_COPIES)
+        self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
         self._running: list[Run] = []
         self._runs = count(1)
         self._folders = count(1)
