@@ -59,11 +59,11 @@ def test_adding_keeps_other_images(tmp_path: Path) -> None:
         assert not add(image)
     assert json.loads(theirs.read_index())["manifests"] == [nameless, one, two]
     moved = index_entry(OCI_MANIFEST, digest_of(b"new"), 1, "one")
-    assert theirs.named("one") == one["digest"]
+    assert theirs.digest_named("one") == one["digest"]
     assert add(moved)
     assert json.loads(theirs.read_index())["manifests"] == [nameless, two, moved]
-    assert theirs.named("one") == moved["digest"]
-    assert theirs.named("three") is None
+    assert theirs.digest_named("one") == moved["digest"]
+    assert theirs.digest_named("three") is None
     # A blob that was cut short is written again.
     theirs.blob(digest_of(b"blob")).write_bytes(b"bl")
     assert add(moved)
