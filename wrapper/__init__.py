@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from .skopeo.inspect import fetch_manifests as fetch_manifests
     from .skopeo.inspect import process_list as process_list
     from .skopeo.options import LinkOptions as LinkOptions
-    from .source.cache import CacheOptions as CacheOptions
-    from .source.signatures import SignatureOptions as SignatureOptions
+    from .source.options import CacheOptions as CacheOptions
+    from .source.options import SignatureOptions as SignatureOptions
     from .source.spec import SpecImage as SpecImage
     from .source.spec import read_spec as read_spec
     from .writer import Writer as Writer
@@ -68,8 +68,7 @@ _HOMES = {
     "oci.platforms": ["Platform"],
     "oci.reference": ["Reference"],
     "skopeo.options": ["LinkOptions"],
-    "source.cache": ["CacheOptions"],
-    "source.signatures": ["SignatureOptions"],
+    "source.options": ["CacheOptions", "SignatureOptions"],
     "source.spec": ["SpecImage", "read_spec"],
     "writer": ["Writer"],
 }

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 from .delta.options import DeltaOptions
 from .errors import one_line
-from .pull.puller import Puller
-from .pull.request import PullOptions, request_bundle, request_image
 from .skopeo.access import Access, Authentications
 from .skopeo.options import LinkOptions, SkopeoOptions
-from .source.signatures import SignatureOptions
+from .source.options import SignatureOptions
 
 # What only some operations need is imported by those: it takes long.
 if TYPE_CHECKING:
@@ -21,10 +19,11 @@ if TYPE_CHECKING:
     from .archive.output import RemoveOnClose
     from .oci.platforms import Platform
     from .oci.reference import Reference
+    from .pull.puller import Puller
     from .push.pusher import ArchiveFile, ArchiveFiles, Pusher
     from .results import DoctorResult, InspectResult, PullResult, PushResult, VetResult
     from .skopeo.inspect import References
-    from .source.cache import CacheOptions
+    from .source.options import CacheOptions
     from .source.spec import SpecImage
 
     Output = str | Path | BinaryIO | None
@@ -32,11 +31,7 @@ if TYPE_CHECKING:
 
 
 class Incremental:
-    """Moves images as the difference to what the other side has (Go: `incremental.Incremental`).
-
-    Attributes:
-        puller: what pulls.
-    """
+    """Moves images as the difference to what the other side has (Go: `incremental.Incremental`)."""
 
     def __init__(
         self,
@@ -82,14 +77,14 @@ class Incremental:
             report_writer: receives a line for each step; nothing is ever printed.
             progress: a terminal for skopeo's progress bars.
             trace: receives a line for each call of skopeo, and what it said.
-
-        Raises:
-            UsageError: the options contradict each other.
         """
         given = authentications or Authentications()
-        given = Authentications(base_auth or given.base, final_auth or given.final, push_auth or given.push)
-        self._access = given
+        self._access = Authentications(base_auth or given.base, final_auth or given.final, push_auth or given.push)
+        self._all_architectures = all_architectures
+        self._platform = platform
         self._preserve_digests = preserve_digests
+        self._signatures = signatures
+        self._cache = cache
         self._deltas = deltas or DeltaOptions()
         self._report_writer = report_writer
         self._skopeo = SkopeoOptions(
@@ -101,17 +96,6 @@ class Incremental:
             trace=trace,
             progress=progress,
         )
-        options = PullOptions(
-            base=given.base,
-            final=given.final,
-            all_architectures=all_architectures,
-            platform=platform,
-            preserve_digests=preserve_digests,
-            signatures=signatures or SignatureOptions(),
-            cache=cache,
-            deltas=self._deltas,
-        )
-        self.puller = Puller(self._skopeo, options, self.report)
 
     def plan(self, base: References, final: str | Reference) -> PullResult:
         """Say what `pull` would do; no layer and no config is fetched.
@@ -123,7 +107,8 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull`.
         """
-        return self.puller.plan(request_image(self.puller.options, base, final))
+        puller = self.puller()
+        return puller.plan(puller.request_image(base, final))
 
     def plan_bundle(
         self, spec: Spec, *, base: References = None, earlier: Spec | None = None, fail_fast: bool = False
@@ -139,7 +124,8 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull_bundle`.
         """
-        return self.puller.plan(request_bundle(self.puller.options, spec, base, earlier, fail_fast=fail_fast))
+        puller = self.puller()
+        return puller.plan(puller.request_bundle(spec, base, earlier, fail_fast=fail_fast))
 
     def pull(self, base: References, final: str | Reference, *, output: Output = None) -> RemoveOnClose:
         """Pull the difference between bases and a final image (Go: `Incremental.Pull`).
@@ -160,7 +146,8 @@ class Incremental:
             RegistryError: skopeo or a registry failed.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
-        return self.puller.pull(request_image(self.puller.options, base, final), output)
+        puller = self.puller()
+        return puller.pull(puller.request_image(base, final), output)
 
     def pull_bundle(
         self,
@@ -190,8 +177,8 @@ class Incremental:
             BundleError: images can't be read.
             IncrementalError: as for `pull`.
         """
-        request = request_bundle(self.puller.options, spec, base, earlier, fail_fast=fail_fast)
-        return self.puller.pull(request, output)
+        puller = self.puller()
+        return puller.pull(puller.request_bundle(spec, base, earlier, fail_fast=fail_fast), output)
 
     def push_vet(
         self,
@@ -220,7 +207,7 @@ class Incremental:
             RegistryError: the destination gave no clear answer.
             HostError: skopeo is missing or too old.
         """
-        from .push.plan import Selection
+        from .push.options import Selection
 
         return self._pusher().vet(src, dst, base, Selection(only, names or {}))
 
@@ -271,7 +258,7 @@ class Incremental:
             RegistryError: skopeo or a registry failed, or a tag would be overwritten.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
-        from .push.plan import Selection
+        from .push.options import Selection
 
         return self._pusher().push(
             src,
@@ -380,8 +367,30 @@ class Incremental:
         if self._report_writer:
             self._report_writer.write(f"{one_line(line)}\n")
 
+    def puller(self) -> Puller:
+        """Return what pulls.
+
+        Raises:
+            UsageError: the options contradict each other.
+        """
+        from .pull.puller import Puller
+        from .pull.request import PullOptions
+
+        options = PullOptions(
+            base=self._access.base,
+            final=self._access.final,
+            all_architectures=self._all_architectures,
+            platform=self._platform,
+            preserve_digests=self._preserve_digests,
+            signatures=self._signatures or SignatureOptions(),
+            cache=self._cache,
+            deltas=self._deltas,
+        )
+        return Puller(self._skopeo, options, self.report)
+
     def _pusher(self) -> Pusher:
-        from .push.pusher import Pusher, PushOptions
+        from .push.options import PushOptions
+        from .push.pusher import Pusher
 
         options = PushOptions(self._access.base, self._access.push, self._preserve_digests, self._deltas)
         return Pusher(self._skopeo, options, self.report)

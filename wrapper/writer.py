@@ -11,7 +11,6 @@ from .incremental import Incremental
 from .oci.layout import Layout, index_entry
 from .oci.reference import Reference, path_and_tag
 from .pull.pack import finish_archive
-from .pull.request import request_image
 from .results import PushResult
 
 if TYPE_CHECKING:
@@ -93,8 +92,8 @@ class Writer:
             with incremental.pull(self._from, final) as archive:
                 return incremental.push(archive, self._to)
         path, tag = path_and_tag(self._to)
-        puller = incremental.puller
-        request = request_image(puller.options, self._from, final)
+        puller = incremental.puller()
+        request = puller.request_image(self._from, final)
         if self._to.transport == "oci-archive":
             with open_target(path, None) as target, puller.fetched(request, None) as fetched:
                 plan = fetched.plan.called(tag)

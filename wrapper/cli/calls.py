@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UsageError
+from ..host.late import import_later
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from ..delta.options import DeltaOptions
     from ..incremental import Incremental
     from ..skopeo.access import Access
-    from ..source.cache import CacheOptions
+    from ..source.options import CacheOptions
 
 
 def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
@@ -29,8 +30,10 @@ def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
     from ..incremental import Incremental
     from ..skopeo.access import Authentications
     from ..skopeo.options import LinkOptions
-    from ..source.signatures import SignatureOptions
+    from ..source.options import SignatureOptions
 
+    # Results are shown when skopeo has run.
+    import_later(f"{__package__}.show")
     on_terminal = sys.stderr.isatty() and not options["quiet"]
     return Incremental(
         authentications=Authentications(*(_access(options, side) for side in ("base", "final", "dest"))),
@@ -109,7 +112,7 @@ def where_to(output: str | None, options: Mapping[str, Any]) -> tuple[str | Bina
 def _cache_options(options: Mapping[str, Any]) -> CacheOptions | None:
     if not options.get("cache_dir"):
         return None
-    from ..source.cache import CacheOptions
+    from ..source.options import CacheOptions
 
     return CacheOptions(options["cache_dir"], options["cache_max_size"])
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from .calls import incremental_of, where_to
 from .options import base_option, common_options, delta_memory_option, side_options, skopeo_options
 
 
@@ -23,6 +22,7 @@ def complete(archive: tuple[str, ...], base: tuple[str, ...], output: str, **opt
 
     Of a chain of archives, each made from the one before, the oldest comes first; the last is made whole.
     """
+    from .calls import incremental_of, where_to
     from .show import show_pull
 
     where, out = where_to(output, options)

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from .calls import incremental_of, require_output, where_to
 from .options import common_options, tmpdir_option
 
 
@@ -23,6 +22,7 @@ def diff(old: str, new: str, output: str | None, **options: Any) -> None:
 
     Of two bundles, images of one name are compared, whatever their tags are.
     """
+    from .calls import incremental_of, require_output, where_to
     from .show import show_pull
 
     require_output(output, options)

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from .calls import as_final, incremental_of
 from .options import any_side_options, asking_options, common_options
 
 
@@ -22,6 +21,7 @@ def doctor(reference: str | None, **options: Any) -> int:
     With IMAGE its registry is asked too: whether it answers, speaks TLS as expected, and accepts the login.
     """
     from ..doctor import exit_code
+    from .calls import as_final, incremental_of
     from .show import show_doctor
 
     result = incremental_of(as_final(options)).doctor(reference)

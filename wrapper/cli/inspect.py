@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from ..errors import MissingLayersError
-from .calls import as_final, incremental_of
 from .options import any_side_options, asking_options, common_options
 
 
@@ -24,6 +23,7 @@ def inspect(archive: str, for_: str | None, report: str | None, **options: Any) 
 
     With --for, also whether a base or a destination has what is left out; nothing is written there.
     """
+    from .calls import as_final, incremental_of
     from .show import show_inspect
 
     result = incremental_of(as_final(options)).inspect(archive, for_, checksum=bool(report))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .calls import incremental_of, require_output, where_to
 from .options import (
     base_option,
     common_options,
@@ -103,6 +102,7 @@ _platform_options = together(
 @common_options
 def pull(final: str | None, base: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Pull the difference between bases and FINAL, or of all images of a --spec, into an archive."""
+    from .calls import incremental_of, require_output, where_to
     from .show import show_pull
 
     spec, dry_run = options["spec"], options["dry_run"]

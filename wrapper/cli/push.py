@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from ..errors import BundleError
-from .calls import incremental_of, new_names
 from .options import (
     bundle_options,
     common_options,
@@ -44,6 +43,7 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
 
     Of a bundle each image goes to DESTINATION/NAME, its name in the bundle.
     """
+    from .calls import incremental_of, new_names
     from .show import show_push
 
     failure = None

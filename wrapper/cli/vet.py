@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from ..errors import MissingLayersError
-from .calls import incremental_of, new_names
 from .options import (
     bundle_options,
     common_options,
@@ -33,6 +32,7 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
 
     Without DESTINATION the archive alone is checked, without any network.
     """
+    from .calls import incremental_of, new_names
     from .show import show_vet
 
     result = incremental_of(options).push_vet(

@@ -8,13 +8,14 @@ from ..errors import BundleError, IncrementalError
 from ..host.text import human_bytes, plural
 from ..oci.manifest import Descriptor, FetchedManifest, build_layers_dictionary
 from ..skopeo.inspect import ImageSource, read_image, read_platform, try_roots
-from ..source.signatures import SignatureOptions, find_referrers, read_referrers
-from .plan import PlannedImage, PullPlan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..archive.contents import NamedImage
     from ..skopeo.runner import Skopeo
+    from ..source.options import SignatureOptions
+    from .plan import PlannedImage, PullPlan
     from .request import ImageRequest, PullRequest
 
 
@@ -42,6 +43,9 @@ def make_plan(
     for image in request.images:
         report(f"reading {image.final.reference}" + "".join(f", base {base.reference}" for base in image.bases))
     roots = dict(zip(sources, try_roots(skopeo, list(sources)), strict=True))
+    # Imported while skopeo ran.
+    from .plan import PullPlan
+
     planned = []
     failures: list[tuple[str, IncrementalError]] = []
     for image in request.images:
@@ -95,9 +99,14 @@ def _compare(
             known |= {node.digest for each in found.images for node in each.nodes}
             leaves += [(base, leaf) for each in found.images for leaf in each.leaves]
             notes += [why] if (why := why_nothing(base.reference)) else []
-    referrers = find_referrers(skopeo, final, image, report) if signatures.include else ()
-    if signatures.referrers:
+    referrers: tuple[tuple[ImageSource, NamedImage], ...] = ()
+    if signatures.include or signatures.referrers:
+        from ..source.signatures import find_referrers, read_referrers
+
+        referrers = find_referrers(skopeo, final, image, report) if signatures.include else ()
         referrers += read_referrers(skopeo, final, image, signatures.referrers)
+    from .plan import PlannedImage
+
     return PlannedImage(
         source=final,
         image=image,

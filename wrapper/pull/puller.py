@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..host.late import import_later
 from ..skopeo.runner import Skopeo
-from .compare import make_plan
+from .request import request_bundle, request_image
 
 # The rest takes long to import: that is done while skopeo runs.
 if TYPE_CHECKING:
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from ..archive.output import RemoveOnClose, Target
     from ..archive.writer import ArchiveWriter
     from ..oci.layout import Layout
+    from ..oci.reference import Reference
     from ..results import PullResult
+    from ..skopeo.inspect import References
     from ..skopeo.options import SkopeoOptions
     from ..source.cache import Cache
     from .plan import PullPlan
-    from .request import PullOptions, PullRequest
+    from .request import PullOptions, PullRequest, Spec
 
-_LATE = ("jsonschema.validators", f"{__package__}.fetch")
+import_later("jsonschema.validators", f"{__package__}.plan", f"{__package__}.fetch")
 
 
 class Fetched(NamedTuple):
@@ -54,13 +57,21 @@ class Puller(NamedTuple):
     options: PullOptions
     report: Callable[[str], None]
 
+    def request_image(self, base: References, final: str | Reference) -> PullRequest:
+        """Ask for one image, as `request.request_image`."""
+        return request_image(self.options, base, final)
+
+    def request_bundle(self, spec: Spec, base: References, earlier: Spec | None, *, fail_fast: bool) -> PullRequest:
+        """Ask for the images of a spec, as `request.request_bundle`."""
+        return request_bundle(self.options, spec, base, earlier, fail_fast=fail_fast)
+
     def plan(self, request: PullRequest) -> PullResult:
         """Say what a pull would do; no layer and no config is fetched.
 
         Raises:
             IncrementalError: an image can't be read, or is not what its digest or schema says.
         """
-        with Skopeo(self.skopeo, imports=_LATE) as skopeo:
+        with Skopeo(self.skopeo) as skopeo:
             plan = self._plan(skopeo, request)
         from .pack import pull_result
 
@@ -100,7 +111,7 @@ class Puller(NamedTuple):
         self.options.final.policy_flags()
         cache = self._open_cache()
         output = target.path.parent if target and target.path else None
-        with Skopeo(self.skopeo, output, _LATE) as skopeo:
+        with Skopeo(self.skopeo, output) as skopeo:
             plan = self._plan(skopeo, request)
             from ..host.space import Space
             from .fetch import fetch
@@ -119,6 +130,8 @@ class Puller(NamedTuple):
                 yield Fetched(layout, plan, writer)
 
     def _plan(self, skopeo: Skopeo, request: PullRequest) -> PullPlan:
+        from .compare import make_plan
+
         plan = make_plan(skopeo, request, self.options.signatures, self.report)
         for warning in plan.warnings():
             self.report(f"warning: {warning}")

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from ..oci.reference import Reference
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
-    from ..source.cache import CacheOptions
-    from ..source.signatures import SignatureOptions
+    from ..source.options import CacheOptions, SignatureOptions
     from ..source.spec import SpecImage
 
     Spec = str | Path | Sequence[SpecImage]

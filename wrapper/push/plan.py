@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,19 +16,7 @@ if TYPE_CHECKING:
     from ..archive.contents import ArchiveContents, NamedImage
     from ..source.blobs import BlobSource
     from .destination import Destination
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which images of a bundle go, and under which names.
-
-    Attributes:
-        only: patterns as a shell has them: images go whose name, with or without its tag, fits one; or all.
-        names: other names for images, for names with or without tag.
-    """
-
-    only: Sequence[str] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    from .options import Selection
 
 
 class PushItem(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
@@ -17,42 +16,19 @@ from ..skopeo.inspect import image_sources
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
 from ..source.stores import require_layer_transports
-from .job import PushJob
-from .local import LOCAL_DESTINATIONS
-from .plan import Selection, make_plan
-from .registry import RegistryDestination
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..delta.options import DeltaOptions
     from ..results import PushResult
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
     from ..skopeo.options import SkopeoOptions
     from .destination import Destination
+    from .options import PushOptions, Selection
 
     ArchiveFile = str | Path | BinaryIO
     ArchiveFiles = ArchiveFile | Sequence[ArchiveFile]
-
-_DESTINATIONS: dict[str, type[Destination]] = {"docker": RegistryDestination, **LOCAL_DESTINATIONS}
-
-
-@dataclass(frozen=True)
-class PushOptions:
-    """How pushes are done.
-
-    Attributes:
-        base: how bases are reached.
-        destination: how the destination is reached.
-        preserve_digests: demand that images arrive as they were; else skopeo may convert them.
-        deltas: how much memory it may take to make layers of their changes.
-    """
-
-    base: Access
-    destination: Access
-    preserve_digests: bool
-    deltas: DeltaOptions
 
 
 class Pusher(NamedTuple):
@@ -90,6 +66,9 @@ class Pusher(NamedTuple):
                 found = merge(blob_source.contents, blob_source.archived)
                 contents = describe(found, blob_source.read)
                 return VetResult(**contents.shared_fields(), changed=False, destination=None, missing=())
+            from .job import PushJob
+            from .plan import make_plan
+
             plan = make_plan(blob_source, destination, selection)
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
@@ -129,6 +108,9 @@ class Pusher(NamedTuple):
             BundleError: images of a bundle failed; its `result` says what happened to each.
             IncrementalError: as `Incremental.push` says.
         """
+        from .job import PushJob
+        from .plan import make_plan
+
         destination = self._destination(to, additional_tags, overwrite_tag=overwrite_tag)
         bases = self._bases(base)
         if receipt is not None and destination.reference.transport in ("docker-archive", "docker-daemon"):
@@ -164,9 +146,7 @@ class Pusher(NamedTuple):
     ) -> Destination:
         """Return what writes to a reference."""
         reference = Reference.parse(to) if isinstance(to, str) else to
-        if reference.transport not in _DESTINATIONS:
-            raise UsageError(f"{reference} is no place for an image", "give a registry, or an oci: layout")
-        return _DESTINATIONS[reference.transport](
+        return destination_type(reference)(
             reference,
             self.options.destination,
             preserve=self.options.preserve_digests,
@@ -176,6 +156,23 @@ class Pusher(NamedTuple):
 
     def _bases(self, base: References) -> list[ImageSource]:
         return base_sources(base, self.options.base)
+
+
+def destination_type(reference: Reference) -> type[Destination]:
+    """Return what writes to references of this kind.
+
+    Raises:
+        UsageError: images can't go there.
+    """
+    if reference.transport == "docker":
+        from .registry import RegistryDestination
+
+        return RegistryDestination
+    from .local import LOCAL_DESTINATIONS
+
+    if reference.transport not in LOCAL_DESTINATIONS:
+        raise UsageError(f"{reference} is no place for an image", "give a registry, or an oci: layout")
+    return LOCAL_DESTINATIONS[reference.transport]
 
 
 def archive_files(archives: ArchiveFiles) -> Sequence[ArchiveFile]:

@@ -71,6 +71,10 @@ class Run:
             stdout, stderr = _content(self._stdout), _content(self._stderr)
         return int(self._process.exit_code), stdout, stderr.decode(errors="replace")
 
+    def is_running(self) -> bool:
+        """Say whether it has not ended yet."""
+        return bool(self._process.is_alive())
+
     def bytes_read(self) -> int:
         """Return how many bytes it has read so far, from files and from the network; 0 where nobody tells."""
         try:

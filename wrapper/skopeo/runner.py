@@ -10,8 +10,6 @@ import os
 import re
 import shlex
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import suppress
-from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 import sh
 
 from ..errors import HostError, IncrementalError, LinkError, one_line
+from ..host.late import import_one
 from ..host.signals import check
 from ..host.temporary import PrivateFolder, default_temp_dir
 from .messages import explain, fatal_message
@@ -60,16 +59,13 @@ class Skopeo:
 
     folder: Path
 
-    def __init__(
-        self, options: SkopeoOptions | None = None, temp_dir: Path | None = None, imports: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, options: SkopeoOptions | None = None, temp_dir: Path | None = None) -> None:
         """Prepare; nothing runs yet.
 
         Args:
             options: which skopeo runs, and how; what is on PATH by default.
             temp_dir: where the private folder is made if the options don't say; by default TMPDIR, else /var/tmp,
                 since /tmp is often memory and layers are large.
-            imports: modules that will be needed, to be imported while skopeo runs.
         """
         options = options or SkopeoOptions()
         path, link = options.path, options.link
@@ -77,7 +73,6 @@ class Skopeo:
         self._temp_dir = options.temp_dir or temp_dir or default_temp_dir()
         self._trace = options.trace
         self._progress = options.progress
-        self._imports = list(imports)
         self.retries = Retries(link.retry_times, link.retry_delay, options.report)
         self.timeout = link.timeout
         self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
@@ -334,8 +329,8 @@ class Skopeo:
         return run
 
     def _finish(self, run: Run, tick: Callable[[], None] | None = None) -> tuple[int, bytes, str]:
-        with suppress(IndexError):
-            import_module(self._imports.pop(0))
+        while run.is_running() and import_one():
+            pass
         code, stdout, stderr = run.wait(tick)
         self._running.remove(run)
         if self._trace:

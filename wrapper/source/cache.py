@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,21 +22,10 @@ from ..host.temporary import PART, create_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .options import CacheOptions
+
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file, where the file system can
 _ENTRY = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class CacheOptions:
-    """Where layers are kept for the next pull.
-
-    Attributes:
-        folder: the cache; several runs may share it.
-        max_size: how many bytes it may hold: the least recently used layers go first. None for no limit.
-    """
-
-    folder: str | Path
-    max_size: int | None = None
 
 
 class Cache:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,22 +22,6 @@ if TYPE_CHECKING:
 
     from ..oci.image import Image
     from ..skopeo.runner import Skopeo
-
-
-@dataclass(frozen=True)
-class SignatureOptions:
-    """Which signatures and other referrers travel along with an image.
-
-    Attributes:
-        remove: leave behind signatures that an archive can't take along.
-        include: take along what stands in the image's repository under tags made from its digest: cosign's
-            signatures, attestations and SBOMs, and the tag that lists referrers. That there is none is an error.
-        referrers: references with a digest that travel too.
-    """
-
-    remove: bool = False
-    include: bool = False
-    referrers: tuple[str | Reference, ...] = ()
 
 
 _LOOKASIDE = re.compile(r"^\s*(lookaside|sigstore|use-sigstore-attachments)\s*:", re.MULTILINE)

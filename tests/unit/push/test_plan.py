@@ -10,7 +10,8 @@ from tests.support.builders import LAYOUT, child, index, manifest, name_of, tar
 from wrapper.archive.contents import index_annotations
 from wrapper.errors import UsageError
 from wrapper.oci.reference import Reference
-from wrapper.push.plan import PushPlan, Selection, make_plan
+from wrapper.push.options import Selection
+from wrapper.push.plan import PushPlan, make_plan
 from wrapper.push.registry import RegistryDestination
 from wrapper.skopeo.access import Access
 from wrapper.source.blobs import BlobSource
