@@ -21,6 +21,7 @@ import jsonschema
 import pytest
 
 from tests.support.images import OCI_MANIFEST, digest_of, fresh, layer, put_image
+from tests.support.registry import free_port
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
 
 if TYPE_CHECKING:
@@ -34,12 +35,6 @@ def image(vendor: Registry) -> str:
     repository = fresh()
     put_image(vendor, repository, "1", [layer("a")])
     return f"{vendor.host}/{repository}:1"
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 USAGE = {
@@ -101,7 +96,7 @@ def test_no_such_tag_and_repository(tool: Tool, vendor: Registry, image: str) ->
 
 
 def test_no_such_host_and_port(tool: Tool) -> None:
-    port = f"127.0.0.1:{closed_port()}/app:1"
+    port = f"127.0.0.1:{free_port()}/app:1"
     refused(tool("pull", port, "-o", "x.tar", "--json"), 5, port, "nothing listens")
     host = "no-such-host.invalid/app:1"
     refused(tool("pull", host, "-o", "x.tar", "--json"), 5, host, "host's name")
