@@ -19,7 +19,10 @@ def import_later(*modules: str) -> None:
 
 def import_one() -> bool:
     """Import one of them; say whether there was any."""
-    if not _wanted:
+    try:
+        module = _wanted.pop(0)
+    except IndexError:
+        # Nothing is left, or another thread took the last.
         return False
-    import_module(_wanted.pop(0))
+    import_module(module)
     return True
