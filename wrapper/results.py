@@ -292,7 +292,7 @@ class InspectResult(Contents):
         archive_size: the archive's length in bytes.
         destination: who was asked for the layers that are left out; None where nobody was.
         missing: those that it does not have.
-        archive_sha256: the sha256 of the archive's bytes, as hexadecimal digits; None without a report.
+        archive_sha256: the sha256 of the archive's bytes, as hexadecimal digits; None where nobody asked for it.
     """
 
     changed: bool

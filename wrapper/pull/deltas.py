@@ -141,17 +141,17 @@ class _ParsedLayers:
     """The old layers, parsed, as long as there is room for them."""
 
     def __init__(self, blob_source: BlobSource, room: int) -> None:
-        self._supply = blob_source
+        self._blob_source = blob_source
         self._room = room
         self._parts: dict[str, ParsedLayer | None] = {}
         self._used = 0
 
     def parts(self, digest: str) -> ParsedLayer | None:
         """Return what a layer was parsed to; None for what is not at hand, or can't be parsed."""
-        if digest not in self._supply:
+        if digest not in self._blob_source:
             return None
         if digest not in self._parts:
-            with self._supply.open_blob(digest) as file:
+            with self._blob_source.open_blob(digest) as file:
                 found = parse_layer(file.read())
             self._used += found.size if found else 0
             if self._used > 2 * self._room:

@@ -101,7 +101,7 @@ class PullPlan:
         gone: names of an earlier bundle's images that this one has not.
         deltas: layers that travel as their change, by their digests.
         artifacts: what says so in the archive, for each image that has some.
-        compared: what new layers may be made from, by their digests.
+        candidates: what new layers may be made from, by their digests.
     """
 
     images: tuple[PlannedImage, ...]

@@ -57,8 +57,9 @@ class PushPlan(NamedTuple):
 
     @property
     def told(self) -> list[NamedImage]:
-        """All images in the order in which results tell of them: of a chain the newest first."""
-        return [named for item in self.items for named in reversed(item.images)]
+        """All images in the order in which results tell of them: of a chain the newest first, referrers last."""
+        ordered = [named for item in self.items for named in (item.images if self.is_bundle else item.images[::-1])]
+        return sorted(ordered, key=lambda named: named.subject is not None)
 
     def require_preserved(self) -> None:
         """Refuse to convert images that have signatures.
@@ -130,7 +131,7 @@ def _plan_bundle(contents: Sequence[ArchiveContents], destination: Destination, 
             preserve=destination.preserve,
             overwrite_tag=destination.overwrite_tag,
         )
-        items[str(reference)] = PushItem((*reversed(referrers), named), repository)
+        items[str(reference)] = PushItem((*referrers, named), repository)
     return PushPlan(tuple(items.values()), str(prefix), is_bundle=True)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from ..errors import IncrementalError, NotFoundError, RegistryError
@@ -83,12 +82,12 @@ class RegistryDestination(Destination):
                 upload.fetch_absent(except_for=self._mounted(upload))
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
             with upload.blob_layout(piped=self.preserve, layers=not self._blobs_are_there) as blobs:
-                for named, group in groupby(behind, key=itemgetter(0)):
+                for image, group in groupby(behind, key=lambda part: part[0].image):
                     to = [reference for _, reference in group]
                     if not tagged:
-                        to = [to[0].pinned(named.image.root.digest)]
-                    written = self._write(upload, blobs, named.image, to)
-                    digest = written if named is wanted else digest
+                        to = [to[0].pinned(image.root.digest)]
+                    written = self._write(upload, blobs, image, to)
+                    digest = written if image == wanted.image else digest
         # sorted() keeps the order of equals.
         ordered = sorted(zip(parts, found, strict=True), key=lambda pair: pair[0][0] is not wanted)
         # The first reference of each, where it has several.

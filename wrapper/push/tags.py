@@ -1,4 +1,4 @@
-"""What vet and push find and do: their results, what is missing, and the tags of a registry."""
+"""The tags of a registry, and what is missing, as errors say it."""
 
 from __future__ import annotations
 

@@ -54,6 +54,13 @@ class Run:
                 # Python's own files close by themselves (PEP 446); looking for others takes time.
                 _close_fds=False,
             )
+        self._waited_for = False
+        try:
+            # By this it is known even when its number is another process's.
+            self._descriptor: int | None = os.pidfd_open(self._process.pid)
+        except OSError:
+            # Older kernels; or it has ended.
+            self._descriptor = None
 
     def wait(self, tick: Callable[[], None] | None = None) -> tuple[int, bytes, str]:
         """Wait for its end.
@@ -64,7 +71,11 @@ class Run:
         Returns:
             Its exit code (a signal as a negative number), what it printed, and what it said on stderr.
         """
-        self._watch(tick or check)
+        self._waited_for = True
+        try:
+            self._watch(tick or check)
+        finally:
+            self._close()
         with suppress(sh.ErrorReturnCode):
             self._process.wait()
         with self._stdout, self._stderr:
@@ -73,7 +84,9 @@ class Run:
 
     def is_running(self) -> bool:
         """Say whether it has not ended yet."""
-        return bool(self._process.is_alive())
+        if self._descriptor is None:
+            return bool(self._process.is_alive())
+        return not _ended(self._descriptor, 0)
 
     def bytes_read(self) -> int:
         """Return how many bytes it has read so far, from files and from the network; 0 where nobody tells."""
@@ -84,22 +97,20 @@ class Run:
         return sum(int(line.partition(":")[2]) for line in lines if line.startswith("rchar"))
 
     def _watch(self, tick: Callable[[], None]) -> None:
-        try:
-            descriptor = os.pidfd_open(self._process.pid)
-        except OSError:
-            # Older kernels. sh looks by itself ten times a second, too.
+        if self._descriptor is None:
+            # sh looks by itself ten times a second, too.
             while self._process.is_alive():
                 time.sleep(TICK / 2)
                 check()
                 tick()
             return
-        try:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLIN)
-            while not poll.poll(TICK * 1000):
-                check()
-                tick()
-        finally:
+        while not _ended(self._descriptor, TICK):
+            check()
+            tick()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
             os.close(descriptor)
 
     def kill(self) -> None:
@@ -107,6 +118,9 @@ class Run:
         try:
             self._kill()
         finally:
+            # Who waits for it, perhaps in another thread, closes it.
+            if not self._waited_for:
+                self._close()
             self._stdout.close()
             self._stderr.close()
 
@@ -135,6 +149,13 @@ def _die_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return in_the_child
+
+
+def _ended(descriptor: int, seconds: float) -> bool:
+    """Wait so long at most for a process to end, and say whether it has."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
 
 
 def _content(file: BinaryIO) -> bytes:

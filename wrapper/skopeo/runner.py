@@ -1,4 +1,4 @@
-"""The only room that runs a process: skopeo, through sh.
+"""Runs skopeo, the only program that is run.
 
 skopeo runs in our private folder and is given relative names: a colon anywhere in a layout's path would make
 it write elsewhere, in silence.

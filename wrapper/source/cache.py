@@ -42,11 +42,12 @@ class Cache:
         Raises:
             HostError: the folder cannot be made.
         """
-        self._entries = Path(options.folder) / "sha256"
+        folder = Path(options.folder)
+        self._entries = folder / "sha256"
         self._max_size = options.max_size
         self._report = report
         self._failed = False
-        with host_errors(f"cannot write the cache {options.folder}"):
+        with host_errors(f"cannot write the cache {folder}"):
             self._entries.mkdir(parents=True, exist_ok=True)
 
     @property

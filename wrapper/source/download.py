@@ -69,7 +69,7 @@ class Download:
         self._signatures = ["--remove-signatures"] if remove_signatures else []
         self._cache = cache
         self._report = report
-        self._packing = writer
+        self._writer = writer
         self._staying = staying
         self._bars = bars
         self._packed: set[str] = set()
@@ -169,15 +169,15 @@ class Download:
                 doing=f"cannot fetch {pinned}",
                 flag=source.flag,
                 moved=self._layout.bytes_written,
-                tick=settle if self._cache or self._packing else None,
+                tick=settle if self._cache or self._writer else None,
                 bars=self._bars,
             )
         finally:
             settle()
 
     def _pack(self, digest: str, size: int) -> None:
-        if self._packing and self._packing.lacks(digest) and digest not in self._staying:
-            self._packing.add(digest, self._layout.blob(digest))
+        if self._writer and self._writer.lacks(digest) and digest not in self._staying:
+            self._writer.add(digest, self._layout.blob(digest))
             self._layout.replace_by_placeholder(digest, size)
             self._packed.add(digest)
 

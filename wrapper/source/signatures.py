@@ -1,4 +1,4 @@
-"""Referrers of an image in its repository: signatures, attestations, SBOMs and other referrers.
+"""Referrers of an image in its repository: signatures, attestations, SBOMs and the like.
 
 cosign keeps them under tags made from the image's digest; the OCI distribution specification lists referrers under
 such a tag where a registry has no referrers API. skopeo cannot ask that API: the user names what only it knows.

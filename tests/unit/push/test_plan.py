@@ -80,6 +80,7 @@ def test_referrers_go_first_and_are_told_last(is_bundle: bool) -> None:
     found = plan(archive("app", is_bundle=is_bundle, signed=True), to="host.example/at")
     (item,) = found.items
     assert [bool(named.subject) for named in item.images] == [True, True, False]
+    assert [str(named.name).rpartition(".")[2] for named in item.images] == ["sig", "sbom", "app"]
     assert item.image.name == "app"
     assert [bool(named.subject) for named in found.told] == [False, True, True]
     with pytest.raises(UsageError, match="signatures"):
