@@ -14,20 +14,18 @@ from .source.options import SignatureOptions
 # What only some operations need is imported by those: it takes long.
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from typing import BinaryIO, TextIO
+    from typing import TextIO
 
-    from .archive.output import RemoveOnClose
+    from .archive.output import Output, RemoveOnClose
+    from .archive.reader import ArchiveFile
     from .oci.platforms import Platform
     from .oci.reference import Reference
     from .pull.puller import Puller
-    from .push.pusher import ArchiveFile, ArchiveFiles, Pusher
+    from .pull.request import Spec
+    from .push.pusher import ArchiveFiles, Pusher
     from .results import DoctorResult, InspectResult, PullResult, PushResult, VetResult
     from .skopeo.inspect import References
     from .source.options import CacheOptions
-    from .source.spec import SpecImage
-
-    Output = str | Path | BinaryIO | None
-    Spec = str | Path | Sequence[SpecImage]
 
 
 class Incremental:

@@ -11,17 +11,16 @@ from .source.blobs import BlobSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
-    from typing import BinaryIO
 
     from .archive.contents import ArchiveContents
+    from .archive.reader import ArchiveFile
     from .results import MissingLayer
     from .skopeo.inspect import ImageSource
     from .skopeo.options import SkopeoOptions
 
 
 def inspect(
-    archive: str | Path | BinaryIO,
+    archive: ArchiveFile,
     place: ImageSource | None,
     skopeo_options: SkopeoOptions,
     report: Callable[[str], None],

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..results import PullResult
     from .writer import WrittenArchive
 
+    Output = str | Path | BinaryIO | None
+
 
 class RemoveOnClose(io.BufferedReader):
     """A binary file that reads as an oci-archive tarball (Go: `incremental.RemoveOnClose`).
@@ -79,7 +81,7 @@ class Target(NamedTuple):
 
 
 @contextmanager
-def open_target(output: str | Path | BinaryIO | None, temp_dir: Path | None) -> Iterator[Target]:
+def open_target(output: Output, temp_dir: Path | None) -> Iterator[Target]:
     """Open an output.
 
     Args:

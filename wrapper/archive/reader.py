@@ -20,6 +20,8 @@ from .writer import BLOBS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    ArchiveFile = str | Path | BinaryIO
+
 HEADER_BYTES = 16 * 1024
 """How much the headers of one member may take, in bytes: no name or extension needs as much.
 
@@ -143,7 +145,7 @@ class Archive:
         self.layout_file = self._read_small(others["oci-layout"], "oci-layout")
 
     @classmethod
-    def open(cls, source: str | Path | BinaryIO) -> Archive:
+    def open(cls, source: ArchiveFile) -> Archive:
         """Open an archive.
 
         Args:

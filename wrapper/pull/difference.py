@@ -15,19 +15,18 @@ from .plan import PlannedImage, PullPlan
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from typing import BinaryIO
 
     from ..archive.contents import ArchiveContents, NamedImage
+    from ..archive.output import Output
+    from ..archive.reader import ArchiveFile
     from ..oci.manifest import Descriptor
     from ..results import PullResult
-
-    ArchiveFile = str | Path | BinaryIO
 
 
 def diff(
     old: ArchiveFile,
     new: ArchiveFile,
-    output: str | Path | BinaryIO | None,
+    output: Output,
     temp_dir: Path | None,
     report: Callable[[str], None],
 ) -> RemoveOnClose:

@@ -11,7 +11,6 @@ from ..host.space import INCREDIBLE
 from ..oci.image import resolve_image
 from ..oci.layout import Layout
 from ..oci.manifest import LISTS, Manifest, parse_manifest
-from ..skopeo.options import preserve_flags
 from ..source.download import Download, fetch_alone
 from .pack import archive_layout
 
@@ -72,7 +71,7 @@ def fetch(
     begin = partial(
         Download,
         skopeo,
-        preserve=preserve_flags(preserve),
+        preserve=preserve,
         cache=cache,
         report=report,
         remove_signatures=options.signatures.remove,

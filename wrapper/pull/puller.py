@@ -13,10 +13,8 @@ from .request import request_bundle, request_image
 # The rest takes long to import: that is done while skopeo runs.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
-    from typing import BinaryIO
 
-    from ..archive.output import RemoveOnClose, Target
+    from ..archive.output import Output, RemoveOnClose, Target
     from ..archive.writer import ArchiveWriter
     from ..oci.layout import Layout
     from ..oci.reference import Reference
@@ -77,7 +75,7 @@ class Puller(NamedTuple):
 
         return pull_result(plan, lambda _: None)
 
-    def pull(self, request: PullRequest, output: str | Path | BinaryIO | None) -> RemoveOnClose:
+    def pull(self, request: PullRequest, output: Output) -> RemoveOnClose:
         """Pull into one archive.
 
         Args:

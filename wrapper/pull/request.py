@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..errors import UsageError
 from ..oci.platforms import Platform, wanted_platform
 from ..oci.reference import registry_reference
-from ..skopeo.inspect import image_sources
+from ..skopeo.inspect import ImageSource, image_sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..delta.options import DeltaOptions
     from ..oci.reference import Reference
     from ..skopeo.access import Access
-    from ..skopeo.inspect import ImageSource, References
+    from ..skopeo.inspect import References
     from ..source.options import CacheOptions, SignatureOptions
     from ..source.spec import SpecImage
 
@@ -115,7 +115,7 @@ def request_image(options: PullOptions, base: References, final: str | Reference
     Raises:
         UsageError: a reference is malformed, or the image is in no registry.
     """
-    source = _final_source(options, registry_reference(final, "the final image"))
+    source = ImageSource(registry_reference(final, "the final image"), options.final, "--final")
     bases = tuple(image_sources(base, options.base, "--base"))
     return PullRequest((ImageRequest(source, bases, options.wanted_platform, None, options.deltas.enabled),))
 
@@ -142,6 +142,7 @@ def request_bundle(
     if options.signatures.referrers:
         raise UsageError("--with names what belongs to one image, and a bundle has several", "leave it out")
     images, before = _spec_images(spec), _spec_images(earlier or ())
+    common = image_sources(base, options.base, "--base")
     requests = []
     for image in images:
         platform = image.platform
@@ -150,16 +151,11 @@ def request_bundle(
         elif not image.all:
             platform = platform or options.platform or wanted_platform()
         own = image_sources([*image.bases, *bases_from(before, image.name)], options.base, "--base")
-        bases = dict.fromkeys([*own, *image_sources(base, options.base, "--base")])
+        bases = dict.fromkeys([*own, *common])
         delta = options.deltas.enabled if image.delta is None else image.delta
-        final = _final_source(options, image.final)
+        final = ImageSource(image.final, options.final, "--final")
         requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta))
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
-
-
-def _final_source(options: PullOptions, reference: Reference) -> ImageSource:
-    (source,) = image_sources(reference, options.final, "--final")
-    return source
 
 
 def _spec_images(spec: Spec) -> tuple[SpecImage, ...]:

@@ -19,16 +19,12 @@ from .upload import Upload
 from .vet import vet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import BinaryIO
-
+    from ..archive.output import Output
     from ..skopeo.inspect import References
     from .pusher import ArchiveFiles, Pusher
 
 
-def complete(
-    pusher: Pusher, archives: ArchiveFiles, base: References, output: str | Path | BinaryIO | None
-) -> RemoveOnClose:
+def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: Output) -> RemoveOnClose:
     """Pack what `pull` would have written without a base.
 
     Args:

@@ -291,7 +291,7 @@ class StorageDestination(CopiedDestination):
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the store which layers it has."""
-        return present_in_storage(skopeo, self.reference, layers, ["--preserve-digests"] if self.preserve else [])
+        return present_in_storage(skopeo, self.reference, layers, preserve=self.preserve)
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Build the image in the store, unless it is there."""

@@ -34,7 +34,7 @@ class PushItem(NamedTuple):
     @property
     def image(self) -> NamedImage:
         """The image that the destination's reference names."""
-        return [named for named in self.images if not named.subject][-1]
+        return self.images[-1]
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from ..archive.contents import merge
 from ..archive.summary import describe
@@ -20,6 +20,7 @@ from ..source.stores import require_layer_transports
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ..archive.reader import ArchiveFile
     from ..results import PushResult
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from .destination import Destination
     from .options import PushOptions, Selection
 
-    ArchiveFile = str | Path | BinaryIO
     ArchiveFiles = ArchiveFile | Sequence[ArchiveFile]
 
 

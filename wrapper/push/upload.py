@@ -52,7 +52,7 @@ class Upload(NamedTuple):
     Attributes:
         skopeo: an entered `Skopeo`.
         blob_source: has every blob that is needed and that the destination lacks.
-        images: what to send, in this order; the image that the reference names is the last by itself.
+        images: what to send, in this order; the image that the reference names is the last.
         absent: the layers that no archive and not the destination has: a base offers them.
         preserve: whether digests stay as they are; else skopeo may convert an image.
         report: receives a line for each step.
@@ -68,7 +68,7 @@ class Upload(NamedTuple):
     @property
     def image(self) -> NamedImage:
         """The image that the destination's reference names."""
-        return [named for named in self.images if not named.subject][-1]
+        return self.images[-1]
 
     def fetch_absent(self, except_for: frozenset[str] = frozenset()) -> None:
         """Fetch from the bases what is absent.

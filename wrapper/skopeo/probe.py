@@ -15,6 +15,7 @@ from ..errors import RegistryError
 from ..oci.layout import Layout, canonical_json, index_document, index_entry
 from ..oci.manifest import OCI_MANIFEST, digest_of
 from .messages import explain, fatal_message
+from .options import preserve_flags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +121,7 @@ def _calls(
 
 
 def present_in_storage(
-    skopeo: Skopeo, destination: Reference, layers: Sequence[Descriptor], preserve: Sequence[str]
+    skopeo: Skopeo, destination: Reference, layers: Sequence[Descriptor], *, preserve: bool
 ) -> frozenset[str]:
     """Ask a local store (`containers-storage:`) which of `layers` it has.
 
@@ -131,7 +132,7 @@ def present_in_storage(
         skopeo: an entered `Skopeo`.
         destination: an image there, which need not exist.
         layers: what to ask for, each once.
-        preserve: skopeo's flags to preserve digests, as the push will have them.
+        preserve: whether the push will demand that digests stay as they are.
 
     Returns:
         The digests of those that are there.
@@ -144,7 +145,7 @@ def present_in_storage(
     # The store wants to read the config first.
     bottom = _descriptor("layer.v1.tar+gzip", _ABSENT, 2)
     layout = _layout(skopeo, layers, bottom, _CONFIG)
-    call = ["--debug", f"--policy={private_policy(layout)}", "copy", *preserve]
+    call = ["--debug", f"--policy={private_policy(layout)}", "copy", *preserve_flags(preserve)]
     call += [f"oci:{layout.folder.name}", str(destination)]
     ((_, stderr),) = skopeo.probes([call], own_cache=False)
     if not fatal_message(stderr).startswith(f"reading blob {_ABSENT}: open"):

@@ -15,7 +15,6 @@ from ..host.text import human_bytes, plural
 from ..oci.layout import Layout
 from ..oci.manifest import build_layers_dictionary, digest_of
 from ..skopeo.inspect import read_image, read_roots
-from ..skopeo.options import preserve_flags
 from .download import Download, fetch_alone
 from .stores import BlobFolder, BlobStore, open_blob_store, verified_reader
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..archive.pipes import Extent
+    from ..archive.reader import ArchiveFile
     from ..oci.manifest import FetchedManifest
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
@@ -37,7 +37,7 @@ class BlobSource:
         deltas: layers that archives have as their change, by their digests.
     """
 
-    def __init__(self, sources: Sequence[str | Path | BinaryIO], options: DeltaOptions | None = None) -> None:
+    def __init__(self, sources: Sequence[ArchiveFile], options: DeltaOptions | None = None) -> None:
         """Open archives and read their documents.
 
         Args:
@@ -211,7 +211,7 @@ class BlobSource:
         if not rest:
             return
         report(f"fetching {plural(len(rest), 'layer')} ({human_bytes(sum(rest.values()))}) from bases")
-        begin = partial(Download, skopeo, preserve=preserve_flags(preserve), cache=None, report=report)
+        begin = partial(Download, skopeo, preserve=preserve, cache=None, report=report)
         with room_for(skopeo.folder, sum(rest.values())):
             for source, leaf in (*self._registry_manifests, *self._delta_manifests):
                 own = {digest: rest.pop(digest) for digest in build_layers_dictionary(leaf) if digest in rest}

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from ..errors import LinkError
 from ..oci.layout import Layout
 from ..oci.manifest import Index
+from ..skopeo.options import preserve_flags
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
     from ..archive.writer import ArchiveWriter
     from ..oci.manifest import FetchedManifest
@@ -41,7 +42,7 @@ class Download:
         self,
         skopeo: Skopeo,
         layout: Layout,
-        preserve: Sequence[str],
+        preserve: bool,
         cache: Cache | None,
         report: Callable[[str], None],
         *,
@@ -55,7 +56,7 @@ class Download:
         Args:
             skopeo: an entered `Skopeo`.
             layout: where to; it holds placeholders for the layers that are omitted.
-            preserve: skopeo's flags to preserve digests; without any it may convert the image.
+            preserve: whether digests stay as they are; else skopeo may convert the image.
             cache: where layers come from and are kept.
             report: receives a line for each step.
             remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
@@ -148,7 +149,8 @@ class Download:
 
     def _copy(self, source: ImageSource, node: FetchedManifest, portion: Mapping[str, int]) -> str:
         access, pinned = source.access, source.reference.pinned(node.digest)
-        flags = [*self._preserve, *self._signatures, *access.flags(source.reference, self._skopeo.folder, "src-")]
+        flags = [*preserve_flags(self._preserve), *self._signatures]
+        flags += access.flags(source.reference, self._skopeo.folder, "src-")
         if not self._preserve and isinstance(node.parsed, Index):
             flags.append("--all")
         rest = dict(portion)

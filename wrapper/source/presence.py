@@ -41,7 +41,7 @@ def layers_at(
     if reference.transport == "docker":
         return present_layers(skopeo, reference, access, layers)
     if reference.transport == "containers-storage":
-        return present_in_storage(skopeo, reference, layers, ["--preserve-digests"])
+        return present_in_storage(skopeo, reference, layers, preserve=True)
     if reference.transport in LAYER_TRANSPORTS:
         with ExitStack() as stack:
             store = open_blob_store(reference, stack)
