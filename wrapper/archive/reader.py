@@ -12,8 +12,10 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 from ..errors import ContentError, host_errors
 from ..host.files import CHUNK
 from ..oci.documents import DOCUMENT_BYTES
+from ..oci.manifest import digest_of
 from ..oci.reference import is_digest
 from .pipes import Extent
+from .verified import verified
 from .volumes import Volumes, find_volumes
 from .writer import BLOBS
 
@@ -188,14 +190,18 @@ class Archive:
         return self._blobs[digest].size
 
     def read_blob(self, digest: str) -> bytes:
-        """Return a small blob, a manifest or config, not yet checked against its digest.
+        """Return a small blob, a manifest or config.
 
         Raises:
-            ContentError: it is absent, or longer than a manifest may be.
+            ContentError: it is absent, longer than a manifest may be, or not what its digest says.
         """
         if digest not in self._blobs:
             raise ContentError(f"{self.name} lacks {digest}, which it names", "have the archive made again")
-        return self._read_small(self._blobs[digest], digest)
+        data = self._read_small(self._blobs[digest], digest)
+        # Each time: whoever can write to the file may have put another one there since.
+        if (found := digest_of(data)) != digest:
+            raise self._damaged(digest, found)
+        return data
 
     def sha256(self) -> str:
         """Return the sha256 of its bytes, as hexadecimal digits."""
@@ -215,13 +221,22 @@ class Archive:
             for chunk in self._chunks(extent):
                 sha256.update(chunk)
             if digest != f"sha256:{sha256.hexdigest()}":
-                raise ContentError(
-                    f"{self.name} is damaged: {digest} has other bytes, which hash to sha256:{sha256.hexdigest()}",
-                    COPY_AGAIN,
-                )
+                raise self._damaged(digest, f"sha256:{sha256.hexdigest()}")
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """Open a blob for reading, without checking it again; several may be open at a time."""
+        """Open a blob for reading; several may be open at a time.
+
+        Reading it to its end raises ContentError where it is not what its digest says: since it was verified, the
+        file may have changed.
+        """
+
+        def refuse(what: str) -> ContentError:
+            return ContentError(f"{self.name} changed while it was read: {digest} {what}", COPY_AGAIN)
+
+        return verified(self.open_unverified(digest), digest, self.blob_size(digest), refuse)
+
+    def open_unverified(self, digest: str) -> BinaryIO:
+        """Open a blob for reading, whatever its bytes are; several may be open at a time."""
         return io.BufferedReader(_BlobReader(self._file, self._blobs[digest], self.name))
 
     def extents(self, digest: str) -> tuple[Extent, ...]:
@@ -294,6 +309,9 @@ class Archive:
         if extent.size > DOCUMENT_BYTES:
             raise ContentError(f"{what} in {self.name} is longer than {DOCUMENT_BYTES} bytes")
         return b"".join(self._chunks(extent))
+
+    def _damaged(self, digest: str, found: str) -> ContentError:
+        return ContentError(f"{self.name} is damaged: {digest} has other bytes, which hash to {found}", COPY_AGAIN)
 
     def _not_a_layout(self, others: Mapping[str, object]) -> ContentError:
         if "manifest.json" in others:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,15 @@ def describe(
         omitted=tuple(OmittedLayer(digest, found.omitted[digest].size) for digest in sorted(found.omitted)),
         layers=layers,
     )
+
+
+def with_references(contents: Contents, references: Mapping[tuple[str | None, str], str]) -> Contents:
+    """Return a description with what became known since: where images were pushed to, by the images' keys."""
+    images = (
+        image if image.beside else replace(image, reference=references.get((image.name, image.digest)))
+        for image in contents.images
+    )
+    return replace(contents, images=tuple(images))
 
 
 def _describe_image(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -46,6 +47,19 @@ def complete_file(path: Path) -> Iterator[BinaryIO]:
                 temporary.unlink(missing_ok=True)
                 raise
         _sync_folder(path.parent)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a plain file for reading; a named pipe would make us wait for ever.
+
+    Raises:
+        OSError: there is none, or it is something else.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "no plain file")
+    return file
 
 
 def is_stream(path: Path) -> bool:

@@ -130,11 +130,23 @@ class Reference:
         return "docker.io"
 
     def pinned(self, digest: str) -> Reference:
-        """Return the same repository at `digest`, without a tag: skopeo refuses both at once."""
+        """Return the same repository at `digest`, without a tag: skopeo refuses both at once.
+
+        Raises:
+            UsageError: it is no digest, and would lead elsewhere.
+        """
+        if not is_digest(digest):
+            raise UsageError(f"'{digest:.100}' is no digest")
         return replace(self, tag=None, digest=digest)
 
     def tagged(self, tag: str) -> Reference:
-        """Return the same repository at `tag`, without a digest."""
+        """Return the same repository at `tag`, without a digest.
+
+        Raises:
+            UsageError: it is no tag, and would lead elsewhere.
+        """
+        if not is_tag(tag):
+            raise UsageError(f"'{tag:.200}' is no tag")
         return replace(self, tag=tag, digest=None)
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..archive.contents import merge
-from ..archive.summary import describe
+from ..archive.summary import describe, with_references
 from ..errors import BundleError, IncrementalError
 from ..results import Failure, Outcome, PushResult, VetResult
 from .tags import missing_error
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..oci.manifest import Descriptor
-    from ..results import Contents, MissingLayer
+    from ..results import MissingLayer
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
@@ -56,6 +56,9 @@ class PushJob:
         self._bases = bases
         self._report = report
         self._fail_fast = fail_fast
+        # Now, while nothing is written: the archives may become unreadable later.
+        found = merge(blob_source.contents, blob_source.archived, plan.told)
+        self._contents = describe(found, blob_source.read)
         self._absent: dict[str, Mapping[str, Descriptor]] = {}
         self._missing: dict[str, tuple[MissingLayer, ...]] = {}
         self._errors: dict[str, IncrementalError] = {}
@@ -106,7 +109,7 @@ class PushJob:
         if unclear and (failure := self.failure("vetted")):
             raise failure
         missing = {layer.digest: layer for found in self._missing.values() for layer in found}
-        contents = self._describe({} if self._plan.is_bundle else self._references())
+        contents = self._contents if self._plan.is_bundle else with_references(self._contents, self._references())
         return VetResult(
             **contents.shared_fields(),
             changed=False,
@@ -118,7 +121,7 @@ class PushJob:
     def push_result(self) -> PushResult:
         """Say what was uploaded."""
         uploaded = [self._uploaded[item.name] for item in self._plan.items if item.name in self._uploaded]
-        contents = self._describe(self._references())
+        contents = with_references(self._contents, self._references())
         # A bundle has no digest or tag as a whole, and each of its images one.
         single = None if self._plan.is_bundle else uploaded[0]
         return PushResult(
@@ -164,11 +167,6 @@ class PushJob:
         for result in self._uploaded.values():
             references |= result.references
         return references
-
-    def _describe(self, references: Mapping[tuple[str | None, str], str]) -> Contents:
-        blob_source = self._blob_source
-        found = merge(blob_source.contents, blob_source.archived, self._plan.told)
-        return describe(found, blob_source.read, references)
 
     def _outcomes(self) -> tuple[Outcome, ...]:
         """Say what happened to each image of a bundle so far, in the bundle's order."""

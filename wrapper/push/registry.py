@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ..errors import IncrementalError, NotFoundError, RegistryError
+from ..errors import ContentError, IncrementalError, NotFoundError, RegistryError
 from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest
+from ..oci.reference import is_tag
 from ..skopeo import probe
 from ..skopeo.inspect import ImageSource, try_roots
 from .destination import Destination
@@ -32,8 +33,22 @@ class RegistryDestination(Destination):
     _blobs_are_there = False
 
     def select_images(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
-        """Return the archives' images, the oldest first; whoever sees one is to find its signatures."""
+        """Return the archives' images, the oldest first; whoever sees one is to find its signatures.
+
+        Raises:
+            ContentError: a name that an image of a chain would go under is no tag: it may lead to another registry.
+        """
+        for name in (found.single.name for found in contents):
+            if len(contents) > 1 and self._takes_own_names and name and not is_tag(name):
+                raise ContentError(
+                    f"'{name:.200}', which the archive calls an image, is no tag", "give DESTINATION a tag"
+                )
         return tuple(named for found in contents for named in (*found.referrers, found.single))
+
+    @property
+    def _takes_own_names(self) -> bool:
+        """Whether the images of a chain go under their own tags: a tag that the user gave is the last image's."""
+        return not (self.reference.tag or self.reference.digest)
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the repository which layers it has."""
@@ -99,8 +114,7 @@ class RegistryDestination(Destination):
         if named.subject:
             return [referrer_reference(self.reference, named)]
         chain = [each for each in images if not each.subject]
-        # A tag that the user gave is the last image's. Without one, each of a chain goes under its own.
-        own_names = len(chain) > 1 and not (self.reference.tag or self.reference.digest)
+        own_names = len(chain) > 1 and self._takes_own_names
         later = {each.name for each in chain[chain.index(named) + 1 :]}
         reference = self.reference
         if own_names and named.name and named.name not in later:

@@ -7,7 +7,8 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.pipes import Extent, PipeFeeder
-from ..errors import host_errors
+from ..archive.reader import COPY_AGAIN
+from ..errors import ContentError, host_errors
 from ..host.space import room_for
 from ..oci.layout import Layout, index_document, index_entry
 from ..skopeo.options import preserve_flags
@@ -163,13 +164,19 @@ class Upload(NamedTuple):
             self.skopeo.new_folder("image"), index_document([index_entry(node.media_type, node.digest, node.size)])
         )
         # What arrived is not sent again: skopeo asks for each blob first.
-        return self.skopeo.retries.run(
-            lambda: self.skopeo.copy(
-                f"oci:{layout.folder.name}",
-                target,
-                flags=[*preserve_flags(self.preserve), f"--src-shared-blob-dir={blobs.blobs}", *flags],
-                policy=access.policy_flags() or [f"--policy={private_policy(layout)}"],
-                doing=doing,
-                flag=FLAG,
+        try:
+            return self.skopeo.retries.run(
+                lambda: self.skopeo.copy(
+                    f"oci:{layout.folder.name}",
+                    target,
+                    flags=[*preserve_flags(self.preserve), f"--src-shared-blob-dir={blobs.blobs}", *flags],
+                    policy=access.policy_flags() or [f"--policy={private_policy(layout)}"],
+                    doing=doing,
+                    flag=FLAG,
+                )
             )
-        )
+        except ContentError as error:
+            # All of it was verified: what skopeo reads straight out of an archive may be another by now.
+            raise ContentError(
+                f"{self.blob_source.names} changed while it was read: {error.message}", COPY_AGAIN
+            ) from error

@@ -86,6 +86,11 @@ class BlobSource:
         return any(found.is_bundle for found in self.contents)
 
     @property
+    def names(self) -> str:
+        """What the archives are called in messages."""
+        return ", ".join(archive.name for archive in self._archives)
+
+    @property
     def size(self) -> int:
         """How long all archives are together, in bytes."""
         return sum(archive.size for archive in self._archives)

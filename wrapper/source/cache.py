@@ -11,12 +11,13 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import host_errors
-from ..host.files import CHUNK
+from ..host.files import CHUNK, open_plain
 from ..host.temporary import PART, create_file
 
 if TYPE_CHECKING:
@@ -67,16 +68,18 @@ class Cache:
         """
         entry = self._entry(digest)
         try:
-            with entry.open("rb") as file:
+            _place(entry, target)
+            # What was placed is hashed, and not what stands under the entry's name at another moment.
+            with target.open("rb") as file:
                 found = hashlib.sha256()
                 while chunk := file.read(CHUNK):
                     found.update(chunk)
             if digest != f"sha256:{found.hexdigest()}":
                 self._report(f"warning: the cached copy of {digest} is damaged: it is dropped")
+                target.unlink()
                 entry.unlink(missing_ok=True)
                 return False
             os.utime(entry)
-            _place(entry, target)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -137,21 +140,28 @@ class Cache:
 
 
 def _place(source: Path, target: Path) -> None:
-    """Give `target` the bytes of `source`, all at once: by a hard link, shared blocks, or a copy, in this order."""
-    # Another user's file may change under our hands: it is copied.
-    if source.stat().st_uid == os.geteuid():
-        try:
-            os.link(source, target)
-        except FileExistsError:
+    """Give `target` the bytes of `source`, all at once: by a hard link, shared blocks, or a copy, in this order.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it is no plain file, or can't be read or written.
+    """
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        raise
+    except OSError:
+        pass
+    else:
+        if _is_ours(target.lstat()):
             return
-        except OSError:
-            pass
-        else:
-            return
+        target.unlink()
     part, file = create_file(target.parent, PART)
     with file:
         try:
-            with source.open("rb") as whole:
+            with open_plain(source) as whole:
                 try:
                     fcntl.ioctl(file, _FICLONE, whole.fileno())
                 except OSError:
@@ -161,3 +171,9 @@ def _place(source: Path, target: Path) -> None:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    """Say whether a file is plain, and nobody else can change it under our hands."""
+    others = stat.S_IWGRP | stat.S_IWOTH
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & others

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from ..archive.reader import Archive
+from ..archive.verified import verified
 from ..errors import ContentError, UsageError, host_errors
 from ..oci.reference import Reference, path_and_tag
 
@@ -27,8 +26,8 @@ class BlobStore(Protocol):
     def __contains__(self, digest: str) -> bool:
         """Say whether it has the blob of `digest`."""
 
-    def open_blob(self, digest: str) -> BinaryIO:
-        """Open a blob for reading."""
+    def open_unverified(self, digest: str) -> BinaryIO:
+        """Open a blob for reading, whatever its bytes are."""
 
 
 class BlobFolder(NamedTuple):
@@ -44,8 +43,8 @@ class BlobFolder(NamedTuple):
         """Say whether there is a file of that name; its bytes are not looked at."""
         return isinstance(digest, str) and (self.path / digest.removeprefix("sha256:")).is_file()
 
-    def open_blob(self, digest: str) -> BinaryIO:
-        """Open a blob for reading.
+    def open_unverified(self, digest: str) -> BinaryIO:
+        """Open a blob for reading, whatever its bytes are.
 
         Raises:
             HostError: it can't be read.
@@ -97,35 +96,11 @@ def verified_reader(store: BlobStore, size: int) -> Callable[[str], BinaryIO]:
 
     Reading it to its end raises ContentError where it is not what its digest says.
     """
-    return lambda digest: io.BufferedReader(_VerifyingReader(store.open_blob(digest), digest, size))
 
+    def open_verified(digest: str) -> BinaryIO:
+        def refuse(what: str) -> ContentError:
+            return ContentError(f"{digest} of a base {what}", "check the base, or give another with --base")
 
-class _VerifyingReader(io.RawIOBase):
-    """A blob of a base, which turns out to be what its digest says, or not, at its end."""
+        return verified(store.open_unverified(digest), digest, size, refuse)
 
-    def __init__(self, file: BinaryIO, digest: str, size: int) -> None:
-        self._file = file
-        self._digest = digest
-        self._left = size
-        self._sha256 = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        self._sha256.update(data)
-        self._left -= len(data)
-        if self._left < 0 or (not data and self._left):
-            raise self._bad("has another length")
-        if not self._left and self._digest != f"sha256:{self._sha256.hexdigest()}":
-            raise self._bad("has other bytes")
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def _bad(self, what: str) -> ContentError:
-        return ContentError(f"{self._digest} of a base {what}", "check the base, or give another with --base")
+    return open_verified
