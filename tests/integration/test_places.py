@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -364,6 +365,97 @@ def test_to_a_folder(tool: Tool, release: Release) -> None:
     refused(tool("push", "whole.tar", "dir:mine", "--json"), 2, "other files")
     refused(tool("push", "whole.tar", "dir:whole.tar", "--json"), 2, "is a file")
     assert sorted(path.name for path in tool.home.iterdir()) == ["again", "mine", "out", "update.tar", "whole.tar"]
+
+
+def test_a_folder_that_is_not_skopeos_alone_keeps_all_that_it_has(tool: Tool, release: Release) -> None:
+    push = ("push", "whole.tar", "dir:mine", "--json")
+    mine = tool.home / "mine"
+    version = b"Directory Transport Version: 1.1\n"
+    for files in (
+        {"version": b"3.2\n", "thesis": b"years of work"},
+        {"version": version, "thesis": b"years of work"},
+        {"version": b"", "manifest.json": b"{}"},
+        {"manifest.json": b"{}", "a" * 64: b"blob"},
+        {"version": version, "a" * 63: b"no blob"},
+        {"version": version, "manifest.json": b"{}", "folder/file": b"kept"},
+    ):
+        for name, data in files.items():
+            (mine / name).parent.mkdir(parents=True, exist_ok=True)
+            (mine / name).write_bytes(data)
+        refused(tool(*push), 2, "holds other files", "name a new folder")
+        assert {
+            str(path.relative_to(mine)): path.read_bytes() for path in mine.rglob("*") if path.is_file()
+        } == files
+        shutil.rmtree(mine)
+    # What it would be taken for, under another name.
+    (tool.home / "real").mkdir()
+    (tool.home / "real").chmod(0o750)
+    mine.symlink_to("real")
+    tool.good(*push)
+    assert mine.is_symlink()
+    assert (tool.home / "real/manifest.json").read_bytes() == release.final.raw
+    assert (tool.home / "real").stat().st_mode & 0o777 == 0o750
+    tool.good(*push)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_folder_on_a_full_disk_stays_as_it_is(tool: Tool, release: Release, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", disk], check=False)
+    if mounted.returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        push = ("push", "whole.tar", f"dir:{disk}/image", "--tmpdir", tool.temporary, "--json")
+        refused(tool("push", "whole.tar", f"dir:{disk}", "--json"), 2, "is where a disk is mounted")
+        tool.good(*push)
+        before = {path.name: path.read_bytes() for path in (disk / "image").iterdir()}
+        with (disk / "filling").open("ab", buffering=0) as file, contextlib.suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        refused(tool(*push), 6, str(disk))
+        assert {path.name: path.read_bytes() for path in (disk / "image").iterdir()} == before
+        assert sorted(path.name for path in disk.iterdir()) == ["filling", "image"]
+        assert tool.leftovers() == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_a_device_or_pipe_is_written_to_and_not_replaced(tool: Tool, release: Release, customer: Registry) -> None:
+    there = ("push", "whole.tar", f"docker://{customer.host}/{fresh()}:1", *PLAIN_DEST)
+    for number, command in enumerate(
+        (
+            (*there, "--receipt"),
+            ("inspect", "whole.tar", "--report"),
+            ("push", "whole.tar", "--no-overwrite-tag", "oci-archive:"),
+            ("push", "whole.tar", "--no-preserve-digests", "docker-archive:"),
+            ("pull", release.two, *PLAIN_PULL, "-o"),
+            ("complete", "whole.tar", "-o"),
+        )
+    ):
+        pipe = tool.home / f"pipe{number}"
+        os.mkfifo(pipe)
+        *first, last = command
+        together = last.endswith(":")
+
+        def arguments(
+            path: str, first: list[str] = first, last: str = last, together: bool = together
+        ) -> list[str]:
+            return [*first, last + path] if together else [*first, last, path]
+
+        with subprocess.Popen(["timeout", "60", "cat", pipe], stdout=subprocess.PIPE) as reader:
+            tool.good(*arguments(str(pipe)))
+            said, _ = reader.communicate()
+        assert len(said) > 100, command
+        assert pipe.is_fifo()
+        if os.geteuid() == 0:
+            # One of our own: where this fails, the machine's is still there.
+            null = tool.home / f"null{number}"
+            os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+            tool.good(*arguments(str(null)))
+            assert null.is_char_device()
+        assert tool.good(*arguments("/dev/stdout")).stdout
+    refused(tool("push", "whole.tar", "oci-archive:/dev", "--json"), 2, "is a folder")
 
 
 def test_to_dockers_own_format(tool: Tool, release: Release) -> None:

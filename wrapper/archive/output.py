@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, cast
 
 from ..errors import host_errors
-from ..host.files import complete_file, holds, is_stream
+from ..host.files import holds
+from ..host.outputs import followed, is_stream, output_file
 from ..host.temporary import ARCHIVE, create_file, default_temp_dir
 from ..results import ArchiveInfo
 
@@ -77,7 +78,7 @@ class Target(NamedTuple):
     @property
     def folder(self) -> Path | None:
         """Where it is written, if that is a folder of this machine's."""
-        return self.path.parent.absolute() if self.path else None
+        return followed(self.path).parent.absolute() if self.path else None
 
 
 @contextmanager
@@ -98,12 +99,10 @@ def open_target(output: Output, temp_dir: Path | None) -> Iterator[Target]:
             yield target
     elif not isinstance(output, (str, Path)):
         yield Target(output, None)
-    elif is_stream(Path(output)):
-        with host_errors(f"cannot write {output}"), Path(output).open("wb") as stream:
-            yield Target(stream, None)
     else:
-        with complete_file(Path(output)) as file:
-            yield Target(file, Path(output))
+        path = Path(output)
+        with output_file(path) as file:
+            yield Target(file, None if is_stream(path) else path)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import one_line
-from ..host.files import complete_file
+from ..host.outputs import output_file
 from ..host.text import human_bytes, plural
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def write_page(result: InspectResult, archive: str, path: str) -> None:
     Raises:
         HostError: it can't be written.
     """
-    with complete_file(Path(path)) as file:
+    with output_file(Path(path)) as file:
         file.write(page(result, Path(archive).name).encode())
 
 

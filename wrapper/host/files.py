@@ -9,7 +9,7 @@ import stat
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import UsageError, host_errors
+from ..errors import host_errors
 from .temporary import PART, create_file
 
 if TYPE_CHECKING:
@@ -62,26 +62,11 @@ def open_plain(path: Path) -> BinaryIO:
     return file
 
 
-def is_stream(path: Path) -> bool:
-    """Say whether `path` is there and no plain file, such as a named pipe or `/dev/stdout`.
-
-    Raises:
-        UsageError: it is a folder.
-    """
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
-    if stat.S_ISDIR(mode):
-        raise UsageError(f"the output {path} is a folder", f"name a file in it, such as {path / 'update.tar'}")
-    return not stat.S_ISREG(mode)
-
-
 def holds(path: Path, size: int, sha256: str) -> bool:
     """Say whether the file at `path` has that size in bytes, and that sha256, already."""
     try:
-        with path.open("rb") as file:
-            if path.stat().st_size != size:
+        with open_plain(path) as file:
+            if os.fstat(file.fileno()).st_size != size:
                 return False
             found = hashlib.sha256()
             while chunk := file.read(2**20):

@@ -108,7 +108,7 @@ class Puller(NamedTuple):
         # What a missing policy would stop must stop before anything is read.
         self.options.final.policy_flags()
         cache = self._open_cache()
-        output = target.path.parent if target and target.path else None
+        output = target.folder if target else None
         with Skopeo(self.skopeo, output) as skopeo:
             plan = self._plan(skopeo, request)
             from ..host.space import Space

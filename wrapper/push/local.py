@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ..archive.contents import NamedImage, image_descriptor, index_annotations
 from ..archive.writer import ArchiveLayout, WrittenArchive, write_archive
 from ..errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
-from ..host.files import CHUNK, complete_file, holds, is_stream
+from ..host.files import CHUNK, holds
+from ..host.outputs import followed, is_stream, output_file
 from ..host.space import room_for
 from ..oci.image import Image
 from ..oci.layout import Layout, index_document
@@ -87,6 +88,15 @@ class LocalDestination(Destination):
             raise HostError(f"cannot write {path}: there is no folder {folder}", "make it, or choose another")
         return folder
 
+    def require_output(self, path: Path) -> Path | None:
+        """Return the folder that a file is written to; None for a device or a named pipe, which is not replaced.
+
+        Raises:
+            UsageError: it is a folder.
+            HostError: there is no folder that it could be in.
+        """
+        return None if is_stream(path) else self.require_folder(followed(path))
+
     def sent(self, upload: Upload, *, changed: bool, digest: str, previous: str | None = None) -> UploadResult:
         """Return the result, which has one name; and an image ID, where that is how images are called there."""
         name, root = str(self.reference), upload.image.image.root
@@ -141,16 +151,16 @@ class ArchiveDestination(LocalDestination):
         """Split path and tag too."""
         super().check()
         self._path, self._tag = path_and_tag(self.reference)
-        self.folder = self.require_folder(self._path)
-        is_stream(self._path)
+        self.folder = self.require_output(self._path)
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Pack the image with all its layers."""
-        self.refuse_replacing(self._path)
+        if self.folder:
+            self.refuse_replacing(self._path)
         digest = upload.image.image.root.digest
         if dry_run:
             return self.sent(upload, changed=True, digest=digest)
-        with complete_file(self._path) as file:
+        with output_file(self._path) as file:
             written = pack_whole(upload, file, self._tag, str(self._path), self.folder)
             changed = not holds(self._path, written.size, written.sha256)
         return self.sent(upload, changed=changed, digest=digest)
@@ -206,34 +216,6 @@ class CopiedDestination(LocalDestination):
         return digest
 
 
-class FolderDestination(CopiedDestination):
-    """skopeo's `dir:PATH`."""
-
-    def check(self) -> None:
-        """Refuse a folder that is not skopeo's: it would be emptied."""
-        super().check()
-        self._path = Path(self.reference.name).absolute()
-        self.folder = self.require_folder(self._path)
-        if self._path.exists() and not self._path.is_dir():
-            raise UsageError(f"{self._path} is a file, and dir: writes a folder")
-        if self._path.exists() and any(self._path.iterdir()) and not (self._path / "version").is_file():
-            raise UsageError(f"{self._path} holds other files, which dir: would remove", "name a new folder")
-
-    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
-        """Write the folder beside its place, then put it there."""
-        previous = _digest_of_file(self._path / "manifest.json")
-        self.refuse_replacing(self._path)
-        digest = upload.image.image.root.digest
-        if not dry_run:
-            new, old = upload.skopeo.new_folder("dir"), upload.skopeo.new_folder("dir")
-            digest = self.copy(upload, f"dir:{new.name}")
-            with host_errors(f"cannot write {self._path}"):
-                if self._path.exists():
-                    shutil.move(self._path, old)
-                shutil.move(new, self._path)
-        return self.sent(upload, changed=True, digest=digest, previous=previous)
-
-
 class DockerArchiveDestination(CopiedDestination):
     """`docker-archive:FILE[:NAME:TAG]`, as `docker save` writes it."""
 
@@ -247,17 +229,17 @@ class DockerArchiveDestination(CopiedDestination):
         if self._name:
             Reference.parse(f"docker://{self._name}")
         self._path = Path(path)
-        self.folder = self.require_folder(self._path)
-        is_stream(self._path)
+        self.folder = self.require_output(self._path)
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Write the file beside its place, then put it there."""
-        self.refuse_replacing(self._path)
+        if self.folder:
+            self.refuse_replacing(self._path)
         digest = upload.image.image.root.digest
         if not dry_run:
             new = upload.skopeo.new_folder("docker")
             digest = self.copy(upload, f"docker-archive:{new.name}" + (f":{self._name}" if self._name else ""))
-            with complete_file(self._path) as file, new.open("rb") as whole:
+            with output_file(self._path) as file, new.open("rb") as whole:
                 shutil.copyfileobj(whole, file, CHUNK)
         return self.sent(upload, changed=True, digest=digest)
 
@@ -308,21 +290,3 @@ class StorageDestination(CopiedDestination):
         elif not dry_run:
             digest = self.copy(upload, str(self.reference))
         return self.sent(upload, changed=changed, digest=digest, previous=previous)
-
-
-LOCAL_DESTINATIONS: dict[str, type[Destination]] = {
-    "containers-storage": StorageDestination,
-    "dir": FolderDestination,
-    "docker-archive": DockerArchiveDestination,
-    "docker-daemon": DaemonDestination,
-    "oci": LayoutDestination,
-    "oci-archive": ArchiveDestination,
-}
-"""What writes to which transport."""
-
-
-def _digest_of_file(path: Path) -> str | None:
-    try:
-        return digest_of(path.read_bytes())
-    except OSError:
-        return None

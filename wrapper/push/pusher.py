@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from ..archive.contents import merge
 from ..archive.summary import describe
 from ..errors import MissingLayersError, UsageError
-from ..host.files import complete_file
+from ..host.outputs import output_file
 from ..oci.reference import Reference
 from ..results import VetResult
 from ..skopeo.inspect import image_sources
@@ -120,9 +120,7 @@ class Pusher(NamedTuple):
             )
         with ExitStack() as stack:
             # That there is no room for it must show before the push.
-            file = (
-                stack.enter_context(complete_file(Path(receipt))) if receipt is not None and not dry_run else None
-            )
+            file = stack.enter_context(output_file(Path(receipt))) if receipt is not None and not dry_run else None
             blob_source = stack.enter_context(BlobSource(archive_files(archives), self.options.deltas))
             plan = make_plan(blob_source, destination, selection)
             plan.require_preserved()
@@ -168,11 +166,19 @@ def destination_type(reference: Reference) -> type[Destination]:
         from .registry import RegistryDestination
 
         return RegistryDestination
-    from .local import LOCAL_DESTINATIONS
+    from . import folder, local
 
-    if reference.transport not in LOCAL_DESTINATIONS:
+    types: dict[str, type[Destination]] = {
+        "containers-storage": local.StorageDestination,
+        "dir": folder.FolderDestination,
+        "docker-archive": local.DockerArchiveDestination,
+        "docker-daemon": local.DaemonDestination,
+        "oci": local.LayoutDestination,
+        "oci-archive": local.ArchiveDestination,
+    }
+    if reference.transport not in types:
         raise UsageError(f"{reference} is no place for an image", "give a registry, or an oci: layout")
-    return LOCAL_DESTINATIONS[reference.transport]
+    return types[reference.transport]
 
 
 def archive_files(archives: ArchiveFiles) -> Sequence[ArchiveFile]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wrapper.errors import HostError, UsageError
-from wrapper.host.files import complete_file, is_stream
+from wrapper.errors import HostError
+from wrapper.host.files import complete_file, open_plain
 
 
 def test_an_output_is_complete_or_absent(tmp_path: Path) -> None:
@@ -26,10 +26,11 @@ def test_an_output_is_complete_or_absent(tmp_path: Path) -> None:
         pass
 
 
-def test_kinds_of_outputs(tmp_path: Path) -> None:
+def test_only_plain_files_are_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert is_stream(tmp_path / "pipe")
-    assert is_stream(Path(os.devnull))
-    assert not is_stream(tmp_path / "new")
-    with pytest.raises(UsageError):
-        is_stream(tmp_path)
+    for path in (tmp_path / "pipe", tmp_path, Path(os.devnull)):
+        with pytest.raises(OSError, match=r"no plain file|Is a directory"):
+            open_plain(path)
+    (tmp_path / "file").write_bytes(b"bytes")
+    with open_plain(tmp_path / "file") as file:
+        assert file.read() == b"bytes"

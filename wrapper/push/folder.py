@@ -1,0 +1,118 @@
+"""skopeo's `dir:PATH` as a destination: a folder that is replaced as a whole, by one on the same file system."""
+
+from __future__ import annotations
+
+import re
+import stat
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import HostError, UsageError, host_errors
+from ..host.space import room_for
+from ..host.temporary import PrivateFolder
+from ..oci.manifest import digest_of
+from .local import CopiedDestination
+
+if TYPE_CHECKING:
+    from .upload import Upload, UploadResult
+
+_VERSION = b"Directory Transport Version: "
+# containers/image, directory/directory_transport.go.
+_WRITTEN_BY_SKOPEO = re.compile(
+    r"version|manifest\.json|[0-9a-f]{64}(\.manifest\.json)?|([0-9a-f]{64}-)?signature-[0-9]+"
+)
+
+
+class FolderDestination(CopiedDestination):
+    """skopeo's `dir:PATH`."""
+
+    def check(self) -> None:
+        """Refuse what skopeo has not written, or not alone: it would be removed."""
+        super().check()
+        # What a symbolic link leads to is replaced, not the link.
+        self._path = Path(self.reference.name).resolve()
+        self.folder = self.require_folder(self._path)
+        self._require_skopeos()
+
+    def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
+        """Write the folder beside its place, then put it there."""
+        previous = _digest_of_file(self._path / "manifest.json")
+        self.refuse_replacing(self._path)
+        digest = upload.image.image.root.digest
+        if not dry_run:
+            with ExitStack() as stack:
+                try:
+                    staging = PrivateFolder.create(self._path.parent)
+                except OSError as error:
+                    raise HostError(
+                        f"cannot write {self._path}: {error.strerror}", "choose another place"
+                    ) from None
+                stack.callback(staging.remove)
+                new = staging.path / "new"
+                with host_errors(f"cannot write {self._path}"):
+                    new.mkdir()
+                    # Wherever temporary files go: skopeo writes to the file system of the destination.
+                    link = upload.skopeo.new_folder("dir")
+                    link.symlink_to(new)
+                with room_for(staging.path, sum(upload.sizes().values())):
+                    digest = self.copy(upload, f"dir:{link.name}")
+                self._swap(new, staging.path / "old")
+        return self.sent(upload, changed=True, digest=digest, previous=previous)
+
+    def _swap(self, new: Path, old: Path) -> None:
+        """Put the new folder into its place; nothing else happens to what was there."""
+        # Meanwhile somebody may have put something there.
+        self._require_skopeos()
+        with host_errors(f"cannot write {self._path}"):
+            if not self._path.exists():
+                new.rename(self._path)
+                return
+            new.chmod(stat.S_IMODE(self._path.stat().st_mode))
+            self._path.rename(old)
+            try:
+                new.rename(self._path)
+            except BaseException:
+                old.rename(self._path)
+                raise
+
+    def _require_skopeos(self) -> None:
+        """Refuse a place that holds anything that skopeo would not have written there.
+
+        Raises:
+            UsageError: it does.
+            HostError: it can't be read.
+        """
+        if not self._path.exists():
+            return
+        if not self._path.is_dir():
+            raise UsageError(f"{self._path} is a file, and dir: writes a folder")
+        if self._path.is_mount():
+            raise UsageError(f"{self._path} is where a disk is mounted", "name a folder in it")
+        with host_errors(f"cannot read {self._path}"):
+            entries = sorted(self._path.iterdir())
+            if not entries:
+                return
+            version = self._path / "version"
+            is_skopeos = version.is_file() and version.read_bytes().startswith(_VERSION)
+            others = [
+                entry.name
+                for entry in entries
+                if not is_skopeos or not _WRITTEN_BY_SKOPEO.fullmatch(entry.name) or not _is_plain(entry)
+            ]
+        if others:
+            raise UsageError(
+                f"{self._path} holds other files, which dir: would remove: {', '.join(others):.200}",
+                "name a new folder",
+            )
+
+
+def _is_plain(path: Path) -> bool:
+    return stat.S_ISREG(path.lstat().st_mode)
+
+
+def _digest_of_file(path: Path) -> str | None:
+    try:
+        return digest_of(path.read_bytes())
+    except OSError:
+        return None
