@@ -15,14 +15,38 @@ from wrapper.oci.documents import MEMORY
 SECONDS = 5
 INPUTS = sorted(CORPUS.glob("*/*"))
 
-_WORST = """
-import io, json, sys, tarfile
+_WORST = '''
+import io, json, subprocess, sys, tarfile, tempfile
 sys.path.insert(0, {root!r})
 from tests.fuzz.harness import READERS
-from tests.support.builders import child, index, manifest, members, tar
+from tests.support.builders import LAYOUT, child, index, manifest, members, tar
 from wrapper.oci.documents import DOCUMENT_BYTES, VALUES
-from wrapper.archive.contents import MANIFESTS_BYTES
 kind = {kind!r}
+
+def read(content):
+    # From a file, as users do: that takes no memory.
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(tar(content))
+        file.flush()
+        del content
+        ran = subprocess.run([sys.executable, "-c", READ, file.name], check=True, capture_output=True, text=True)
+        print(ran.stdout)
+        sys.exit()
+
+READ = """
+import sys
+sys.path.insert(0, {root!r})
+from wrapper.archive.contents import read_contents
+from wrapper.archive.reader import Archive
+from wrapper.archive.summary import describe
+from wrapper.errors import IncrementalError
+try:
+    with Archive.open(sys.argv[1]) as found:
+        describe(read_contents(found), found.read_blob)
+except IncrementalError as error:
+    print(error, file=sys.stderr)
+print([int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
+"""
 digest = "sha256:" + "0" * 64
 if kind == "values":
     READERS["manifest"](b'{{"a":[' + b"[]," * (VALUES + 10) + b"[]]}}")
@@ -41,10 +65,22 @@ elif kind == "members":
 elif kind == "long names":
     READERS["archive"](tar([("x" * 50_000 + str(number), b"") for number in range(300)]))
 elif kind == "manifests":
-    many = [manifest(*(b"%d-%d" % (image, layer) for layer in range(2_000))) for image in range(20)]
-    READERS["archive"](tar(members(b"{{}}", images=many)))
+    many = [manifest(*(b"%d-%d" % (image, layer) for layer in range(10_000))) for image in range(24)]
+    read(members(b"{{}}", images=many))
+elif kind == "noted":
+    long = {{str(number): "x" * 990 for number in range(1_000)}}
+    many = [manifest(b"%d" % image, annotations=long) for image in range(64)]
+    read(members(b"{{}}", images=many))
+elif kind == "left out":
+    omitted = {{"sha256:%064d" % layer: ["sha256:%064d" % base for base in range(3)] for layer in range(79_000)}}
+    said = {{"format": "1", "requires": "", "bases": "", "omitted": json.dumps(omitted, separators=(",", ":"))}}
+    said = {{"io.skopeo-incremental." + name: text for name, text in said.items()}}
+    read(members(b"{{}}", images=[manifest()], annotations=said))
+elif kind == "entries":
+    raw = index(*(child(b"%d" % number) for number in range(90_000)))
+    read([("oci-layout", LAYOUT), ("index.json", raw)])
 print([int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
-"""
+'''
 
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}-{path.name}")
@@ -58,7 +94,10 @@ def test_there_are_inputs() -> None:
     assert {path.parent.name for path in INPUTS} == set(READERS)
 
 
-@pytest.mark.parametrize("kind", ["values", "keys", "layers", "text", "members", "long names", "manifests"])
+@pytest.mark.parametrize(
+    "kind",
+    ["values", "keys", "layers", "text", "members", "long names", "manifests", "noted", "left out", "entries"],
+)
 def test_the_worst_inputs_keep_to_the_bound(kind: str) -> None:
     """In a process of its own: the most that it ever had is what it had for this one input."""
     root = str(Path(__file__).parents[2])

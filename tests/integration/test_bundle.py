@@ -335,3 +335,43 @@ def test_twenty_images(release: Release) -> None:
     again = release.push("o.tar")
     assert not any(outcome["changed"] for outcome in again["outcomes"])
     assert watch.writes() == []
+
+
+def test_images_that_contradict_each_other_are_refused_before_anything_is_fetched(
+    tool: Tool, vendor: Registry
+) -> None:
+    common = layer("contradicted")
+    good, liar = fresh(), fresh()
+    put_image(vendor, good, "1", [common])
+    lying = json.loads(put_image(vendor, liar, "1", [common]).raw)
+    lying["layers"][0]["size"] += 1
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    vendor.put_manifest(liar, "1", json.dumps(lying).encode(), kind)
+    spec = tool.home / "spec.json"
+    images = [{"name": f"{name}:1", "final": f"{vendor.host}/{name}:1"} for name in (good, liar)]
+    spec.write_text(json.dumps({"images": images}))
+    watch = vendor.watch()
+    for more in (("--dry-run",), ("-o", "x.tar")):
+        refused(
+            tool("pull", "--spec", spec, *more, "--json", *PLAIN_PULL),
+            4,
+            digest_of(common),
+            "but its manifest says",
+        )
+    assert watch.blobs() == []
+    assert not (tool.home / "x.tar").exists()
+
+
+def test_a_receipt_that_nobody_could_read_is_refused_before_the_push(
+    tool: Tool, release: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wrapper.oci.documents import Bounds
+    from wrapper.source import receipt
+
+    release.pull("1")
+    monkeypatch.setattr(receipt, "OURS", Bounds(1_000, 1_000))
+    watch = release.customer.watch()
+    with pytest.raises(UsageError, match="too much for one receipt"):
+        Incremental().push(tool.home / "1.tar", f"{release.customer.host}/x", receipt=tool.home / "r.json")
+    assert watch.requests() == []
+    assert not (tool.home / "r.json").exists()

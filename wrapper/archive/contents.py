@@ -6,11 +6,11 @@ bases, and which base has each layer that is left out. They are part of no diges
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..delta.artifact import FEATURE, PREFIX, LayerDelta, read_artifact
 from ..errors import ContentError, UsageError
-from ..oci.documents import check_schema, parse_document
+from ..oci.documents import OURS, Bounds, check_schema, count_values, parse_document
 from ..oci.image import Image, resolve_image
 from ..oci.layout import REF_NAME, canonical_json, index_entry
 from ..oci.manifest import OCI_INDEX, Index, parse_manifest
@@ -21,16 +21,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ..oci.manifest import Descriptor
-    from .reader import Archive
 
 FORMAT = "1"
 BUNDLE = "1"
 
-MANIFESTS_BYTES = 8 * 1024 * 1024
-"""How long all manifests and lists of an archive may be together, in bytes; one that is read twice counts twice."""
+MANIFESTS = Bounds(64 * 1024 * 1024, 1_000_000)
+"""What all manifests and lists of an archive may be together; one that is read twice counts twice."""
 
 REFERRER_SUFFIXES = ("", ".sig", ".att", ".sbom")
 """How tags of referrers end: the list of them, and cosign's signatures, attestations and SBOMs."""
+
+
+class ArchiveDocuments(Protocol):
+    """What is read of an archive: `Archive`, or one that is not written yet."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+
+    @property
+    def index(self) -> bytes:
+        """The bytes of `index.json`."""
+
+    @property
+    def layout_file(self) -> bytes:
+        """The bytes of `oci-layout`."""
+
+    def __contains__(self, digest: str) -> bool:
+        """Say whether it holds a blob."""
+
+    def blob_size(self, digest: str) -> int:
+        """Return the size in bytes of a blob that it holds."""
+
+    def read_blob(self, digest: str) -> bytes:
+        """Return a manifest or list."""
 
 
 class NamedImage(NamedTuple):
@@ -133,7 +157,7 @@ def image_descriptor(named: NamedImage) -> dict[str, Any]:
     return index_entry(root.media_type, root.digest, root.size, named.name, annotations)
 
 
-def read_contents(archive: Archive) -> ArchiveContents:
+def read_contents(archive: ArchiveDocuments) -> ArchiveContents:
     """Read and check an archive's documents; layers are not looked at.
 
     Args:
@@ -145,7 +169,7 @@ def read_contents(archive: Archive) -> ArchiveContents:
     """
     layout = parse_document(archive.layout_file, f"oci-layout of {archive.name}")
     check_schema(layout, "oci-layout", f"oci-layout of {archive.name}")
-    root = parse_manifest(archive.index)
+    root = parse_manifest(archive.index, bounds=OURS)
     index = root.parsed
     if not isinstance(index, Index) or index.media_type != OCI_INDEX:
         raise ContentError(f"index.json of {archive.name} is {root.media_type}, not an index")
@@ -169,11 +193,13 @@ def read_contents(archive: Archive) -> ArchiveContents:
     _check_referrers(images.values(), archive.name)
     if is_bundle:
         _check_names(images.values(), archive.name)
-    omitted = {
-        digest: layer
-        for named in images.values()
-        for digest, layer in _omitted(named.image, archive, deltas).items()
-    }
+    omitted: dict[str, Descriptor] = {}
+    for named in images.values():
+        for digest, layer in _omitted(named.image, archive, deltas).items():
+            if omitted.setdefault(digest, layer).size != layer.size:
+                raise ContentError(
+                    f"{archive.name} leaves out layer {digest}, whose size two images contradict each other about"
+                )
     _check_deltas(deltas, images.values(), archive.name)
     if declared is not None and (undeclared := omitted.keys() - declared.keys()):
         raise ContentError(
@@ -253,7 +279,7 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
         # Without the list, bases say no more than that something may be left out.
         return bases, None if bases else {}
     what = f"the list of omitted layers in {name}"
-    declared = parse_document(text.encode(), what)
+    declared = parse_document(text.encode(), what, OURS)
     check_schema(declared, "omitted", what)
     return bases, {digest: tuple(having) for digest, having in declared.items()}
 
@@ -288,7 +314,7 @@ def _check_names(images: Iterable[NamedImage], name: str) -> None:
 
 
 def _read_deltas(
-    child: Descriptor, load: Callable[[Iterable[Descriptor]], Iterator[bytes]], archive: Archive
+    child: Descriptor, load: Callable[[Iterable[Descriptor]], Iterator[bytes]], archive: ArchiveDocuments
 ) -> list[LayerDelta]:
     (raw,) = load([child])
     parse_manifest(raw, descriptor=child)
@@ -311,7 +337,7 @@ def _check_deltas(deltas: Mapping[str, LayerDelta], images: Iterable[NamedImage]
             raise ContentError(f"{name} makes {delta.layer} from itself")
 
 
-def _omitted(image: Image, archive: Archive, deltas: Mapping[str, LayerDelta]) -> dict[str, Descriptor]:
+def _omitted(image: Image, archive: ArchiveDocuments, deltas: Mapping[str, LayerDelta]) -> dict[str, Descriptor]:
     for digest, size in image.metadata.items():
         if digest not in archive:
             raise ContentError(f"{archive.name} lacks config {digest}, which always travels", "pull it again")
@@ -325,23 +351,28 @@ def _omitted(image: Image, archive: Archive, deltas: Mapping[str, LayerDelta]) -
     return omitted
 
 
-def _loader(archive: Archive) -> Callable[[Iterable[Descriptor]], Iterator[bytes]]:
+def _loader(archive: ArchiveDocuments) -> Callable[[Iterable[Descriptor]], Iterator[bytes]]:
     """Return what reads manifests one after the other, as long as they are not too many for an archive."""
-    left = MANIFESTS_BYTES
+    size = values = 0
 
     def load(children: Iterable[Descriptor]) -> Iterator[bytes]:
-        nonlocal left
+        nonlocal size, values
         for child in children:
             raw = archive.read_blob(child.digest)
-            left -= len(raw)
-            if left < 0:
-                raise ContentError(f"{archive.name} has manifests of more than {MANIFESTS_BYTES} bytes together")
+            size += len(raw)
+            values += count_values(raw)
+            if size > MANIFESTS.size or values > MANIFESTS.values:
+                raise ContentError(
+                    f"{archive.name} has too many manifests: together more than {MANIFESTS.size} bytes, "
+                    f"or {MANIFESTS.values} values",
+                    "pull its images into several archives",
+                )
             yield raw
 
     return load
 
 
-def _check_size(archive: Archive, digest: str, size: int) -> None:
+def _check_size(archive: ArchiveDocuments, digest: str, size: int) -> None:
     if archive.blob_size(digest) != size:
         raise ContentError(
             f"{digest} is {archive.blob_size(digest)} bytes long in {archive.name}, but its manifest says {size}"

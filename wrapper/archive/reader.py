@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from ..errors import ContentError, host_errors
 from ..host.files import CHUNK
-from ..oci.documents import DOCUMENT_BYTES
+from ..oci.documents import DOCUMENT_BYTES, OURS
 from ..oci.manifest import digest_of
 from ..oci.reference import is_digest
 from .pipes import Extent
@@ -143,7 +143,7 @@ class Archive:
             kept[digest] = extent
         if "index.json" not in others or "oci-layout" not in others:
             raise self._not_a_layout(others)
-        self.index = self._read_small(others["index.json"], "index.json")
+        self.index = self._read_small(others["index.json"], "index.json", OURS.size)
         self.layout_file = self._read_small(others["oci-layout"], "oci-layout")
 
     @classmethod
@@ -305,9 +305,9 @@ class Archive:
             left -= len(chunk)
             yield chunk
 
-    def _read_small(self, extent: _Extent, what: str) -> bytes:
-        if extent.size > DOCUMENT_BYTES:
-            raise ContentError(f"{what} in {self.name} is longer than {DOCUMENT_BYTES} bytes")
+    def _read_small(self, extent: _Extent, what: str, bound: int = DOCUMENT_BYTES) -> bytes:
+        if extent.size > bound:
+            raise ContentError(f"{what} in {self.name} is longer than {bound} bytes")
         return b"".join(self._chunks(extent))
 
     def _damaged(self, digest: str, found: str) -> ContentError:

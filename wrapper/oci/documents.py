@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError
 
@@ -21,6 +21,25 @@ DEPTH = 64
 VALUES = 200_000
 """How many values a document may hold: in memory, each takes many times its bytes."""
 
+
+class Bounds(NamedTuple):
+    """What a document may be at most.
+
+    Attributes:
+        size: how long, in bytes.
+        values: how many values it may hold.
+    """
+
+    size: int
+    values: int
+
+
+FOREIGN = Bounds(DOCUMENT_BYTES, VALUES)
+"""For what other tools and registries may have made."""
+
+OURS = Bounds(24 * 1024 * 1024, 400_000)
+"""For what grows with all images of a bundle: an archive's index, what it leaves out, a receipt."""
+
 MEMORY = 256 * 1024 * 1024
 """What reading takes at most, in bytes of memory, whatever comes in: one document, or all of an archive.
 
@@ -31,12 +50,21 @@ SECONDS = 10
 """What checking one document takes at most, whatever comes in, in seconds on a slow machine."""
 
 
-def parse_document(raw: bytes, what: str) -> dict[str, Any]:
+def count_values(raw: bytes) -> int:
+    """Return how many values a JSON document holds at most.
+
+    Each follows one of these marks, in an object with its name between; those in texts count all the same.
+    """
+    return sum(raw.count(mark) for mark in (b",", b"[", b"{"))
+
+
+def parse_document(raw: bytes, what: str, bounds: Bounds = FOREIGN) -> dict[str, Any]:
     """Parse a JSON object of hostile origin.
 
     Args:
         raw: the bytes.
         what: what they are, for messages: "manifest sha256:…".
+        bounds: what it may be at most.
 
     Returns:
         The object. Numbers that are not written as integers come back as text, so that no check takes
@@ -47,11 +75,10 @@ def parse_document(raw: bytes, what: str) -> dict[str, Any]:
             object that differ in nothing but case: skopeo, whose JSON ignores case, might read another one than
             we.
     """
-    if len(raw) > DOCUMENT_BYTES:
-        raise ContentError(f"{what} is longer than {DOCUMENT_BYTES} bytes")
-    # Each value follows one of these, in an object with its name between; those in texts count all the same.
-    if sum(raw.count(mark) for mark in (b",", b"[", b"{")) > VALUES:
-        raise ContentError(f"{what} holds more than {VALUES} values")
+    if len(raw) > bounds.size:
+        raise ContentError(f"{what} is longer than {bounds.size} bytes")
+    if count_values(raw) > bounds.values:
+        raise ContentError(f"{what} holds more than {bounds.values} values")
     try:
         value = json.loads(
             raw.decode(), object_pairs_hook=_unambiguous, parse_float=str, parse_constant=_no_constant

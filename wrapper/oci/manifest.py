@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError
-from .documents import check_schema, parse_document
+from .documents import FOREIGN, Bounds, check_schema, parse_document
 from .platforms import Platform
 from .reference import is_digest
 
@@ -30,7 +31,7 @@ SCHEMAS = {
 LISTS = frozenset({OCI_INDEX, DOCKER_LIST})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Descriptor:
     """What a manifest or list says of a blob (OCI image specification, descriptor.md).
 
@@ -60,7 +61,8 @@ class Descriptor:
         """Read a descriptor that has passed its schema."""
         platform = value.get("platform")
         return cls(
-            media_type=value["mediaType"],
+            # There may be hundreds of thousands, of few types.
+            media_type=sys.intern(value["mediaType"]),
             digest=value["digest"],
             size=value["size"],
             urls=tuple(value.get("urls") or ()),
@@ -138,7 +140,11 @@ def digest_of(data: bytes) -> str:
 
 
 def parse_manifest(
-    raw: bytes, *, reference: Reference | None = None, descriptor: Descriptor | None = None
+    raw: bytes,
+    *,
+    reference: Reference | None = None,
+    descriptor: Descriptor | None = None,
+    bounds: Bounds = FOREIGN,
 ) -> FetchedManifest:
     """Check and parse the bytes of a manifest or list.
 
@@ -146,6 +152,7 @@ def parse_manifest(
         raw: the bytes, of hostile origin.
         reference: where they come from.
         descriptor: what led to them; digest, size and media type must then agree.
+        bounds: what the document may be at most.
 
     Returns:
         The manifest, with its digest computed from `raw`.
@@ -162,7 +169,7 @@ def parse_manifest(
         raise ContentError(f"{what} has other bytes: they hash to {digest}", "fetch it again; tell who serves it")
     if descriptor and descriptor.size != len(raw):
         raise ContentError(f"{what} is {len(raw)} bytes long, but its descriptor says {descriptor.size}")
-    document = parse_document(raw, what)
+    document = parse_document(raw, what, bounds)
     media_type = _media_type(document, descriptor, what)
     check_schema(document, SCHEMAS[media_type], what)
     parsed: Manifest | Index

@@ -9,7 +9,7 @@ from ..errors import ContentError
 from ..host.space import room_for
 from ..oci.reference import repository_of
 from ..source.blobs import BlobSource
-from .pack import archive_layout, finish_archive, pull_result
+from .pack import archive_layout, finish_archive, pull_result, require_readable
 from .plan import PlannedImage, PullPlan
 
 if TYPE_CHECKING:
@@ -101,4 +101,5 @@ def compare(old: ArchiveContents, new: BlobSource) -> PullPlan:
             f"the newer archive lacks layer {absent[0]}, and the older one's images have not got it either",
             "make the newer one whole first: see the command complete",
         )
+    require_readable(plan)
     return plan

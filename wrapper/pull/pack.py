@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ..archive import check
 from ..archive.contents import image_descriptor, index_annotations
 from ..archive.output import Target, written_to
 from ..archive.writer import ArchiveLayout, ArchiveWriter, write_archive
@@ -12,6 +13,7 @@ from ..delta.artifact import FEATURE
 from ..errors import host_errors
 from ..host.space import INCREDIBLE
 from ..oci.layout import Layout, index_document
+from ..oci.manifest import digest_of
 from ..results import ArchiveInfo, PullResult
 
 if TYPE_CHECKING:
@@ -68,6 +70,17 @@ def index_of(plan: PullPlan) -> bytes:
     )
 
 
+def require_readable(plan: PullPlan) -> None:
+    """Refuse to write an archive that its reader would not take.
+
+    Raises:
+        ContentError: as the reader would raise it.
+    """
+    documents = {node.digest: node.raw for _, named in plan.parts for node in named.image.nodes}
+    documents |= {digest_of(artifact.raw): artifact.raw for artifact in plan.artifacts}
+    check.require_readable("the archive", index_of(plan), plan.blob_sizes, documents)
+
+
 def finish_archive(
     blobs: Layout | BlobSource,
     plan: PullPlan,
@@ -85,8 +98,12 @@ def finish_archive(
         writer: what `fetch` has begun there, with its layout.
 
     Raises:
+        ContentError: its reader would not take the archive.
         HostError: the target can't be written.
     """
+    if not writer:
+        # Since it was planned, layers became changes, or skopeo converted the image.
+        require_readable(plan)
     report(f"packing {target.name}")
     with host_errors(f"cannot write {target.name}"):
         if writer and isinstance(blobs, Layout):

@@ -131,6 +131,10 @@ class Puller(NamedTuple):
         from .compare import make_plan
 
         plan = make_plan(skopeo, request, self.options.signatures, self.report)
+        from .pack import require_readable
+
+        # Before anything is fetched: what can't be read at the other side is not worth it.
+        require_readable(plan)
         for warning in plan.warnings():
             self.report(f"warning: {warning}")
         if any(planned.delta for planned in plan.images):

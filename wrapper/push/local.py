@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..archive.check import require_readable
 from ..archive.contents import NamedImage, image_descriptor, index_annotations
 from ..archive.writer import ArchiveLayout, WrittenArchive, write_archive
 from ..errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
@@ -185,6 +186,8 @@ def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folde
     upload.fetch_absent()
     sizes = upload.sizes()
     index = index_document(_entries(upload, tag), index_annotations([], {}))
+    nodes = [node for named in upload.images for node in named.image.nodes]
+    require_readable(name, index, sizes, {node.digest: node.raw for node in nodes})
     upload.report(f"packing {name}")
     with host_errors(f"cannot write {name}"), room_for(folder, ArchiveLayout(index, sizes).size):
         return write_archive(file, index, sizes, upload.blob_source.open_blob)

@@ -124,6 +124,10 @@ class Pusher(NamedTuple):
             blob_source = stack.enter_context(BlobSource(archive_files(archives), self.options.deltas))
             plan = make_plan(blob_source, destination, selection)
             plan.require_preserved()
+            if file:
+                from ..source.receipt import require_room
+
+                require_room(named for named in plan.told if not named.subject)
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
                 job = PushJob(skopeo, blob_source, plan, bases, self.report, fail_fast=fail_fast)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .._version import __version__
 from ..errors import ContentError, UsageError, host_errors
-from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document
+from ..oci.documents import OURS, check_schema, parse_document
 from ..oci.manifest import Descriptor
 from ..oci.reference import repository_of
 
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
     from ..results import PushResult
 
 FORMAT = "1"
+
+_LAYER_BYTES, _MANIFEST_BYTES = 300, 400
+"""What a layer or a manifest takes in a receipt, in bytes; more where a name is long."""
+
+
+def require_room(images: Iterable[NamedImage]) -> None:
+    """Refuse a receipt that would be too long to be read.
+
+    Args:
+        images: what it would name.
+
+    Raises:
+        UsageError: they have too many layers.
+    """
+    listed = list(images)
+    layers = sum(len(named.image.layers) for named in listed)
+    manifests = sum(len(named.image.leaves) for named in listed)
+    if layers * _LAYER_BYTES + manifests * _MANIFEST_BYTES > OURS.size:
+        raise UsageError(
+            f"{len(listed)} images with {layers} layers are too much for one receipt",
+            "leave out --receipt, or push some of the images at a time with --only",
+        )
 
 
 def write_receipt(result: PushResult, images: Iterable[NamedImage], file: BinaryIO) -> None:
@@ -73,8 +95,8 @@ def read_receipt(path: Path, name: str | None = None) -> dict[str, dict[str, Des
     if not path.is_file():
         raise UsageError(f"the receipt {path} does not exist", "give the file that push --receipt wrote")
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
-        raw = file.read(DOCUMENT_BYTES + 1)
-    document = parse_document(raw, f"receipt {path}")
+        raw = file.read(OURS.size + 1)
+    document = parse_document(raw, f"receipt {path}", OURS)
     if document.get("receipt") != FORMAT:
         raise ContentError(f"{path} is no receipt of format {FORMAT}", "give the file that push --receipt wrote")
     check_schema(document, "receipt", f"receipt {path}")
