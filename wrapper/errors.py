@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 FREE_SPACE = "free some space, or choose another folder with --tmpdir or --output"
 
+TOO_LARGE = (
+    "its file system takes no file of that size: choose another with --output or --tmpdir, or cut the archive into "
+    "volumes, as airgap-export --volume-size fat32 does"
+)
+
 
 def one_line(text: str) -> str:
     """Return `text` with everything that is not printable escaped.
@@ -134,6 +139,8 @@ def host_errors(doing: str) -> Iterator[None]:
         message = f"{doing}: {error.strerror or error}"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFullError(message, FREE_SPACE) from error
+        if error.errno == errno.EFBIG:
+            raise HostError(message, TOO_LARGE) from error
         if error.errno == errno.EPIPE:
             raise HostError(message, "whatever read the output has gone away") from error
         raise HostError(message, "check that the folder exists and may be written") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 INCREDIBLE = 10**12
 """A layer that claims as many bytes is not counted: rather its manifest lies, which fetching it will show."""
+
+_TRIED = 1024 * 1024
 
 
 class Space:
@@ -82,6 +85,20 @@ def room_for(folder: Path | None, size: int) -> Iterator[None]:
     space.require()
     with space.named():
         yield
+
+
+def holds_sparse_files(folder: Path) -> bool:
+    """Say whether a file takes no more room in a folder than what was written to it; on FAT and exFAT it does.
+
+    Args:
+        folder: of our own; nothing is left in it.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.truncate(file.fileno(), _TRIED)
+        return os.fstat(file.fileno()).st_blocks * 512 < _TRIED
 
 
 def _free(folder: Path) -> int:

@@ -60,6 +60,9 @@ class PrivateFolder(NamedTuple):
         """Remove it with all that it holds; what can't be removed is left to the next run."""
         _remove_folder(self.path)
         self.lock.close()
+        # Where a file that is open can't be removed (NFS, FUSE), the folder was not empty until now.
+        with suppress(OSError):
+            self.path.rmdir()
 
 
 def create_file(folder: Path, name: tuple[str, str]) -> tuple[Path, BinaryIO]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError, host_errors
 from ..host.files import CHUNK, complete_file
+from ..host.space import INCREDIBLE
 from .documents import check_schema, parse_document
 from .manifest import OCI_INDEX, digest_of
 
@@ -158,7 +159,7 @@ class Layout(NamedTuple):
             try:
                 os.truncate(file.fileno(), size)
             except OSError as error:
-                if error.errno not in (errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
+                if size < INCREDIBLE or error.errno not in (errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
                     raise
                 raise ContentError(f"layer {digest} claims {size} bytes, which no file can have") from error
 

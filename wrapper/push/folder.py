@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,13 +50,9 @@ class FolderDestination(CopiedDestination):
                     ) from None
                 stack.callback(staging.remove)
                 new = staging.path / "new"
-                with host_errors(f"cannot write {self._path}"):
-                    new.mkdir()
-                    # Wherever temporary files go: skopeo writes to the file system of the destination.
-                    link = upload.skopeo.new_folder("dir")
-                    link.symlink_to(new)
+                # Wherever temporary files go: skopeo writes to the file system of the destination.
                 with room_for(staging.path, sum(upload.sizes().values())):
-                    digest = self.copy(upload, f"dir:{link.name}")
+                    digest = self.copy(upload, f"dir:{new}")
                 self._swap(new, staging.path / "old")
         return self.sent(upload, changed=True, digest=digest, previous=previous)
 
@@ -68,7 +64,9 @@ class FolderDestination(CopiedDestination):
             if not self._path.exists():
                 new.rename(self._path)
                 return
-            new.chmod(stat.S_IMODE(self._path.stat().st_mode))
+            # Not every file system has modes.
+            with suppress(OSError):
+                new.chmod(stat.S_IMODE(self._path.stat().st_mode))
             self._path.rename(old)
             try:
                 new.rename(self._path)

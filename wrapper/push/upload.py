@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.pipes import Extent, PipeFeeder
 from ..archive.reader import COPY_AGAIN
-from ..errors import ContentError, host_errors
+from ..errors import ContentError
 from ..host.space import room_for
 from ..oci.layout import Layout, index_document, index_entry
 from ..skopeo.options import preserve_flags
@@ -116,10 +116,10 @@ class Upload(NamedTuple):
                     self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
                     pipes = {}
             rest = {digest: size for digest, size in sizes.items() if digest not in pipes}
-            with host_errors(f"cannot write to {self.skopeo.folder}"):
-                for digest in list(rest):
-                    if file := self.blob_source.file(digest):
-                        # It is in the private folder already.
+            for digest in list(rest):
+                # What is in the private folder already is copied where a file can't have two names.
+                if file := self.blob_source.file(digest):
+                    with suppress(OSError):
                         blobs.blob(digest).hardlink_to(file)
                         del rest[digest]
             with room_for(self.skopeo.folder, sum(rest.values())):

@@ -19,6 +19,7 @@ import sh
 from ..errors import HostError, IncrementalError, LinkError, one_line
 from ..host.late import import_one
 from ..host.signals import check
+from ..host.space import holds_sparse_files
 from ..host.temporary import PrivateFolder, default_temp_dir
 from .messages import explain, fatal_message
 from .options import SkopeoOptions
@@ -64,12 +65,13 @@ class Skopeo:
 
         Args:
             options: which skopeo runs, and how; what is on PATH by default.
-            temp_dir: where the private folder is made if the options don't say; by default TMPDIR, else /var/tmp,
-                since /tmp is often memory and layers are large.
+            temp_dir: where the private folder is made if the options don't say, and if files can be sparse there;
+                else TMPDIR, else /var/tmp, since /tmp is often memory and layers are large.
         """
         options = options or SkopeoOptions()
         path, link = options.path, options.link
         self._path = os.path.abspath(path) if "/" in path else path  # noqa: PTH100 - keeps symbolic links
+        self._chosen = options.temp_dir is not None
         self._temp_dir = options.temp_dir or temp_dir or default_temp_dir()
         self._trace = options.trace
         self._progress = options.progress
@@ -95,16 +97,25 @@ class Skopeo:
                 f"there is no skopeo at '{self._path}'" if "/" in self._path else "skopeo is not installed",
                 "install skopeo 1.9 or newer (Debian: apt install skopeo), or give its place with --skopeo",
             ) from None
+        self._private = self._make_private()
+        self.folder = self._private.path
+        self._environment = _environment(self.folder)
+        return self
+
+    def _make_private(self) -> PrivateFolder:
+        """Make the private folder, on a file system where placeholders take no room, unless the user chose one."""
         try:
-            self._private = PrivateFolder.create(self._temp_dir)
+            private = PrivateFolder.create(self._temp_dir)
+            if self._chosen or self._temp_dir == default_temp_dir() or holds_sparse_files(private.path):
+                return private
+            private.remove()
+            self._temp_dir = default_temp_dir()
+            return PrivateFolder.create(self._temp_dir)
         except OSError as error:
             raise HostError(
                 f"cannot write to the temporary folder {self._temp_dir}: {error.strerror}",
                 "choose another with --tmpdir",
             ) from None
-        self.folder = self._private.path
-        self._environment = _environment(self.folder)
-        return self
 
     def __exit__(self, *_: object) -> None:
         """End what still runs and remove the private folder."""

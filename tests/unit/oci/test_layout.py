@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import wrapper.oci.layout
 from tests.support.builders import LAYER, LAYOUT
-from wrapper.errors import ContentError
+from wrapper.errors import ContentError, HostError
 from wrapper.oci.layout import Layout, index_document, index_entry
 from wrapper.oci.manifest import OCI_MANIFEST, Descriptor, digest_of, parse_manifest
 
@@ -87,3 +88,20 @@ def test_adding_makes_a_layout_only_where_nothing_else_is(tmp_path: Path) -> Non
 def test_the_layout_file_is_what_the_specification_says() -> None:
     assert json.loads(LAYOUT) == json.loads(wrapper.oci.layout.LAYOUT_FILE)
     assert parse_manifest(index_document([])).parsed.media_type == "application/vnd.oci.image.index.v1+json"
+
+
+def test_a_file_system_with_small_files_is_no_lie_of_the_manifest(tmp_path: Path) -> None:
+    layout = Layout.create(tmp_path / "layout")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with (
+            pytest.raises(HostError, match="File too large") as caught,
+            layout.placeholders({digest_of(LAYER): 5 * 2**30}),
+        ):
+            pass
+        with pytest.raises(ContentError, match="no file can have"), layout.placeholders({digest_of(LAYER): 10**13}):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "--volume-size" in caught.value.next_step
