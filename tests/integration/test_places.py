@@ -16,10 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.support.archives import members_of, write_tar
 from tests.support.images import Image, digest_of, fresh, layer, platform, put_image, put_list
 from tests.support.registry import Registry, free_port
 from tests.support.tool import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, Tool, refused, skopeo
@@ -541,6 +542,55 @@ def daemon(stores: list[Store]) -> Iterator[tuple[str, Store]]:
                 time.sleep(0.05)
         yield f"http://{address}", stores[0]
         running.terminate()
+
+
+def docker_load(host: str, archive: Path) -> str:
+    """Load an archive as Docker's command does, over the API."""
+    with archive.open("rb") as file:
+        request = Request(f"{host}/images/load", data=file.read(), headers={"Content-Type": "application/x-tar"})
+    with urlopen(request) as answer:
+        return str(answer.read().decode())
+
+
+def test_other_tools_load_a_whole_archive_under_its_name(
+    tool: Tool, vendor: Registry, release: Release, daemon: tuple[str, Store]
+) -> None:
+    host, store = daemon
+    name = f"localhost/{release.repository}"
+    # podman, and Docker's API.
+    subprocess.run([*store.podman, "load", "-q", "-i", tool.home / "whole.tar"], check=True, capture_output=True)
+    assert f"{name}:2" in store.images()
+    tool.good("pull", release.one, "-o", "one.tar", *PLAIN_PULL)
+    assert f"{name}:1" in docker_load(host, tool.home / "one.tar")
+    assert f"{name}:1" in store.images()
+    # Docker's own format, read by skopeo; nobody but Docker has more of it.
+    archive = f"docker-archive:{tool.home}/whole.tar:{name}:2"
+    skopeo("copy", archive, f"dir:{tool.home}/loaded")
+    loaded = json.loads((tool.home / "loaded/manifest.json").read_bytes())
+    assert loaded["config"]["digest"] == release.final.config
+    assert len(loaded["layers"]) == 4
+    # What leaves layers out, and what Docker could not load, has no such document.
+    tool.good("push", "whole.tar", "oci-archive:named.tar:other")
+    (listed,) = json.loads(members_of(tool.home / "named.tar")["manifest.json"])
+    assert listed["RepoTags"] == [f"{name}:other"]
+    put_list(vendor, release.repository, "list", [(release.final, platform("amd64"))])
+    tool.good("pull", f"{vendor.host}/{release.repository}:list", "--all", "-o", "list.tar", *PLAIN_PULL)
+    foreign = [{"mediaType": "x", "digest": digest_of(b"far"), "size": 3, "urls": ["https://example.com/far"]}]
+    put_image(vendor, release.repository, "far", [layer("near")], foreign=foreign)
+    tool.good("pull", f"{vendor.host}/{release.repository}:far", "-o", "far.tar", *PLAIN_PULL)
+    for archive in ("update.tar", "list.tar", "far.tar"):
+        assert "manifest.json" not in members_of(tool.home / archive), archive
+
+
+def test_an_archive_passes_on_no_name_but_one_of_ours(tool: Tool, release: Release) -> None:
+    members = members_of(tool.home / "whole.tar")
+    for said in ("docker.io/library/debian:12", "localhost/../x:1", "localhost/X", "evil\nname", ""):
+        index = json.loads(members["index.json"])
+        index["manifests"][0]["annotations"]["io.containerd.image.name"] = said
+        write_tar(tool.home / "said.tar", [*(members | {"index.json": json.dumps(index).encode()}).items()])
+        tool.good("push", "said.tar", "oci-archive:again.tar")
+        (entry,) = json.loads(members_of(tool.home / "again.tar")["index.json"])["manifests"]
+        assert "io.containerd.image.name" not in entry["annotations"], said
 
 
 def test_to_a_daemon(tool: Tool, release: Release, daemon: tuple[str, Store]) -> None:

@@ -14,7 +14,7 @@ from ..oci.documents import OURS, Bounds, check_schema, count_values, parse_docu
 from ..oci.image import Image, resolve_image
 from ..oci.layout import REF_NAME, canonical_json, index_entry
 from ..oci.manifest import OCI_INDEX, Index, parse_manifest
-from ..oci.reference import is_bundle_name, is_digest
+from ..oci.reference import is_bundle_name, is_digest, local_name, repository_of
 from ..results import MissingLayer
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ BUNDLE = "1"
 
 MANIFESTS = Bounds(64 * 1024 * 1024, 1_000_000)
 """What all manifests and lists of an archive may be together; one that is read twice counts twice."""
+
+LOCAL_NAME = "io.containerd.image.name"
+"""The annotation by which containerd, podman and Docker name an image that they load."""
+
+LOCAL_HOST = "localhost/"
+"""What stands before such a name: without a host it would be Docker Hub's, and podman adds this one by itself."""
 
 REFERRER_SUFFIXES = ("", ".sig", ".att", ".sbom")
 """How tags of referrers end: the list of them, and cosign's signatures, attestations and SBOMs."""
@@ -65,11 +71,21 @@ class NamedImage(NamedTuple):
         image: the image.
         subject: the digest of the image of the same archive that it belongs to, as a signature does; None for an
             image that stands by itself.
+        local_name: what other tools call it when they load the archive, such as `team/app:2`: no host; None where
+            that is not known.
     """
 
     name: str | None
     image: Image
     subject: str | None = None
+    local_name: str | None = None
+
+    def called(self, tag: str | None) -> NamedImage:
+        """Return it under another tag, where one is given."""
+        if not tag:
+            return self
+        repository = repository_of(self.local_name)
+        return self._replace(name=tag, local_name=local_name(repository, tag) if repository else None)
 
     @property
     def key(self) -> tuple[str | None, str]:
@@ -153,7 +169,9 @@ def index_annotations(
 def image_descriptor(named: NamedImage) -> dict[str, Any]:
     """Return an image's descriptor in an archive's index."""
     root = named.image.root
-    annotations = {f"{PREFIX}beside": named.subject} if named.subject else None
+    annotations = {f"{PREFIX}beside": named.subject} if named.subject else {}
+    if named.local_name:
+        annotations[LOCAL_NAME] = f"{LOCAL_HOST}{named.local_name}"
     return index_entry(root.media_type, root.digest, root.size, named.name, annotations)
 
 
@@ -189,7 +207,7 @@ def read_contents(archive: ArchiveDocuments) -> ArchiveContents:
             (raw,) = load([child])
             image = resolve_image(parse_manifest(raw, descriptor=child), load)
             image.require_leaves()
-            images[key] = NamedImage(name, image, subject)
+            images[key] = NamedImage(name, image, subject, None if subject else _local_name(child))
     _check_referrers(images.values(), archive.name)
     if is_bundle:
         _check_names(images.values(), archive.name)
@@ -282,6 +300,13 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
     declared = parse_document(text.encode(), what, OURS)
     check_schema(declared, "omitted", what)
     return bases, {digest: tuple(having) for digest, having in declared.items()}
+
+
+def _local_name(child: Descriptor) -> str | None:
+    """Return what an archive of ours says that other tools call an image; nothing else is passed on."""
+    said = child.annotations.get(LOCAL_NAME, "")
+    found = said.removeprefix(LOCAL_HOST)
+    return found if said != found and is_bundle_name(found) else None
 
 
 def _check_referrers(images: Iterable[NamedImage], name: str) -> None:

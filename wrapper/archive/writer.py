@@ -61,15 +61,22 @@ class _Member(NamedTuple):
 
 
 class ArchiveLayout:
-    """Where everything stands in an archive: `oci-layout`, `index.json`, then the blobs by digest."""
+    """Where everything stands in an archive: its documents, then the blobs by digest."""
 
-    def __init__(self, index: bytes, sizes: Mapping[str, int], omitted: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        index: bytes,
+        sizes: Mapping[str, int],
+        omitted: Iterable[str] = (),
+        docker_manifest: bytes | None = None,
+    ) -> None:
         """Lay it out; the same contents always give the same bytes.
 
         Args:
             index: the bytes of `index.json`.
             sizes: digest and size in bytes of every blob.
             omitted: digests that must not travel.
+            docker_manifest: the bytes of `manifest.json`, if there is to be one.
 
         Raises:
             ValueError: a blob was to be omitted.
@@ -82,6 +89,8 @@ class ArchiveLayout:
             self._next("oci-layout", len(LAYOUT_FILE), LAYOUT_FILE),
             self._next("index.json", len(index), index),
         ]
+        if docker_manifest:
+            self._first.append(self._next("manifest.json", len(docker_manifest), docker_manifest))
         for digest in sorted(sizes):
             self.blobs[digest] = self._next(BLOBS + digest.removeprefix("sha256:"), sizes[digest])
         # Two blocks of zeros, and what makes a whole record.
@@ -103,30 +112,20 @@ class ArchiveLayout:
         yield from self.blobs.values()
 
 
-def write_archive(
-    out: BinaryIO,
-    index: bytes,
-    sizes: Mapping[str, int],
-    open_blob: Callable[[str], BinaryIO],
-    omitted: Iterable[str] = (),
-) -> WrittenArchive:
+def write_archive(out: BinaryIO, layout: ArchiveLayout, open_blob: Callable[[str], BinaryIO]) -> WrittenArchive:
     """Write an archive from its first byte to its last.
 
     Where it fails after the first byte, what was written is made unreadable as a tar.
 
     Args:
         out: where to write; it need not be seekable.
-        index: the bytes of `index.json`.
-        sizes: digest and size in bytes of every blob.
+        layout: what the archive will be.
         open_blob: opens the blob of a digest for reading.
-        omitted: digests that must not travel.
 
     Raises:
-        ValueError: a blob was to be omitted.
         ContentError: a blob is shorter than its size says.
         OSError: reading or writing failed.
     """
-    layout = ArchiveLayout(index, sizes, omitted)
     writer = _HashingWriter(out)
     try:
         for member in layout.members:

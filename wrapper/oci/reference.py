@@ -50,6 +50,11 @@ def is_bundle_name(text: str) -> bool:
     return bool(fits) and (is_tag(tag) if colon else True)
 
 
+def local_name(repository: str, tag: str | None) -> str:
+    """Return what an image is called where its registry does not matter, such as `team/app:2`."""
+    return f"{repository}:{tag or 'latest'}"
+
+
 def repository_of(name: str | None) -> str | None:
     """Return the name of an image in a bundle without its tag."""
     return name.partition(":")[0] if name else None
@@ -128,6 +133,14 @@ class Reference:
         if slash and ("." in host or ":" in host or host == "localhost" or host != host.lower()):
             return host
         return "docker.io"
+
+    @property
+    def repository(self) -> str:
+        """The repository's path, without the host; what Docker Hub calls `library/` goes without that."""
+        host, slash, path = self.name.partition("/")
+        if slash and (host == self.registry or host == "docker.io"):
+            return path.removeprefix("library/") if self.registry == "docker.io" else path
+        return self.name.removeprefix("library/")
 
     def pinned(self, digest: str) -> Reference:
         """Return the same repository at `digest`, without a tag: skopeo refuses both at once.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import BundleError, IncrementalError
 from ..host.text import human_bytes, plural
 from ..oci.manifest import Descriptor, FetchedManifest, build_layers_dictionary
+from ..oci.reference import local_name
 from ..skopeo.inspect import ImageSource, read_image, read_platform, try_roots
 
 if TYPE_CHECKING:
@@ -117,7 +118,17 @@ def _compare(
         referrers=referrers,
         notes=tuple(notes),
         delta=request.delta,
+        local_name=_local_name(request),
     )
+
+
+def _local_name(request: ImageRequest) -> str | None:
+    """Return what other tools call an image that they load from the archive; nothing where it has no tag."""
+    if request.name:
+        repository, _, tag = request.name.partition(":")
+        return local_name(repository, tag)
+    reference = request.final.reference
+    return local_name(reference.repository, reference.tag) if reference.tag or not reference.digest else None
 
 
 def _root(roots: Mapping[ImageSource, FetchedManifest | IncrementalError], source: ImageSource) -> FetchedManifest:

@@ -90,7 +90,15 @@ def compare(old: ArchiveContents, new: BlobSource) -> PullPlan:
                 for base in contents.bases_of.get(digest, ()):
                     bases.setdefault(base, {})[digest] = contents.omitted[digest]
         known = {node.digest for each in alike for node in each.image.nodes}
-        return PlannedImage(None, named.image, bases, named.name, frozenset(known), (), referrers)
+        return PlannedImage(
+            None,
+            named.image,
+            bases,
+            named.name,
+            known=frozenset(known),
+            referrers=referrers,
+            local_name=named.local_name,
+        )
 
     planned = tuple(compare_one(named) for named in contents.images if not named.subject)
     left = {repository_of(named.name) for named in contents.images}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..archive import check
 from ..archive.contents import image_descriptor, index_annotations
+from ..archive.docker import docker_manifest
 from ..archive.output import Target, written_to
 from ..archive.writer import ArchiveLayout, ArchiveWriter, write_archive
 from ..delta.artifact import FEATURE
@@ -53,7 +54,8 @@ def archive_layout(plan: PullPlan, sizes: Mapping[str, int] | None = None) -> Ar
         plan: what travels.
         sizes: digest and size in bytes of every blob that counts; by default all.
     """
-    return ArchiveLayout(index_of(plan), plan.blob_sizes if sizes is None else sizes, plan.omitted)
+    docker = docker_manifest((named for _, named in plan.parts), plan.blob_sizes)
+    return ArchiveLayout(index_of(plan), plan.blob_sizes if sizes is None else sizes, plan.omitted, docker)
 
 
 def index_of(plan: PullPlan) -> bytes:
@@ -111,7 +113,7 @@ def finish_archive(
                 writer.add(digest, blobs.blob(digest))
             written = writer.finish()
         else:
-            written = write_archive(target.file, index_of(plan), plan.blob_sizes, blobs.open_blob, plan.omitted)
+            written = write_archive(target.file, archive_layout(plan), blobs.open_blob)
     return pull_result(plan, blobs.read, *written_to(target, written))
 
 

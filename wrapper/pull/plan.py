@@ -51,6 +51,7 @@ class PlannedImage:
         referrers: what travels with the image, each with where it is.
         notes: what the user should know about the bases, one line each.
         delta: whether new layers may travel as their change.
+        local_name: as in `NamedImage`.
     """
 
     source: ImageSource | None
@@ -62,11 +63,17 @@ class PlannedImage:
     referrers: tuple[tuple[ImageSource | None, NamedImage], ...] = ()
     notes: tuple[str, ...] = ()
     delta: bool = False
+    local_name: str | None = None
+
+    @property
+    def named(self) -> NamedImage:
+        """The image with its names."""
+        return NamedImage(self.name, self.image, None, self.local_name)
 
     @property
     def parts(self) -> list[tuple[ImageSource | None, NamedImage]]:
         """The image and what is beside it, each with where it is."""
-        return [(self.source, NamedImage(self.name, self.image)), *self.referrers]
+        return [(self.source, self.named), *self.referrers]
 
     @cached_property
     def layers(self) -> dict[str, Descriptor]:
@@ -125,7 +132,8 @@ class PullPlan:
 
     def called(self, name: str | None) -> PullPlan:
         """Return it with another name for its only image, where there is one."""
-        return replace(self, images=(replace(self.single, name=name),)) if name else self
+        named = self.single.named.called(name)
+        return replace(self, images=(replace(self.single, name=named.name, local_name=named.local_name),))
 
     @cached_property
     def parts(self) -> list[tuple[ImageSource | None, NamedImage]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..archive.check import require_readable
 from ..archive.contents import NamedImage, image_descriptor, index_annotations
+from ..archive.docker import docker_manifest
 from ..archive.writer import ArchiveLayout, WrittenArchive, write_archive
 from ..errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
 from ..host.files import CHUNK, holds
@@ -189,13 +190,15 @@ def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folde
     nodes = [node for named in upload.images for node in named.image.nodes]
     require_readable(name, index, sizes, {node.digest: node.raw for node in nodes})
     upload.report(f"packing {name}")
-    with host_errors(f"cannot write {name}"), room_for(folder, ArchiveLayout(index, sizes).size):
-        return write_archive(file, index, sizes, upload.blob_source.open_blob)
+    docker = docker_manifest((upload.image.called(tag), *upload.images[:-1]), sizes)
+    layout = ArchiveLayout(index, sizes, (), docker)
+    with host_errors(f"cannot write {name}"), room_for(folder, layout.size):
+        return write_archive(file, layout, upload.blob_source.open_blob)
 
 
 def _entries(upload: Upload, tag: str | None) -> list[dict[str, Any]]:
-    named = upload.image._replace(name=tag or upload.image.name)
-    return [image_descriptor(each) for each in (named, *upload.images) if each is named or each.subject]
+    named = upload.image.called(tag)
+    return [image_descriptor(each) for each in (named, *(each for each in upload.images if each.subject))]
 
 
 class CopiedDestination(LocalDestination):

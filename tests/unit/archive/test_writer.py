@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def packed(blobs: dict[str, bytes], order: list[str] | None = None) -> bytes:
     out = io.BytesIO()
     sizes = {digest: len(blobs[digest]) for digest in order or blobs}
-    writer = write_archive(out, b"{}", sizes, lambda digest: io.BytesIO(blobs[digest]))
+    writer = write_archive(out, ArchiveLayout(b"{}", sizes), lambda digest: io.BytesIO(blobs[digest]))
     assert writer.size == len(out.getvalue())
     return out.getvalue()
 
@@ -109,14 +109,16 @@ def test_a_packing_copies_where_the_kernel_will_not(tmp_path: Path, monkeypatch:
 
 def test_what_is_omitted_is_never_packed() -> None:
     with pytest.raises(ValueError, match="omitted"):
-        write_archive(io.BytesIO(), b"{}", {"sha256:1": 0}, lambda _: io.BytesIO(), ["sha256:1"])
+        ArchiveLayout(b"{}", {"sha256:1": 0}, ["sha256:1"])
 
 
 def test_a_pack_that_fails_leaves_no_tar(tmp_path: Path) -> None:
     blobs = {"sha256:0": b"x" * 1024, "sha256:1": b"short"}
     out = tmp_path / "out.tar"
     with out.open("wb") as file, pytest.raises(ContentError, match="shorter"):
-        write_archive(file, b"{}", dict.fromkeys(blobs, 1024), lambda digest: io.BytesIO(blobs[digest]))
+        write_archive(
+            file, ArchiveLayout(b"{}", dict.fromkeys(blobs, 1024)), lambda digest: io.BytesIO(blobs[digest])
+        )
     assert out.stat().st_size
     assert subprocess.run(["tar", "tf", out], capture_output=True, check=False).returncode != 0
     with pytest.raises(ContentError):
@@ -127,11 +129,11 @@ def test_a_raw_output_may_take_less_than_it_is_given() -> None:
     blob = os.urandom(3_000_000)
     reader, writer = os.pipe()
     whole = io.BytesIO()
-    write_archive(whole, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
+    write_archive(whole, ArchiveLayout(b"{}", {"sha256:0": len(blob)}), lambda _: io.BytesIO(blob))
     with subprocess.Popen(["sha256sum"], stdin=reader, stdout=subprocess.PIPE) as child:
         os.close(reader)
         with open(writer, "wb", buffering=0) as out:  # noqa: PTH123
-            result = write_archive(out, b"{}", {"sha256:0": len(blob)}, lambda _: io.BytesIO(blob))
+            result = write_archive(out, ArchiveLayout(b"{}", {"sha256:0": len(blob)}), lambda _: io.BytesIO(blob))
         assert child.stdout
         assert child.stdout.read().split()[0].decode() == result.sha256
     assert result.size == len(whole.getvalue())
