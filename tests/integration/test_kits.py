@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -12,66 +11,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.images import digest_of, layer
+from tests.support.kits import bring, environment, export, list_again, script
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from tests.support.registry import Registry
     from tests.support.release import Release
-
-
-def environment(release: Release, **more: str) -> dict[str, str]:
-    return {
-        **release.tool.environment,
-        "SKOPEO_INCREMENTAL": str(release.tool.program),
-        "PYTHONPATH": str(ROOT),
-        **more,
-    }
-
-
-def script(release: Release, *words: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["dash", *map(str, words)],
-        cwd=release.tool.home,
-        env=environment(release, **more),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def export(release: Release, *options: str | Path, tag: str = "1") -> Path:
-    kit = release.tool.home / f"kit-{tag}"
-    ran = script(
-        release, ROOT / "scripts/airgap-export", release.spec(tag), kit, *options, "--jobs", "2", *PLAIN_PULL
-    )
-    assert ran.returncode == 0, ran.stderr
-    return kit
-
-
-def bring(release: Release, kit: Path, *options: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-    where = f"docker://{release.customer.host}/{release.prefix}"
-    return script(release, kit / "airgap-import", kit, where, *options, *PLAIN_DEST, **more)
-
-
-@pytest.fixture
-def keys(release: Release) -> Callable[[str], Path]:
-    """Makes a key of somebody's, and returns their gpg's folder."""
-
-    def make(name: str) -> Path:
-        home = release.tool.home / f"g-{name}"
-        home.mkdir(mode=0o700)
-        parameters = ["--passphrase", "", "--quick-gen-key", name, "ed25519", "sign", "never"]
-        subprocess.run(["gpg", "--homedir", home, "--batch", *parameters], check=True, capture_output=True)
-        with (release.tool.home / f"{name}.gpg").open("wb") as file:
-            subprocess.run(["gpg", "--homedir", home, "--export", name], check=True, stdout=file)
-        return home
-
-    yield make
-    for home in release.tool.home.glob("g-*"):
-        subprocess.run(["gpgconf", "--homedir", home, "--kill", "all"], check=False)
 
 
 def test_there_and_the_next_one(release: Release) -> None:
@@ -133,38 +78,6 @@ def test_damage_is_named_before_the_registry_is_touched(release: Release) -> Non
     assert bring(release, kit).returncode == 0
 
 
-def test_signatures(release: Release, keys: Callable[[str], Path]) -> None:
-    ours, theirs = keys("ours"), keys("theirs")
-    ran = script(release, ROOT / "scripts/airgap-export", release.spec("1"), "kit", "--sign", "nobody")
-    assert ran.returncode == 2
-    assert not (release.tool.home / "kit").exists()
-    kit = release.tool.home / "kit-1"
-    words = (ROOT / "scripts/airgap-export", release.spec("1"), kit, "--sign", "ours", *PLAIN_PULL)
-    ran = script(release, *words, GNUPGHOME=str(ours))
-    assert ran.returncode == 0, ran.stderr
-    watch = release.customer.watch()
-    home = release.tool.home
-    for options, gnupg in (
-        (("--keyring", home / "theirs.gpg"), ours),
-        # Nobody whom gpg knows has signed it.
-        ((), theirs),
-    ):
-        ran = bring(release, kit, *options, GNUPGHOME=str(gnupg))
-        assert ran.returncode == 4
-        assert "SHA256SUMS.asc" in ran.stderr
-    sums = (kit / "SHA256SUMS").read_text()
-    (kit / "SHA256SUMS").write_text(sums.replace("README.txt", "README.tx"))
-    assert bring(release, kit, "--keyring", home / "ours.gpg").returncode == 4
-    (kit / "SHA256SUMS").write_text(sums)
-    signature = (kit / "SHA256SUMS.asc").rename(home / "away")
-    assert bring(release, kit, "--keyring", home / "ours.gpg").returncode == 4
-    assert watch.requests() == []
-    signature.rename(kit / "SHA256SUMS.asc")
-    assert bring(release, kit, "--keyring", home / "ours.gpg", "--check").returncode == 0
-    assert bring(release, kit, GNUPGHOME=str(ours)).returncode == 0
-    assert release.arrived("1")
-
-
 def test_an_import_that_is_killed_is_repeated(release: Release) -> None:
     for name in ("one", "two"):
         layers = [layer(f"{release.at}{name}{number}", 3_000_000) for number in range(4)]
@@ -198,11 +111,8 @@ def test_the_kit_brings_the_program(release: Release, vendor: Registry) -> None:
     assert ran.returncode == 0, ran.stderr
     assert release.arrived("1")
     (target,) = (kit / "wheels").iterdir()
-    (kit / "wheels" / "2.7-pdp11").mkdir()
-    shutil.copy(next(target.glob("click-*")), kit / "wheels" / "2.7-pdp11")
-    shutil.rmtree(target)
-    lines = (kit / "SHA256SUMS").read_text().splitlines(keepends=True)
-    (kit / "SHA256SUMS").write_text("".join(line for line in lines if target.name not in line))
+    target.rename(kit / "wheels" / "2.7-pdp11")
+    list_again(kit)
     ran = bring(release, kit, **offline)
     assert ran.returncode == 6
     assert f"--target {target.name}" in ran.stderr
