@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -220,6 +221,55 @@ def test_specs_that_are_none(tool: Tool) -> None:
         refused(tool("pull", "--spec", spec, "-o", "o.tar", "--json"), 2, spec)
     refused(tool("pull", "image", "--spec", "bad.json", "-o", "o.tar", "--json"), 2, "--spec")
     refused(tool("pull", "image", "--fail-fast", "-o", "o.tar", "--json"), 2, "--fail-fast")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        # Ten of ten of ten ... : 500 bytes that stand for gigabytes.
+        (
+            "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
+            + "images: *a9\n",
+            ("line 2", "*a0"),
+        ),
+        ("images: &all [*all]\n", ("line 1", "*all")),
+        ("defaults: &one {all: true}\nimages:\n- {<<: *one, name: a, final: h/a}\n", ("line 3", "*one")),
+        ("images: " + "[" * 100_000, ("nested deeper",)),
+        ("- " * 100_000, ("nested deeper",)),
+        ("images: [" + "{}, " * 200_000 + "]", ("more than", "values")),
+        ("images: " + "1" + ":1" * 400_000, ("longer than", "characters")),
+        ("images: " + "x" * 2_000_000, ("longer than", "bytes")),
+        ("images: !" + "x" * 500_000 + " y", ("no YAML",)),
+        ("images: " + "9" * 5000, ("no YAML",)),
+        ("images: .inf", ("spec.yaml",)),
+        ('images: !!int ""', ("no YAML",)),
+        ("images: !!bool x", ("no YAML",)),
+        ("images: !!timestamp x", ("no YAML",)),
+        ("images: !!binary eA==", ("no YAML",)),
+    ],
+    ids=lambda value: value[:12] if isinstance(value, str) else "",
+)
+def test_a_yaml_spec_that_takes_all_is_refused(tool: Tool, text: str, words: tuple[str, ...]) -> None:
+    (tool.home / "spec.yaml").write_text(text)
+    started = time.monotonic()
+    ran = tool("pull", "--spec", "spec.yaml", "-o", "o.tar", "--json")
+    assert time.monotonic() - started < 20
+    refused(ran, 2, *words)
+    assert len(ran.json["error"]["message"]) < 1000
+
+
+def test_a_json_spec_that_takes_all_is_refused(tool: Tool) -> None:
+    for text, words in (
+        ('{"images": ' + "[" * 100_000, "nested deeper"),
+        ('{"images": [' + "1," * 300_000 + "1]}", "values"),
+        ('{"images": "' + "x" * 5_000_000 + '"}', "longer than"),
+        ('{"images": ' + "9" * 5000 + "}", "not valid JSON"),
+    ):
+        (tool.home / "spec.json").write_text(text)
+        ran = tool("pull", "--spec", "spec.json", "-o", "o.tar", "--json")
+        refused(ran, 2, words)
+        assert len(ran.json["error"]["message"]) < 1000
 
 
 def test_yaml_and_defaults(release: Release) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -122,13 +121,10 @@ def _named(place: str, read: Callable[[], Reference]) -> Reference:
 
 def _from_yaml(raw: bytes, what: str) -> bytes:
     try:
-        import yaml
+        from .bounded_yaml import json_from_yaml
     except ImportError:
         raise UsageError(
             f"{what} is YAML, and PyYAML is not installed",
             "install skopeo-incremental[yaml], or write the spec as JSON",
         ) from None
-    try:
-        return json.dumps(yaml.safe_load(raw)).encode()
-    except (yaml.YAMLError, TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{what} is no YAML that means what JSON can: {error}") from None
+    return json_from_yaml(raw, what)
