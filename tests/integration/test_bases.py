@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -141,6 +142,14 @@ def test_bases_that_will_not_do(
         assert not (tool.home / "o.tar").exists()
     else:
         assert ran.code == 0
+
+
+def test_a_pipe_among_manifests_is_not_waited_for(tool: Tool, vendor: Registry, bases: Bases) -> None:
+    os.mkfifo(tool.home / "dir/more.manifest.json")
+    os.mkfifo(tool.home / "manifests/zzz.json")
+    final = f"{vendor.host}/{bases.repository}:2"
+    for base in ("dir:dir", "manifest:manifests"):
+        refused(tool("pull", final, "-b", base, "-o", "o.tar", "--json", *PLAIN_PULL), 6, "no plain file")
 
 
 def test_a_damaged_layout_is_no_base(tool: Tool, vendor: Registry, bases: Bases) -> None:

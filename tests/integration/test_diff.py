@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -143,6 +144,17 @@ def test_volumes_that_are_not_all_there(tool: Tool, customer: Registry, both: li
     volumes[1].write_bytes(first)
     refused(tool("push", *push), 4, "2.tar.001")
     assert watch.requests() == []
+
+
+def test_what_looks_like_a_volume(tool: Tool, both: list[str]) -> None:
+    volumes = cut(tool.home / "2.tar", 60_000)
+    # A backup's date, or what somebody put there to take time and memory.
+    for number in (20261124, 999999999999):
+        (tool.home / f"2.tar.{number}").touch()
+    tool.good("vet", "2.tar.001")
+    os.mkfifo(tool.home / f"2.tar.{len(volumes) + 1:03}")
+    for command in (("vet", "2.tar.001"), ("inspect", "2.tar"), ("push", "2.tar.001", "oci:layout")):
+        refused(tool(*command, "--json"), 2, f"2.tar.{len(volumes) + 1:03} is not a plain file")
 
 
 class Tables(HTMLParser):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from ..errors import ContentError, host_errors
-from ..host.files import CHUNK
+from ..host.files import CHUNK, open_plain
 from ..oci.documents import DOCUMENT_BYTES, OURS
 from ..oci.manifest import digest_of
 from ..oci.reference import is_digest
@@ -165,7 +165,7 @@ class Archive:
         path = Path(source)
         volumes = find_volumes(path)
         with host_errors(f"cannot read {path}"):
-            file = path.open("rb") if volumes == [path] else io.BufferedReader(Volumes(volumes), CHUNK)
+            file = open_plain(path) if volumes == [path] else io.BufferedReader(Volumes(volumes), CHUNK)
         try:
             return cls(file, str(path), owned=True)
         except BaseException:

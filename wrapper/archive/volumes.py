@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import UsageError, host_errors
+from ..host.files import open_plain
 from .pipes import Extent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_VOLUME = re.compile(r"(?P<stem>.+)\.(?P<number>[0-9]{3,})")
+# As they are written: 001 to 999, then 1000 to 9999. Other numbers are a date, or anything.
+_VOLUME = re.compile(r"(?P<stem>.+)\.(?P<number>[0-9]{3}|[1-9][0-9]{3})", re.DOTALL)
 
 
 def find_volumes(path: Path) -> list[Path]:
@@ -23,28 +26,31 @@ def find_volumes(path: Path) -> list[Path]:
         path: the archive; of a volume, the first; or the name that the volumes have without their numbers.
 
     Raises:
-        UsageError: there is no such file, or a volume is missing between others.
+        UsageError: there is no such file; a volume is missing between others, or is no plain file.
         HostError: the folder can't be read.
     """
     found = _VOLUME.fullmatch(path.name)
     stem = path
-    if found and int(found["number"]) == 1:
+    if found and found["number"] == "001":
         stem = path.with_name(found["stem"])
-    elif path.exists() or not path.with_name(f"{path.name}.001").is_file():
+    elif path.exists() or not os.path.lexists(f"{path}.001"):
         if not path.is_file():
             what = "is not a file" if path.exists() else "does not exist"
             raise UsageError(f"the archive {path} {what}", "give the path of a file that pull wrote")
         return [path]
-    with host_errors(f"cannot read {path.parent}"):
-        names = [each.name for each in stem.parent.iterdir()]
-    numbers = sorted(
+    with host_errors(f"cannot read {stem.parent}"):
+        names = {each.name for each in stem.parent.iterdir()}
+    numbers = {
         int(each["number"]) for name in names if (each := _VOLUME.fullmatch(name)) and each["stem"] == stem.name
-    )
-    missing = sorted(set(range(1, max(numbers, default=1) + 1)) - set(numbers))
-    if missing:
-        lacking = ", ".join(f"{stem.name}.{number:03}" for number in missing)
-        raise UsageError(f"volumes are missing: {lacking:.500}", f"copy them to {stem.parent}")
-    return [stem.with_name(f"{stem.name}.{number:03}") for number in numbers]
+    } - {0}
+    volumes = [stem.with_name(f"{stem.name}.{number:03}") for number in range(1, max(numbers, default=1) + 1)]
+    if missing := [volume.name for volume in volumes if volume.name not in names]:
+        raise UsageError(f"volumes are missing: {', '.join(missing):.500}", f"copy them to {stem.parent}")
+    for volume in volumes:
+        # One of another kind could be a pipe, on which opening it would wait for ever.
+        if not volume.is_file():
+            raise UsageError(f"the volume {volume} is not a plain file", f"copy the volumes to {stem.parent} again")
+    return volumes
 
 
 class Volumes(io.RawIOBase):
@@ -64,7 +70,7 @@ class Volumes(io.RawIOBase):
         self._place = 0
         try:
             for path in paths:
-                self._files.append(path.open("rb", buffering=0))
+                self._files.append(open_plain(path, buffering=0))
                 self._starts.append(self._starts[-1] + self._files[-1].seek(0, io.SEEK_END))
         except BaseException:
             self.close()

@@ -49,13 +49,17 @@ def complete_file(path: Path) -> Iterator[BinaryIO]:
         _sync_folder(path.parent)
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path, buffering: int = -1) -> BinaryIO:
     """Open a plain file for reading; a named pipe would make us wait for ever.
+
+    Args:
+        path: the file.
+        buffering: as `open` takes it.
 
     Raises:
         OSError: there is none, or it is something else.
     """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "no plain file")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ContentError, IncrementalError, UsageError, host_errors
+from ..host.files import open_plain
 from ..oci.documents import DOCUMENT_BYTES
 from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME, Layout
@@ -164,7 +165,7 @@ def _checked(
 
 
 def _read(path: Path) -> bytes:
-    with host_errors(f"cannot read {path}"), path.open("rb") as file:
+    with host_errors(f"cannot read {path}"), open_plain(path) as file:
         raw = file.read(DOCUMENT_BYTES + 1)
     if len(raw) > DOCUMENT_BYTES:
         raise ContentError(f"{path} is longer than {DOCUMENT_BYTES} bytes: it is no manifest")
