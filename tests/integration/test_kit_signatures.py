@@ -106,6 +106,7 @@ def test_a_key_that_was_revoked_or_has_expired_signs_nothing(release: Release, k
             assert ran.returncode == 4, ran.stderr
             assert "revoked" in ran.stderr
             assert keys.fingerprint("lost") in ran.stderr
+            assert "good signature from" not in ran.stderr.lower()
     keys.sign(kit, "old", at=OLD)
     for ran in verdicts(release, kit, keys, keys.export("old")):
         assert ran.returncode == 4, ran.stderr
@@ -131,7 +132,7 @@ def test_what_else_is_no_good_signature(release: Release, keys: Keys) -> None:
     # Something else that they signed, and that carries its own text.
     for form in ("--sign", "--clear-sign"):
         keys.sign(kit, "ours", options=(form,))
-        refused("SHA256SUMS.asc")
+        refused("SHA256SUMS.asc", "not a detached signature")
     (kit / "SHA256SUMS.asc").write_text("good\n")
     refused("SHA256SUMS.asc")
     # A key that the user distrusts.
