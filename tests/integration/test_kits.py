@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.images import digest_of, layer
+from tests.support.images import digest_of, fresh, layer, put_image
 from tests.support.kits import bring, environment, export, list_again, script
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.registry import Registry
     from tests.support.release import Release
 
@@ -168,3 +171,39 @@ def test_the_page_is_in_the_kit(release: Release) -> None:
     text = (kit / "release.html").read_text()
     assert digest_of((kit / "release.tar").read_bytes()).removeprefix("sha256:") in text
     assert all(release.images[name].digest in text for name in release.names("1"))
+
+
+def test_volumes_need_no_file_as_long_as_the_archive(release: Release, tmp_path: Path) -> None:
+    """As on a disk with FAT, here with a limit of the kernel's on the length of a file."""
+    repository = fresh()
+    layers = [layer(f"{repository}{number}", 600_000) for number in range(4)]
+    put_image(release.vendor, repository, "1", layers)
+    spec = tmp_path / "spec.json"
+    images = [{"name": "large:1", "final": f"{release.vendor.host}/{repository}:1"}]
+    spec.write_text(json.dumps({"images": images}))
+    export_script = [ROOT / "scripts/airgap-export", spec, "kit", *PLAIN_PULL]
+    limited = ["-c", 'ulimit -f 2000; exec dash "$@"', "dash", *export_script]  # blocks of 512 bytes
+    ran = script(release, *limited)
+    assert ran.returncode == 6, ran.stderr
+    assert "--volume-size" in ran.stderr
+    assert not (release.tool.home / "kit").exists()
+    ran = script(release, *limited, "--volume-size", "700000")
+    assert ran.returncode == 0, ran.stderr
+    assert len(list((release.tool.home / "kit").glob("release.tar.*"))) == 4
+    assert release.tool.leftovers() == []
+    ran = script(
+        release, release.tool.home / "kit/airgap-import", "kit", release.customer.host, "--check", *PLAIN_DEST
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_volumes_of_what_cannot_be_pulled(release: Release, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({"images": [{"name": "none:1", "final": f"{release.vendor.host}/none:1"}]}))
+    command = (ROOT / "scripts/airgap-export", spec, "kit", *PLAIN_PULL, "--volume-size")
+    assert script(release, *command, "2000").returncode == 5
+    spec = release.spec("1")
+    ran = script(release, ROOT / "scripts/airgap-export", spec, "kit", *PLAIN_PULL, "--volume-size", "1")
+    assert ran.returncode == 6, ran.stderr
+    assert not (release.tool.home / "kit").exists()
+    assert release.tool.leftovers() == []

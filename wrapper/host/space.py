@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 INCREDIBLE = 10**12
 """A layer that claims as many bytes is not counted: rather its manifest lies, which fetching it will show."""
 
-_TRIED = 1024 * 1024
+_TRIED = 256 * 1024
 
 
 class Space:
