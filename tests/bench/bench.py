@@ -34,7 +34,7 @@ OURS = ("pull", "push", "vet", "--help", "--version")
 
 @dataclass
 class Run:
-    """One run of a command: wall time in seconds; peaks of memory of the process itself and of disk, in bytes."""
+    """One run of a command: wall time in seconds; peaks of memory (of all its processes) and of disk, in bytes."""
 
     seconds: float
     memory: int
@@ -55,10 +55,10 @@ class Row:
 
 
 class Sampler:
-    """Looks at a process and at folders again and again while a command runs."""
+    """Looks at a process, at those that it began, and at folders again and again while a command runs."""
 
     def __init__(self, process: int, folders: Sequence[Path]) -> None:
-        self._status = Path(f"/proc/{process}/status")
+        self._process = process
         self._folders = folders
         self._ended = threading.Event()
         self.memory = self.disk = 0
@@ -75,11 +75,20 @@ class Sampler:
     def _run(self) -> None:
         while not self._ended.wait(SAMPLE):
             self.disk = max(self.disk, sum(map(_disk, self._folders)))
-            try:
-                lines = self._status.read_text().splitlines()
-            except OSError:
-                continue
-            self.memory = max([self.memory, *(int(line.split()[1]) * 1024 for line in lines if "VmHWM" in line)])
+            self.memory = max(self.memory, _memory(self._process))
+
+
+def _memory(process: int) -> int:
+    """Return what a process and all below it have, in bytes; what several share counts once."""
+    folder = Path(f"/proc/{process}")
+    try:
+        rollup = (folder / "smaps_rollup").read_text()
+        own = next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+        children = [child for task in folder.glob("task/*/children") for child in task.read_text().split()]
+    except (OSError, StopIteration):
+        # It has ended meanwhile.
+        return 0
+    return own + sum(_memory(int(child)) for child in children)
 
 
 def _disk(path: Path) -> int:
@@ -376,6 +385,7 @@ def main() -> None:
     )
     parser.add_argument("--tmpdir", type=Path, default=Path("/var/tmp"), help="where the images are made")
     given = parser.parse_args()
+    sys.stdout.write(subprocess.run(["skopeo", "--version"], check=True, capture_output=True, text=True).stdout)
     with tempfile.TemporaryDirectory(dir=given.tmpdir) as folder:
         place = Path(folder)
         if given.profile:
