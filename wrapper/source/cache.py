@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import host_errors
+from ..errors import UsageError, host_errors
 from ..host.files import CHUNK, open_plain
 from ..host.temporary import PART, create_file
 
@@ -41,9 +41,12 @@ class Cache:
                 can't be written: a pull goes on without.
 
         Raises:
+            UsageError: the folder is a part of an OCI layout, whose blobs would be taken for layers to be dropped.
             HostError: the folder cannot be made.
         """
         folder = Path(options.folder)
+        if (folder.absolute().parent / "oci-layout").exists():
+            raise UsageError(f"{folder} belongs to an OCI layout, and is no cache", "name a folder of its own")
         self._entries = folder / "sha256"
         self._max_size = options.max_size
         self._report = report

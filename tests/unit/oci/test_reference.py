@@ -84,3 +84,29 @@ def test_references_are_changed_by_copies() -> None:
     assert str(reference.pinned(DIGEST).tagged("2")) == "docker://host/app:2"
     with pytest.raises(UsageError, match="the base dir:x"):
         registry_reference("dir:x", "the base")
+
+
+@pytest.mark.parametrize("text", ["", "5000/other/repo:1", "1\n", "@x", "-1", "a/b", "x" * 129, "ä"])
+def test_nothing_but_a_tag_or_a_digest_is_appended(text: str) -> None:
+    reference = Reference.parse("docker://host")
+    with pytest.raises(UsageError, match="is no tag"):
+        reference.tagged(text)
+    with pytest.raises(UsageError, match="is no digest"):
+        reference.pinned(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "repository"),
+    [
+        ("debian:12", "debian"),
+        ("docker.io/library/debian", "debian"),
+        ("library/debian", "debian"),
+        ("team/app:1", "team/app"),
+        ("docker.io/team/app", "team/app"),
+        ("127.0.0.1:5000/app", "app"),
+        ("vendor.example/library/app", "library/app"),
+        ("localhost/a/b@sha256:" + "0" * 64, "a/b"),
+    ],
+)
+def test_the_repository_without_its_host(text: str, repository: str) -> None:
+    assert Reference.parse(text).repository == repository

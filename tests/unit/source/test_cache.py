@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.images import digest_of
-from wrapper import CacheOptions
+from wrapper import CacheOptions, UsageError
+from wrapper.oci.layout import Layout
 from wrapper.source.cache import Cache
 
 if TYPE_CHECKING:
@@ -71,3 +72,11 @@ def test_a_pipe_or_a_folder_in_place_of_an_entry_is_passed_over(cache: Cache, tm
     assert not cache.get(digest_of(GOOD), tmp_path / "target")
     assert not (tmp_path / "target").exists()
     assert any("no plain file" in line for line in lines)
+
+
+def test_the_blobs_of_a_layout_are_no_cache(tmp_path: Path) -> None:
+    layout = Layout.create(tmp_path / "layout")
+    layout.put(GOOD)
+    with pytest.raises(UsageError, match="belongs to an OCI layout"):
+        Cache(CacheOptions(layout.blobs, max_size=1), lines.append)
+    assert layout.holds(digest_of(GOOD), len(GOOD))
