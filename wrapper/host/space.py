@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -96,9 +95,13 @@ def holds_sparse_files(folder: Path) -> bool:
     Raises:
         OSError: it can't be written.
     """
-    with tempfile.TemporaryFile(dir=folder) as file:
-        os.truncate(file.fileno(), _TRIED)
-        return os.fstat(file.fileno()).st_blocks * 512 < _TRIED
+    path = folder / "sparse"
+    try:
+        with path.open("xb") as file:
+            os.truncate(file.fileno(), _TRIED)
+            return os.fstat(file.fileno()).st_blocks * 512 < _TRIED
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _free(folder: Path) -> int:
