@@ -108,12 +108,34 @@ class NotFoundError(RegistryError):
     """The registry answered, and has no such image or repository."""
 
 
+class NoRepositoryError(NotFoundError):
+    """The registry answered, and has no such repository."""
+
+
+class DeniedError(RegistryError):
+    """The registry wants a login, or another one; some say so, too, of a repository that does not exist."""
+
+
+class HiddenError(DeniedError):
+    """The registry has it, but something on the way keeps it from being asked for as skopeo does."""
+
+
 class SignaturesError(RegistryError):
     """skopeo found signatures that an archive can't take along."""
 
 
 class LinkError(RegistryError):
-    """A failure that may pass: the connection was cut or timed out, or the registry had an error of its own."""
+    """A failure that may pass: the connection was cut or timed out, or the registry had an error of its own.
+
+    Attributes:
+        retry_after: how many seconds the registry wants us to wait; 0 where it did not say.
+    """
+
+    retry_after: float = 0.0
+
+
+class BusyError(LinkError):
+    """The registry, or what stands before it, wants fewer requests, or fewer at a time."""
 
 
 class HostError(IncrementalError):

@@ -23,6 +23,9 @@ TRANSPORTS = (
     "receipt",
 )
 
+DOCKER_HUB = "docker.io"
+"""Where a name without a host is."""
+
 # The grammar of github.com/distribution/reference, the one that skopeo and the registries use.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
@@ -132,7 +135,7 @@ class Reference:
         host, slash, _ = self.name.partition("/")
         if slash and ("." in host or ":" in host or host == "localhost" or host != host.lower()):
             return host
-        return "docker.io"
+        return DOCKER_HUB
 
     @property
     def repository(self) -> str:

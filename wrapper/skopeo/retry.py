@@ -78,7 +78,7 @@ class Attempts:
         if self._failed >= times or self._waited >= WAITING:
             raise error
         pause = min(delay * 2.0 ** min(self._failed, 60), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
-        pause = min(pause, LONGEST_PAUSE, WAITING - self._waited)
+        pause = min(max(pause, error.retry_after), LONGEST_PAUSE, WAITING - self._waited)
         self._failed += 1
         self._waited += pause
         report(f"{error.message}; trying again in {pause:.1f} s ({self._failed} of {times})")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import sh
 
-from ..errors import HostError, IncrementalError, LinkError, one_line
+from ..errors import BusyError, HostError, IncrementalError, LinkError, one_line
 from ..host.late import import_one
 from ..host.signals import check
 from ..host.space import holds_sparse_files
@@ -25,6 +25,7 @@ from .messages import explain, fatal_message
 from .options import SkopeoOptions
 from .process import TICK, Run, StalledError, StallWatch
 from .retry import Retries
+from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,6 +57,7 @@ class Skopeo:
         retries: whether and when to try again where a link fails.
         timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
         copies: how many copies go on at a time.
+        turns: who runs copies side by side takes one for each.
     """
 
     folder: Path
@@ -78,6 +80,7 @@ class Skopeo:
         self.retries = Retries(link.retry_times, link.retry_delay, options.report)
         self.timeout = link.timeout
         self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
+        self.turns = Turns()
         self._running: list[Run] = []
         self._runs = count(1)
         self._folders = count(1)
@@ -186,16 +189,44 @@ class Skopeo:
         """
         attempts = self.retries.begin()
         results = self._inspect_once(wanted)
-        while failed := [place for place, result in enumerate(results) if isinstance(result, LinkError)]:
-            first = results[failed[0]]
-            assert isinstance(first, LinkError)  # noqa: S101 - what was looked for
+        while failed := {place: result for place, result in enumerate(results) if isinstance(result, LinkError)}:
+            first = next(iter(failed.values()))
             try:
-                attempts.wait_after(first)
+                if not (len(wanted) > 1 and self.slow_down(first)):
+                    attempts.wait_after(first)
             except LinkError:
                 break
             for place, result in zip(failed, self._inspect_once([wanted[each] for each in failed]), strict=True):
                 results[place] = result
         return results
+
+    def slow_down(self, error: LinkError) -> bool:
+        """From now on, let one skopeo run at a time, where too many were too much for a registry.
+
+        Args:
+            error: what went wrong.
+
+        Returns:
+            Whether that is new, so that the same is worth another try.
+        """
+        return isinstance(error, BusyError) and self.turns.only_one()
+
+    def steadily(self, step: Callable[[], T]) -> T:
+        """Take a step that runs several skopeos, again where a link fails.
+
+        Raises:
+            LinkError: the last try failed too.
+        """
+
+        def once() -> T:
+            try:
+                return step()
+            except BusyError as error:
+                if not self.slow_down(error):
+                    raise
+                return step()
+
+        return self.retries.run(once)
 
     def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
         limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
@@ -208,8 +239,9 @@ class Skopeo:
         # What is no skopeo may well exit 0, but will not answer with a JSON object.
         if any(code or not stdout.lstrip().startswith(b"{") for code, stdout, _ in runs):
             self._check_version()
-        for (reference, _, flag), (code, stdout, stderr) in zip(wanted, runs, strict=True):
-            results.append(stdout if code == 0 else explain(stderr, f"cannot read {reference}", flag))
+        for (reference, _, flag), call, (code, stdout, stderr) in zip(wanted, calls, runs, strict=True):
+            names = (*call, str(self.folder))
+            results.append(stdout if code == 0 else explain(stderr, f"cannot read {reference}", flag, names))
         return results
 
     def copy(
@@ -267,7 +299,7 @@ class Skopeo:
                 "try again, with --retry-times, or allow more time with --timeout",
             ) from None
         if code != 0:
-            raise explain(stderr, doing, flag)
+            raise explain(stderr, doing, flag, (*arguments, str(self.folder)))
         return (self.folder / digest_file).read_text().strip()
 
     def probes(self, calls: Sequence[Sequence[str]], *, own_cache: bool = True) -> list[tuple[int, str]]:
@@ -317,8 +349,9 @@ class Skopeo:
     ) -> list[tuple[int, bytes, str]]:
         results = []
         runs: list[Run] = []
+        at_once = self.turns.at_most(PARALLEL_RUNS)
         for position in range(len(calls)):
-            while len(runs) < min(len(calls), position + PARALLEL_RUNS):
+            while len(runs) < min(len(calls), position + at_once):
                 runs.append(self._start(calls[len(runs)], environment))
             results.append(self._finish(runs[position]))
         return results

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import LinkError
+from ..errors import BusyError, LinkError
 from ..oci.layout import Layout
 from ..oci.manifest import Index
 from ..skopeo.options import preserve_flags
@@ -75,6 +75,7 @@ class Download:
         self._bars = bars
         self._packed: set[str] = set()
         self._since_cut = 0
+        self._one_layer = False
 
     def __enter__(self) -> Download:
         """Return itself."""
@@ -126,8 +127,15 @@ class Download:
                 self._since_cut = 0
                 if any(self._layout.blob(digest).exists() for digest in portion):
                     attempts.progressed()
+                if isinstance(error, BusyError) and not self._one_layer:
+                    # skopeo asks for six layers at a time, until there is only one to ask for.
+                    self._one_layer = True
+                    self._skopeo.slow_down(error)
+                    continue
                 try:
                     attempts.wait_after(error)
+                except BusyError:
+                    raise
                 except LinkError as last:
                     raise LinkError(last.message, f"{last.next_step}; {_INSIDE_A_LAYER}") from error
                 continue
@@ -136,9 +144,9 @@ class Download:
             self._since_cut += sum(portion.values())
 
     def _portion(self, absent: Mapping[str, int], overhead: int) -> Mapping[str, int]:
-        if not self._skopeo.retries.times or not self._preserve:
+        if not (self._skopeo.retries.times or self._one_layer) or not self._preserve:
             return absent
-        room = max(self._since_cut // _AT_RISK, overhead * _WORTH_A_RUN)
+        room = 0 if self._one_layer else max(self._since_cut // _AT_RISK, overhead * _WORTH_A_RUN)
         portion: dict[str, int] = {}
         for digest, size in absent.items():
             if portion and size > room:
@@ -163,17 +171,18 @@ class Download:
                 self._pack(digest, rest.pop(digest))
 
         try:
-            return self._skopeo.copy(
-                str(pinned),
-                f"oci:{self._layout.folder.name}",
-                flags=flags,
-                policy=access.policy_flags(),
-                doing=f"cannot fetch {pinned}",
-                flag=source.flag,
-                moved=self._layout.bytes_written,
-                tick=settle if self._cache or self._writer else None,
-                bars=self._bars,
-            )
+            with self._skopeo.turns.turn():
+                return self._skopeo.copy(
+                    str(pinned),
+                    f"oci:{self._layout.folder.name}",
+                    flags=flags,
+                    policy=access.policy_flags(),
+                    doing=f"cannot fetch {pinned}",
+                    flag=source.flag,
+                    moved=self._layout.bytes_written,
+                    tick=settle if self._cache or self._writer else None,
+                    bars=self._bars,
+                )
         finally:
             settle()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.errors import LinkError, RegistryError
+from wrapper.errors import BusyError, LinkError, RegistryError
 from wrapper.skopeo.retry import LONGEST_PAUSE, WAITING, Retries
 
 
@@ -67,3 +67,16 @@ def test_nothing_but_a_link_is_tried_again(pauses: list[float]) -> None:
     with pytest.raises(LinkError):
         Retries(0, 1.0, lambda _: None).run(fail)
     assert pauses == []
+
+
+def test_what_the_registry_asks_for_counts_up_to_the_same_bounds(pauses: list[float]) -> None:
+    def too_fast(seconds: float) -> LinkError:
+        error = BusyError("too many requests")
+        error.retry_after = seconds
+        return error
+
+    attempts = Retries(3, 1.0, lambda _: None).begin()
+    for seconds in (30.0, 3600.0, 0.1):
+        attempts.wait_after(too_fast(seconds))
+    assert pauses[:2] == [30.0, LONGEST_PAUSE]
+    assert pauses[2] >= 3
