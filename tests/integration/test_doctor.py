@@ -41,6 +41,24 @@ def test_a_machine_that_is_ready(tool: Tool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("version", "slow"), [("1.9.3", True), ("1.13.2", True), ("1.14.0", False), ("1.18.0", False), ("2.0", False)]
+)
+def test_a_skopeo_that_others_are_faster_than(tool: Tool, version: str, slow: bool) -> None:
+    fake = tool.home / "fake"
+    fake.write_text(f"#!/bin/sh\necho skopeo version {version}\n")
+    fake.chmod(0o755)
+    found = findings(tool("doctor", "--json", "--skopeo", fake), 0)
+    assert ("speed" in found) == slow
+    if slow:
+        status, message, step = found["speed"]
+        # A hint, and no warning.
+        assert status == "ok"
+        assert "10 to 20 % faster" in message
+        assert "round trips" in message
+        assert "1.14" in step
+
+
+@pytest.mark.parametrize(
     ("answer", "word"),
     [(None, "there is no skopeo"), ("skopeo version 1.8.2", "too old"), ("hello", "as skopeo does")],
 )

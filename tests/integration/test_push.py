@@ -49,12 +49,15 @@ def undelivered(tool: Tool, vendor: Registry, customer: Registry) -> Release:
     return Release(tool, vendor, customer, delivered=False)
 
 
-def test_vet_sends_nothing_but_heads(tool: Tool, customer: Registry, release: Release) -> None:
+def test_vet_only_asks(tool: Tool, customer: Registry, release: Release) -> None:
     watch = customer.watch()
     ran = tool.good("vet", release.archive, release.destination, "--json", *PLAIN_DEST)
     assert ran.json["missing"] == []
-    assert sorted(watch.blobs("HEAD")) == sorted(release.base.layers)
-    assert {request.method for request in watch.requests()} == {"HEAD"}
+    # Beside the layers it asks for one that can't exist, and before for the tag.
+    assert len(watch.blobs("HEAD")) == len(release.base.layers) + 1
+    assert set(watch.blobs("HEAD")) > set(release.base.layers)
+    assert [request.path for request in watch.requests("GET")] == [f"/v2/{release.target}/manifests/2"]
+    assert watch.writes() == []
     assert tool.leftovers() == []
 
 
@@ -129,7 +132,7 @@ def test_vetting_mounts_nothing_that_the_cache_knows(
     watch = customer.watch()
     assert tool("vet", undelivered.archive, undelivered.destination, *PLAIN_DEST, env=known).code == 3
     assert tool("push", undelivered.archive, undelivered.destination, *PLAIN_DEST, env=known).code == 3
-    assert {request.method for request in watch.requests()} == {"HEAD"}
+    assert {request.method for request in watch.requests()} == {"HEAD", "GET"}
 
 
 def test_many_layers_are_asked_for(tool: Tool, vendor: Registry, customer: Registry) -> None:

@@ -28,6 +28,7 @@ class Destination(ABC):
         reference: what the user calls it.
         access: how it is reached.
         folder: where it is on this machine, for temporary files beside it; None where it isn't.
+        writes: whether anything will be written there; else it is only asked.
     """
 
     folder: Path | None = None
@@ -40,6 +41,7 @@ class Destination(ABC):
         preserve: bool,
         additional_tags: Sequence[str] = (),
         overwrite_tag: bool = True,
+        writes: bool = True,
     ) -> None:
         """Check what can be checked beforehand.
 
@@ -49,6 +51,7 @@ class Destination(ABC):
             preserve: whether digests must stay as they are.
             additional_tags: further tags of the image.
             overwrite_tag: whether what is there may be replaced by another image.
+            writes: whether anything will be written there; else it is only asked.
 
         Raises:
             UsageError: something is asked for that this destination can't do.
@@ -58,6 +61,7 @@ class Destination(ABC):
         self.preserve = preserve
         self.additional_tags = additional_tags
         self.overwrite_tag = overwrite_tag
+        self.writes = writes
         for tag in additional_tags:
             if not is_tag(tag):
                 raise UsageError(f"'{tag}' is no tag")

@@ -130,6 +130,7 @@ def _plan_bundle(contents: Sequence[ArchiveContents], destination: Destination, 
             destination.access,
             preserve=destination.preserve,
             overwrite_tag=destination.overwrite_tag,
+            writes=destination.writes,
         )
         items[str(reference)] = PushItem((*referrers, named), repository)
     return PushPlan(tuple(items.values()), str(prefix), is_bundle=True)

@@ -59,7 +59,7 @@ class Pusher(NamedTuple):
             IncrementalError: an archive is not what it should be, or there was no clear answer.
         """
         bases = self._bases(base)
-        destination = self._destination(to) if to is not None else None
+        destination = self._destination(to, writes=False) if to is not None else None
         with BlobSource(archive_files(archives), self.options.deltas) as blob_source:
             if destination is None:
                 blob_source.verify(self.report)
@@ -111,7 +111,7 @@ class Pusher(NamedTuple):
         from .job import PushJob
         from .plan import make_plan
 
-        destination = self._destination(to, additional_tags, overwrite_tag=overwrite_tag)
+        destination = self._destination(to, additional_tags, overwrite_tag=overwrite_tag, writes=not dry_run)
         bases = self._bases(base)
         if receipt is not None and destination.reference.transport in ("docker-archive", "docker-daemon"):
             raise UsageError(
@@ -144,7 +144,12 @@ class Pusher(NamedTuple):
         return result
 
     def _destination(
-        self, to: str | Reference, additional_tags: Sequence[str] = (), *, overwrite_tag: bool = True
+        self,
+        to: str | Reference,
+        additional_tags: Sequence[str] = (),
+        *,
+        overwrite_tag: bool = True,
+        writes: bool = True,
     ) -> Destination:
         """Return what writes to a reference."""
         reference = Reference.parse(to) if isinstance(to, str) else to
@@ -154,6 +159,7 @@ class Pusher(NamedTuple):
             preserve=self.options.preserve_digests,
             additional_tags=additional_tags,
             overwrite_tag=overwrite_tag,
+            writes=writes,
         )
 
     def _bases(self, base: References) -> list[ImageSource]:

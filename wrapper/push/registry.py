@@ -10,9 +10,9 @@ from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest
 from ..oci.reference import is_tag
 from ..skopeo import probe
-from ..skopeo.inspect import ImageSource, try_roots
+from ..skopeo.inspect import ImageSource, is_repository, try_roots
 from .destination import Destination
-from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting
+from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting, require_sent
 from .upload import Upload, UploadResult
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ class RegistryDestination(Destination):
         return not (self.reference.tag or self.reference.digest)
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
-        """Ask the repository which layers it has."""
+        """Ask the repository which layers it has; only who will write there asks as one who may."""
+        if not self.writes and not is_repository(skopeo, ImageSource(self.reference, self.access, FLAG)):
+            return frozenset()
         return probe.present_layers(skopeo, self.reference, self.access, layers)
 
     def offer_delta_sources(self, skopeo: Skopeo, blob_source: BlobSource, manifests: Sequence[str]) -> None:
@@ -81,7 +83,8 @@ class RegistryDestination(Destination):
         parts = [
             (named, reference) for named in upload.images for reference in self._references(upload.images, named)
         ]
-        found = read_tags(upload.skopeo, [reference for _, reference in parts], self.access)
+        hidden = upload.report if self.writes and self.overwrite_tag else None
+        found = read_tags(upload.skopeo, [reference for _, reference in parts], self.access, hidden)
         if not self.overwrite_tag:
             refuse_overwriting(found, [named.image.root.digest for named, _ in parts])
         behind = [
@@ -97,12 +100,16 @@ class RegistryDestination(Destination):
                 upload.fetch_absent(except_for=self._mounted(upload))
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
             with upload.blob_layout(piped=self.preserve, layers=not self._blobs_are_there) as blobs:
+                sent: dict[Reference, str] = {}
                 for image, group in groupby(behind, key=lambda part: part[0].image):
                     to = [reference for _, reference in group]
                     if not tagged:
                         to = [to[0].pinned(image.root.digest)]
                     written = self._write(upload, blobs, image, to)
                     digest = written if image == wanted.image else digest
+                    sent |= dict.fromkeys(to, written)
+            if tagged:
+                require_sent(upload.skopeo, sent, self.access, upload.report)
         # sorted() keeps the order of equals.
         ordered = sorted(zip(parts, found, strict=True), key=lambda pair: pair[0][0] is not wanted)
         # The first reference of each, where it has several.

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import IncrementalError, MissingLayersError, NotFoundError, RegistryError, UsageError
+from ..errors import (
+    DeniedError,
+    HiddenError,
+    IncrementalError,
+    MissingLayersError,
+    NotFoundError,
+    RegistryError,
+    UsageError,
+)
 from ..host.text import human_bytes, plural
 from ..oci.manifest import digest_of
 from ..results import MissingLayer, TagChange
+from ..skopeo.inspect import require_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..archive.contents import NamedImage
     from ..oci.image import Image
@@ -47,8 +56,20 @@ def missing_error(destination: str, missing: Sequence[MissingLayer]) -> MissingL
     )
 
 
-def read_tags(skopeo: Skopeo, references: Sequence[Reference], access: Access) -> tuple[TagChange, ...]:
+def read_tags(
+    skopeo: Skopeo,
+    references: Sequence[Reference],
+    access: Access,
+    hidden: Callable[[str], None] | None = None,
+) -> tuple[TagChange, ...]:
     """Look at what references of a destination point to.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        references: what to look at.
+        access: how the registry is reached.
+        hidden: receives a line for each that this login may not see, as it is where a registry hides what does not
+            exist yet: what it points to is not known then. Without it that is an error.
 
     Raises:
         IncrementalError: one can't be read for another reason than that it does not exist.
@@ -58,11 +79,51 @@ def read_tags(skopeo: Skopeo, references: Sequence[Reference], access: Access) -
     for reference, raw in zip(references, answers, strict=True):
         if isinstance(raw, NotFoundError):
             tags.append(TagChange(str(reference), None))
+        elif hidden and isinstance(raw, DeniedError):
+            hidden(f"what {reference} is now is not shown to this login: the push will show what it may")
+            tags.append(TagChange(str(reference), None))
         elif isinstance(raw, IncrementalError):
             raise raw
         else:
+            require_manifest(reference, raw)
             tags.append(TagChange(str(reference), digest_of(raw)))
     return tuple(tags)
+
+
+def require_sent(
+    skopeo: Skopeo, sent: Mapping[Reference, str], access: Access, report: Callable[[str], None]
+) -> None:
+    """Read what was sent, and compare: that somebody took it does not mean that it is kept.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        sent: the digest of what was sent, for each reference.
+        access: how the registry is reached.
+        report: receives a line for each that is there, but can't be read.
+
+    Raises:
+        RegistryError: something is not there, or something else is.
+    """
+    answers = skopeo.inspect_raw([(reference, access, FLAG) for reference in sent])
+    for (reference, digest), raw in zip(sent.items(), answers, strict=True):
+        if isinstance(raw, HiddenError):
+            report(f"warning: {reference} was sent, but can't be read back: {raw.next_step}")
+            continue
+        if isinstance(raw, NotFoundError):
+            raise RegistryError(
+                f"all of {reference} was sent, and taken, but is not there: {raw.message}",
+                f"look whether {reference.registry} is the registry that you mean, and who else writes there",
+            )
+        if isinstance(raw, IncrementalError):
+            raise RegistryError(
+                f"all of {reference} was sent, but can't be read back: {raw.message}", raw.next_step
+            )
+        require_manifest(reference, raw)
+        if digest_of(raw) != digest:
+            raise RegistryError(
+                f"{reference} was sent as {digest}, but reads as {digest_of(raw)}",
+                "look who else moves this tag, and whether a mirror of registries.conf answers; then push again",
+            )
 
 
 def referrer_reference(destination: Reference, signed: NamedImage) -> Reference:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import ContentError, IncrementalError, NotFoundError, UsageError
+from ..errors import (
+    ContentError,
+    DeniedError,
+    HiddenError,
+    IncrementalError,
+    NoRepositoryError,
+    NotFoundError,
+    UsageError,
+)
 from ..oci.image import Image, resolve_image
 from ..oci.manifest import LISTS, Descriptor, FetchedManifest, Index, parse_manifest
 from ..oci.platforms import choose
 from ..oci.reference import Reference
 from .access import Access
+from .messages import no_registry
 from .runner import Skopeo
 
 if TYPE_CHECKING:
@@ -101,6 +111,53 @@ def try_roots(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[FetchedMan
         )
 
     return [check(source, raw) for source, raw in zip(sources, _inspect(skopeo, sources), strict=True)]
+
+
+def require_manifest(reference: Reference, raw: bytes) -> None:
+    """Refuse what no registry gives for a tag, as a web page; any kind of manifest will do.
+
+    Raises:
+        RegistryError: it is no manifest.
+    """
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or not ({"schemaVersion", "mediaType"} & document.keys()):
+        raise no_registry(reference.registry, f"answers yes, and what it gives for {reference} is no manifest")
+
+
+def is_repository(skopeo: Skopeo, source: ImageSource) -> bool:
+    """Look whether there may be a repository, with no more rights than reading takes.
+
+    To ask for layers skopeo logs in for writing, too, and there are registries (Quay) that make a repository as
+    soon as somebody does who may.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        source: an image in it, which need not exist.
+
+    Returns:
+        False where the registry says that there is none.
+
+    Raises:
+        DeniedError: it does not tell this login.
+        IncrementalError: it gave no clear answer.
+    """
+    (raw,) = _inspect(skopeo, [source])
+    if isinstance(raw, HiddenError):
+        return True
+    if isinstance(raw, DeniedError):
+        raise DeniedError(
+            raw.message,
+            f"{raw.next_step}. Where the repository does not exist yet, it has no layers, and some registries say "
+            "no more than this; a push makes it",
+        )
+    if isinstance(raw, IncrementalError) and not isinstance(raw, NotFoundError):
+        raise raw
+    if isinstance(raw, bytes):
+        require_manifest(source.reference, raw)
+    return not isinstance(raw, NoRepositoryError)
 
 
 def read_image(

@@ -4,28 +4,30 @@ skopeo has no command for "does this blob exist". But a copy asks for every laye
 and stops before it writes where a blob is absent from its source: so a layout whose manifest lists the layers
 in question, and whose blobs are all absent, asks and never writes. With `--debug` it says of each layer what the
 answer was.
+
+The last of these layers is one that can't exist: a web server that says yes to everything has that one, too.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import secrets
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import RegistryError
 from ..oci.layout import Layout, canonical_json, index_document, index_entry
-from ..oci.manifest import OCI_MANIFEST, digest_of
-from .messages import explain, fatal_message
+from ..oci.manifest import OCI_MANIFEST, Descriptor, digest_of
+from .messages import explain, fatal_message, no_registry
 from .options import preserve_flags
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ..oci.manifest import Descriptor
     from ..oci.reference import Reference
     from .access import Access
     from .runner import Skopeo
 
-# A config that is nowhere: it is what stops a probe whose layers are all there.
+# A blob that is nowhere: it stops a probe in time.
 _ABSENT = digest_of(b"the config of a probe, which is absent by design")
 _CONFIG = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
 _LAYERS_EACH = 10
@@ -60,16 +62,7 @@ def present_layers(
     """
     if not layers:
         return frozenset()
-    groups = _groups(layers)
-
-    def ask() -> frozenset[str]:
-        present: set[str] = set()
-        calls = _calls(skopeo, destination, access, groups)
-        for group, (_, stderr) in zip(groups, skopeo.probes(calls), strict=True):
-            present |= _read_answers([layer.digest for layer in group], stderr, destination)
-        return frozenset(present)
-
-    return skopeo.retries.run(ask)
+    return skopeo.steadily(lambda: frozenset(_ask(skopeo, destination, access, layers)))
 
 
 def mount_layers(
@@ -90,8 +83,41 @@ def mount_layers(
         RegistryError: for at least one layer the answer was neither yes nor no.
     """
     # The same question, with the user's own cache of what is where: skopeo then mounts by itself what it can.
-    skopeo.probes(_calls(skopeo, destination, access, _groups(layers)), own_cache=False)
+    probes = [_probe(skopeo, destination, access, group) for group in _groups(layers)]
+    skopeo.probes([probe.call for probe in probes], own_cache=False)
     return present_layers(skopeo, destination, access, layers)
+
+
+def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]) -> set[str]:
+    probes = [_probe(skopeo, destination, access, group) for group in _groups(layers)]
+    present: set[str] = set()
+    unclear: list[Descriptor] = []
+    again = False
+    for probe, (_, stderr) in zip(probes, skopeo.probes([probe.call for probe in probes]), strict=True):
+        answers = probe.answers(stderr)
+        if answers.get(probe.impossible) or not probe.stopped_in_time(stderr, answers):
+            raise _unknown(skopeo, destination, probe, stderr)
+        present.update(digest for digest, is_there in answers.items() if is_there)
+        unclear += [layer for layer in probe.layers if layer.digest not in answers]
+        again = again or answers.keys() != probe.digests
+    if again:
+        # skopeo said that a layer is missing, and not why it got no answer for another: it says so of that alone.
+        probe = _probe(skopeo, destination, access, unclear)
+        ((_, stderr),) = skopeo.probes([probe.call])
+        answers = probe.answers(stderr)
+        if answers.keys() != probe.digests or not probe.stopped_in_time(stderr, answers):
+            raise _unknown(skopeo, destination, probe, stderr)
+        present.update(digest for digest, is_there in answers.items() if is_there)
+    return present
+
+
+def _unknown(skopeo: Skopeo, destination: Reference, probe: _Probe, stderr: str) -> RegistryError:
+    """Return the error for an answer that is neither yes nor no."""
+    if probe.answers(stderr).get(probe.impossible):
+        return no_registry(destination.registry, "answers yes to everything")
+    doing = f"cannot tell which layers {destination} has"
+    error = explain(stderr, doing, "--dest", (*probe.call, str(skopeo.folder)))
+    return error if isinstance(error, RegistryError) else RegistryError(error.message, error.next_step)
 
 
 def _groups(layers: Sequence[Descriptor]) -> list[Sequence[Descriptor]]:
@@ -99,25 +125,58 @@ def _groups(layers: Sequence[Descriptor]) -> list[Sequence[Descriptor]]:
     return [layers[start::count] for start in range(count)]
 
 
-def _calls(
-    skopeo: Skopeo, destination: Reference, access: Access, groups: Sequence[Sequence[Descriptor]]
-) -> list[list[str]]:
-    target = str(destination.tagged(destination.tag or "probe"))
-    calls = []
-    for group in groups:
-        layout = _layout(skopeo, group)
-        calls.append(
-            [
-                "--debug",
-                f"--command-timeout={_limit(skopeo.timeout, len(group))}s",
-                f"--policy={private_policy(layout)}",
-                "copy",
-                *access.flags(destination, skopeo.folder, "dest-"),
-                f"oci:{layout.folder.name}",
-                target,
-            ]
-        )
-    return calls
+class _Probe(NamedTuple):
+    """One run of skopeo that asks.
+
+    Attributes:
+        layers: what it asks for.
+        impossible: the digest of the last thing that it asks for.
+        call: skopeo's arguments.
+    """
+
+    layers: Sequence[Descriptor]
+    impossible: str
+    call: list[str]
+
+    @property
+    def digests(self) -> set[str]:
+        """All that it asks for."""
+        return {self.impossible, *(layer.digest for layer in self.layers)}
+
+    def answers(self, stderr: str) -> dict[str, bool]:
+        """Read of each blob whether it is there; nothing of one for which there was no clear answer."""
+        answers: dict[str, bool] = {}
+        asked = None
+        for line in stderr.splitlines():
+            if found := _ASKED.search(line):
+                asked = found[1]
+            for text, present in _ANSWERS.items():
+                if asked and line.endswith(text):
+                    answers[asked] = present
+                    asked = None
+        return answers
+
+    def stopped_in_time(self, stderr: str, answers: Mapping[str, bool]) -> bool:
+        """Say whether skopeo ended because the first blob is absent that is not there: only then answers count."""
+        order = (*(layer.digest for layer in self.layers), self.impossible)
+        missing = next((digest for digest in order if answers.get(digest) is False), None)
+        return missing is not None and fatal_message(stderr).startswith(f"reading blob {missing}: open")
+
+
+def _probe(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]) -> _Probe:
+    # Nobody can have it: it is made anew each time, and is the digest of nothing that anybody knows.
+    impossible = Descriptor("", f"sha256:{secrets.token_hex(32)}", 2)
+    layout = _layout(skopeo, [*layers, impossible])
+    call = [
+        "--debug",
+        f"--command-timeout={_limit(skopeo.timeout, len(layers) + 1)}s",
+        f"--policy={private_policy(layout)}",
+        "copy",
+        *access.flags(destination, skopeo.folder, "dest-"),
+        f"oci:{layout.folder.name}",
+        str(destination.tagged(destination.tag or "probe")),
+    ]
+    return _Probe(layers, impossible.digest, call)
 
 
 def present_in_storage(
@@ -149,7 +208,7 @@ def present_in_storage(
     call += [f"oci:{layout.folder.name}", str(destination)]
     ((_, stderr),) = skopeo.probes([call], own_cache=False)
     if not fatal_message(stderr).startswith(f"reading blob {_ABSENT}: open"):
-        raise explain(stderr, f"cannot tell which layers {destination} has", "--dest")
+        raise explain(stderr, f"cannot tell which layers {destination} has", "--dest", (*call, str(skopeo.folder)))
     return frozenset(_IN_STORAGE.findall(stderr)) & {layer.digest for layer in layers}
 
 
@@ -198,25 +257,3 @@ def _layout(
 
 def _descriptor(kind: str, digest: str, size: int) -> dict[str, str | int]:
     return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest, "size": size}
-
-
-def _read_answers(digests: Sequence[str], stderr: str, destination: Reference) -> set[str]:
-    answers: dict[str, bool] = {}
-    asked = None
-    for line in stderr.splitlines():
-        if found := _ASKED.search(line):
-            asked = found[1]
-        for text, present in _ANSWERS.items():
-            if asked and line.endswith(text):
-                answers[asked] = present
-                asked = None
-    missing = [digest for digest in digests if not answers.get(digest, True)]
-    # The answers count only where skopeo stopped for the reason that they give.
-    expected = f"reading blob {missing[0]}: open" if missing else f"reading config blob {_ABSENT}: open"
-    if answers.keys() != set(digests) or not fatal_message(stderr).startswith(expected):
-        doing = f"cannot tell which layers {destination} has"
-        error = explain(stderr, doing, "--dest")
-        if isinstance(error, RegistryError):
-            raise error
-        raise RegistryError(error.message, error.next_step)
-    return {digest for digest, present in answers.items() if present}

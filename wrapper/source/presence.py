@@ -32,6 +32,7 @@ def layers_at(
     Raises:
         IncrementalError: there is no such place, or it gave no clear answer.
     """
+    from ..skopeo.inspect import is_repository
     from ..skopeo.probe import present_in_storage, present_layers
     from .bases import read_base, why_nothing
     from .stores import LAYER_TRANSPORTS, open_blob_store
@@ -39,7 +40,7 @@ def layers_at(
     reference, access = source.reference, source.access
     report(f"asking {reference} for {plural(len(layers), 'layer')}")
     if reference.transport == "docker":
-        return present_layers(skopeo, reference, access, layers)
+        return present_layers(skopeo, reference, access, layers) if is_repository(skopeo, source) else frozenset()
     if reference.transport == "containers-storage":
         return present_in_storage(skopeo, reference, layers, preserve=True)
     if reference.transport in LAYER_TRANSPORTS:
