@@ -59,15 +59,15 @@ def test_nothing_but_a_push_makes_it(tool: Tool, customer: Registry, target: str
     hiding = Hiding()
     with Front(hiding, customer) as front:
         there = f"{front.host}/{target}:2"
-        words = ("not authorized", "-creds", "does not exist yet")
+        words = ("denied", "-creds", "does not exist yet")
         refused(tool("vet", "x.tar", there, "--json", *PLAIN_DEST), 5, *words)
         refused(tool("inspect", "x.tar", "--for", there, "--json", "--tls-verify=false"), 5, *words)
         refused(tool("push", "x.tar", there, "--dry-run", "--json", *PLAIN_DEST), 5, *words)
-        refused(tool("push", "whole.tar", there, "--dry-run", "--json", *PLAIN_DEST), 5, "not authorized")
+        refused(tool("push", "whole.tar", there, "--dry-run", "--json", *PLAIN_DEST), 5, "denied")
         assert tool("doctor", there, "--json", "--tls-verify=false").code == 5
         assert hiding.created == []
         # What must not be replaced must be seen.
-        refused(tool("push", "whole.tar", there, "--no-overwrite-tag", "--json", *PLAIN_DEST), 5, "not authorized")
+        refused(tool("push", "whole.tar", there, "--no-overwrite-tag", "--json", *PLAIN_DEST), 5, "denied")
         assert hiding.created == []
 
 
