@@ -69,6 +69,8 @@ def test_a_portal_is_no_registry(tool: Tool, vendor: Registry, kind: str) -> Non
             refused(ran, 5, there, "sent, and taken, but is not there", front.host)
         else:
             refused(ran, 5, *words)
+            pulled = tool("pull", two, "-b", there, "-o", "y.tar", "--json", *PLAIN_PULL)
+            refused(pulled, 4, there, f"https://{front.host}/v2/")
             doctor = tool("doctor", there, "--json", "--tls-verify=false")
             assert doctor.code == 5
             (found,) = (each for each in doctor.json["findings"] if each["check"] == "registry")

@@ -102,7 +102,9 @@ def try_roots(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[FetchedMan
         try:
             root = parse_manifest(raw, reference=source.reference)
         except ContentError as error:
-            return error
+            if is_manifest(raw):
+                return error
+            return ContentError(error.message, no_registry(source.reference.registry, "").next_step)
         if source.reference.digest in (None, root.digest):
             return root
         return ContentError(
@@ -113,17 +115,22 @@ def try_roots(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[FetchedMan
     return [check(source, raw) for source, raw in zip(sources, _inspect(skopeo, sources), strict=True)]
 
 
+def is_manifest(raw: bytes) -> bool:
+    """Say whether bytes may be a manifest of any kind, even one that can't travel."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and bool({"schemaVersion", "mediaType"} & document.keys())
+
+
 def require_manifest(reference: Reference, raw: bytes) -> None:
-    """Refuse what no registry gives for a tag, as a web page; any kind of manifest will do.
+    """Refuse what no registry gives for a tag, such as a web page.
 
     Raises:
         RegistryError: it is no manifest.
     """
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or not ({"schemaVersion", "mediaType"} & document.keys()):
+    if not is_manifest(raw):
         raise no_registry(reference.registry, f"answers yes, and what it gives for {reference} is no manifest")
 
 

@@ -62,7 +62,9 @@ def present_layers(
     """
     if not layers:
         return frozenset()
-    return skopeo.steadily(lambda: frozenset(_ask(skopeo, destination, access, layers)))
+    # Only where several probes run at a time, fewer are worth a try.
+    run = skopeo.steadily if len(layers) > _LAYERS_EACH else skopeo.retries.run
+    return run(lambda: frozenset(_ask(skopeo, destination, access, layers)))
 
 
 def mount_layers(

@@ -127,7 +127,8 @@ class Download:
                 self._since_cut = 0
                 if any(self._layout.blob(digest).exists() for digest in portion):
                     attempts.progressed()
-                if isinstance(error, BusyError) and not self._one_layer:
+                several = len(portion) > 1 or self._skopeo.copies > 1
+                if several and not self._one_layer and isinstance(error, BusyError):
                     # skopeo asks for six layers at a time, until there is only one to ask for.
                     self._one_layer = True
                     self._skopeo.slow_down(error)
