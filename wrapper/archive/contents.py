@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ..delta.artifact import FEATURE, PREFIX, LayerDelta, read_artifact
+from ..delta.graph import check_deltas, sources_needed
 from ..errors import ContentError, UsageError
 from ..oci.documents import OURS, Bounds, check_schema, count_values, parse_document
 from ..oci.image import Image, resolve_image
@@ -104,6 +105,7 @@ class ArchiveContents(NamedTuple):
         format: the archive format's version; None for other tools' archives.
         is_bundle: whether it is a bundle: every image has a name of its own.
         deltas: layers that travel as their change, by their digests.
+        sources: digest and size in bytes of the older layers that are needed to make those.
     """
 
     images: tuple[NamedImage, ...]
@@ -113,6 +115,7 @@ class ArchiveContents(NamedTuple):
     format: str | None
     is_bundle: bool = False
     deltas: Mapping[str, LayerDelta] = {}
+    sources: Mapping[str, int] = {}
 
     @property
     def single(self) -> NamedImage:
@@ -218,7 +221,10 @@ def read_contents(archive: ArchiveDocuments) -> ArchiveContents:
                 raise ContentError(
                     f"{archive.name} leaves out layer {digest}, whose size two images contradict each other about"
                 )
-    _check_deltas(deltas, images.values(), archive.name)
+    layers = {digest: layer.size for named in images.values() for digest, layer in named.image.layers.items()}
+    check_deltas(
+        deltas, layers, lambda digest: archive.blob_size(digest) if digest in archive else None, archive.name
+    )
     if declared is not None and (undeclared := omitted.keys() - declared.keys()):
         raise ContentError(
             f"{archive.name} lacks layer {min(undeclared)}, and does not say that it leaves it out",
@@ -232,7 +238,13 @@ def read_contents(archive: ArchiveDocuments) -> ArchiveContents:
         format=index.annotations.get(f"{PREFIX}format"),
         is_bundle=is_bundle,
         deltas=deltas,
+        sources=sources_needed([deltas], deltas.keys(), archive.__contains__),
     )
+
+
+def merge_deltas(contents: Sequence[ArchiveContents]) -> dict[str, LayerDelta]:
+    """Return the changes that a chain of archives has, by the layers that they make; of two the older one's."""
+    return {digest: delta for found in reversed(contents) for digest, delta in found.deltas.items()}
 
 
 def merge(
@@ -252,7 +264,8 @@ def merge(
     # sorted() keeps the order of equals.
     ordered = sorted(counting, key=lambda named: named.subject is not None)
     layers = {digest: layer for named in ordered for digest, layer in named.image.layers.items()}
-    deltas = {digest: delta for found in contents for digest, delta in found.deltas.items() if not inside(digest)}
+    deltas = merge_deltas(contents)
+    deltas = {digest: delta for digest, delta in deltas.items() if not inside(digest)}
     bases_of: dict[str, set[str]] = {}
     for found in contents:
         for digest, bases in found.bases_of.items():
@@ -265,6 +278,7 @@ def merge(
         format=contents[-1].format if contents else FORMAT,
         is_bundle=any(found.is_bundle for found in contents),
         deltas=deltas,
+        sources=sources_needed([found.deltas for found in contents], layers.keys() & deltas.keys(), inside),
     )
 
 
@@ -350,16 +364,6 @@ def _read_deltas(
             raise ContentError(f"{archive.name} lacks {delta.blob}, the change of a layer", "pull it again")
         _check_size(archive, delta.blob, delta.blob_size)
     return deltas
-
-
-def _check_deltas(deltas: Mapping[str, LayerDelta], images: Iterable[NamedImage], name: str) -> None:
-    """Refuse deltas of layers that no image has, or of another length."""
-    layers = {digest: layer for named in images for digest, layer in named.image.layers.items()}
-    for delta in deltas.values():
-        if delta.layer not in layers or layers[delta.layer].size != delta.size:
-            raise ContentError(f"{name} has a change of {delta.layer}, which is no layer of its images")
-        if delta.layer in delta.sources:
-            raise ContentError(f"{name} makes {delta.layer} from itself")
 
 
 def _omitted(image: Image, archive: ArchiveDocuments, deltas: Mapping[str, LayerDelta]) -> dict[str, Descriptor]:

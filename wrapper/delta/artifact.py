@@ -24,6 +24,10 @@ PREFIX = "io.skopeo-incremental."
 ARTIFACT_TYPE = "application/vnd.skopeo-incremental.layer-deltas.v1"
 BLOB_TYPE = "application/vnd.skopeo-incremental.layer-delta.v1"
 EMPTY_CONFIG = b"{}"
+
+MANIFESTS = 256
+"""How many manifests a delta may name, as its schema says."""
+
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 

@@ -23,7 +23,13 @@ cdef class _Reader:
 
 
 @cython.final
+cdef class _Room:
+    cdef unsigned long long left
+
+
+@cython.final
 cdef class _Out:
+    cdef _Room room
     cdef unsigned char[::1] scratch
     cdef Py_ssize_t used
     cdef list done

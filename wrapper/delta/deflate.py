@@ -29,6 +29,7 @@ COMPILED = __file__.endswith(".so")
 _BITS = 15
 _CHUNK = 1 << 20
 _ROOM = 1 << 10
+_NO_BOUND = 1 << 62
 _STORED, _FIXED, _DYNAMIC = 0, 1, 2
 _MORE, _REST, _END = 1, 2, 0
 _ORDER = bytes((16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15))
@@ -50,6 +51,10 @@ def _bases(extra: bytes, first: int) -> list[int]:
 # 285 is the length 258, which 284 could encode too.
 _LENGTH_BASES = [*_bases(_LENGTH_BITS[:28], 3), 258]
 _DISTANCE_BASES = _bases(_DISTANCE_BITS, 1)
+
+
+class TooLongError(MalformedError):
+    """What it is parsed to is longer than it may be."""
 
 
 class _Reader:
@@ -98,10 +103,18 @@ class _Reader:
         return self.take(8)
 
 
-class _Out:
-    """Bytes that are written one by one."""
+class _Room:
+    """How many bytes several outputs may still take together."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+class _Out:
+    """Bytes that are written one by one, as long as there is room for them: that is looked at chunk by chunk."""
+
+    def __init__(self, room: _Room) -> None:
+        self.room = room
         self.scratch = bytearray(_CHUNK)
         self.used = 0
         self.done: list[bytes] = []
@@ -120,19 +133,25 @@ class _Out:
         self.put(number)
 
     def flush(self) -> None:
+        if self.used > self.room.left:
+            raise TooLongError("its parts are longer than memory is allowed for")
+        self.room.left -= self.used
         self.done.append(bytes(self.scratch[: self.used]))
         self.used = 0
 
     def finish(self) -> bytes:
+        """Return all that was written; once, for nothing of it is kept."""
         self.flush()
-        return b"".join(self.done)
+        done = self.done
+        self.done = []
+        return b"".join(done)
 
 
 class _BitOut:
     """Bits that are written, the lowest bit of each byte first, up to a bound of bytes."""
 
     def __init__(self, bound: int) -> None:
-        self.out = _Out()
+        self.out = _Out(_Room(bound))
         self.left = bound
         self.buffer = 0
         self.count = 0
@@ -277,17 +296,18 @@ def _words(values: bytes | list[int]) -> Words:
 class _Parser:
     """Parses a gzip stream."""
 
-    def __init__(self, data: bytes | bytearray) -> None:
+    def __init__(self, data: bytes | bytearray, bound: int) -> None:
+        room = _Room(bound)
         self.length_bases = _words(_LENGTH_BASES)
         self.distance_bases = _words(_DISTANCE_BASES)
         self.length_bits = _LENGTH_BITS
         self.distance_bits = _DISTANCE_BITS
         self.reader = _Reader(data)
         self.codes = _Codes()
-        self.frames = _Out()
-        self.lengths = _Out()
-        self.distances = _Out()
-        self.literals = _Out()
+        self.frames = _Out(room)
+        self.lengths = _Out(room)
+        self.distances = _Out(room)
+        self.literals = _Out(room)
         self.run = 0
 
     def parse(self) -> tuple[bytes, bytes, bytes, bytes]:
@@ -606,19 +626,22 @@ class _Serializer:
         self.bits.put(entry & 0xFFFF, entry >> 16)
 
 
-def parse(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+def parse(data: bytes, bound: int = _NO_BOUND) -> tuple[bytes, bytes, bytes, bytes]:
     """Parse a gzip stream.
 
     Args:
-        data: one gzip member or several.
+        data: one gzip member or several; of hostile origin: a short one may have long parts.
+        bound: how long they may be together, in bytes; one after the other is put together, and takes its length
+            twice meanwhile.
 
     Returns:
         Its frames, lengths, distances and literals.
 
     Raises:
+        TooLongError: they would be longer.
         MalformedError: it is none, or encoded as no compressor does.
     """
-    return _Parser(data).parse()
+    return _Parser(data, bound).parse()
 
 
 def serialize(frames: bytes, lengths: bytes, distances: bytes, literals: bytes, bound: int) -> bytes:

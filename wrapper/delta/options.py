@@ -36,10 +36,5 @@ class DeltaOptions:
 
     @property
     def room(self) -> int:
-        """How long a layer and its sources may be together, in bytes."""
+        """How long a layer and its sources may be together, in bytes: that is known before they are there."""
         return self.memory // (_TIMES_HIGHEST if self.level >= _HIGHEST else _TIMES)
-
-    @property
-    def parsed_room(self) -> int:
-        """How long they may be when they are parsed, in bytes; what compresses very well becomes longer."""
-        return self.memory // 2

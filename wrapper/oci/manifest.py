@@ -71,6 +71,11 @@ class Descriptor:
         )
 
 
+def unnamed_layer(digest: str, size: int) -> Descriptor:
+    """Return a descriptor of a layer of which no manifest at hand tells the media type; `size` is in bytes."""
+    return Descriptor("application/octet-stream", digest, size)
+
+
 @dataclass(frozen=True)
 class Manifest:
     """One image or artifact: a config and layers.

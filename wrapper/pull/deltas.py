@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..delta.artifact import EMPTY_CONFIG, LayerDelta, make_artifact
-from ..delta.codec import decode, encode, parse_layer, warn_where_slow
+from ..delta.artifact import EMPTY_CONFIG, MANIFESTS, LayerDelta, make_artifact
+from ..delta.codec import TooLargeError, decode, encode, parse_layer, warn_where_slow
 from ..errors import ContentError
 from ..host.text import human_bytes, plural
 from ..oci.layout import Layout
 from ..oci.manifest import digest_of
+from ..source.making import read_exactly
 from ..source.stores import LAYER_TRANSPORTS
 from .plan import DeltaCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from ..delta.codec import ParsedLayer
     from ..delta.options import DeltaOptions
@@ -53,7 +55,10 @@ def find_candidates(plan: PullPlan, options: DeltaOptions) -> dict[str, DeltaCan
 
 
 def _sources_in(planned: PlannedImage, new: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Return for each of the new layers that an image needs what its bases have and it has no more."""
+    """Return for each of the new layers that an image needs what its bases have and it has no more.
+
+    What travels itself is no source: one step makes a layer, and no circle comes about.
+    """
     found: dict[str, dict[str, int]] = {digest: {} for digest in planned.layers if digest in new}
     for leaf in planned.image.leaves if planned.delta else ():
         own = {layer.digest for layer in leaf.manifest.layers}
@@ -61,7 +66,7 @@ def _sources_in(planned: PlannedImage, new: Mapping[str, int]) -> dict[str, dict
             layer.digest: layer.size
             for base in _alike(planned, leaf)
             for layer in base.manifest.layers
-            if not layer.is_foreign and layer.digest not in own
+            if not layer.is_foreign and layer.digest not in own and layer.digest not in new
         }
         for digest in own & found.keys():
             found[digest] |= old
@@ -104,7 +109,7 @@ def make_deltas(
     blob_source.fetch(
         skopeo, {digest: size for digest, size in wanted.items() if blob_source.offers(digest)}, report
     )
-    store = _ParsedLayers(blob_source, options.room)
+    store = _ParsedLayers(blob_source, options.memory)
     deltas: dict[str, LayerDelta] = {}
     for digest, found in plan.candidates.items():
         delta = _make_one(digest, found, layout, store, options)
@@ -140,25 +145,54 @@ def _add_bases(skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, report: 
 class _ParsedLayers:
     """The old layers, parsed, as long as there is room for them."""
 
-    def __init__(self, blob_source: BlobSource, room: int) -> None:
+    def __init__(self, blob_source: BlobSource, memory: int) -> None:
         self._blob_source = blob_source
-        self._room = room
+        self._memory = memory
         self._parts: dict[str, ParsedLayer | None] = {}
-        self._used = 0
 
-    def parts(self, digest: str) -> ParsedLayer | None:
-        """Return what a layer was parsed to; None for what is not at hand, or can't be parsed."""
+    @property
+    def left(self) -> int:
+        """How much memory they leave, in bytes."""
+        return self._memory - sum(parts.size for parts in self._parts.values() if parts)
+
+    def parts(self, digest: str, size: int, beside: int, keep: Collection[str]) -> ParsedLayer | None:
+        """Return what a layer was parsed to.
+
+        Args:
+            digest: of the layer.
+            size: its size in bytes.
+            beside: how much memory else is taken, in bytes.
+            keep: layers that are still needed, by their digests.
+
+        Returns:
+            Its parts; None for what is not at hand, can't be parsed, or is too large.
+
+        Raises:
+            ContentError: it is not what its digest or size says.
+        """
         if digest not in self._blob_source:
             return None
         if digest not in self._parts:
-            with self._blob_source.open_blob(digest) as file:
-                found = parse_layer(file.read())
-            self._used += found.size if found else 0
-            if self._used > 2 * self._room:
-                self._parts.clear()
-                self._used = found.size if found else 0
-            self._parts[digest] = found
+            try:
+                self._parts[digest] = self._parse(digest, size, beside)
+            except TooLargeError:
+                self.keep_only(keep)
+                try:
+                    self._parts[digest] = self._parse(digest, size, beside)
+                except TooLargeError:
+                    return None
         return self._parts[digest]
+
+    def keep_only(self, digests: Collection[str]) -> None:
+        """Forget all others."""
+        self._parts = {digest: parts for digest, parts in self._parts.items() if digest in digests}
+
+    def _parse(self, digest: str, size: int, beside: int) -> ParsedLayer | None:
+        left = self.left - beside
+        # What is read may be there twice for a moment.
+        if 2 * size > left:
+            raise TooLargeError
+        return parse_layer(read_exactly(self._blob_source.open_blob, digest, size), left - size)
 
 
 def _make_one(
@@ -168,47 +202,88 @@ def _make_one(
     store: _ParsedLayers,
     options: DeltaOptions,
 ) -> LayerDelta | None:
-    new = parse_layer(layout.blob(digest).read_bytes())
+    """Express a layer as its change; None where it is to travel whole: nothing is saved, or it is too large."""
+    store.keep_only(candidates.sources)
+    new = _parse_new(layout, digest, candidates.size, store)
     if new is None:
         return None
-    olds = {}
-    left = options.parsed_room - new.size
-    for source in candidates.sources:
-        parts = store.parts(source)
-        if parts and parts.kind == new.kind and parts.size <= left:
+    olds: dict[str, ParsedLayer] = {}
+    for source, size in candidates.sources.items():
+        parts = store.parts(source, size, new.size, olds)
+        if parts and parts.kind == new.kind:
             olds[source] = parts
-            left -= parts.size
-    chosen = _choose(new, olds)
-    if not chosen:
+    store.keep_only(olds)
+    found = _encode_best(new, olds, options)
+    if not found or len(found[1]) > candidates.size * (1 - options.min_saving / 100):
         return None
-    against = [olds[source] for source in chosen]
-    blob = encode(new, against, options.level)
-    if len(blob) > candidates.size * (1 - options.min_saving / 100):
-        return None
+    chosen, blob = found
     # Whatever is not as it should be shows here, and the layer travels whole.
     try:
-        made = decode(blob, against, candidates.size, options.parsed_room)
-    except ContentError:
+        made = decode(blob, [olds[source] for source in chosen], candidates.size, options.memory - new.size)
+    except (ContentError, TooLargeError):
         return None
     if digest_of(made) != digest:
         return None
     having = {
         leaf.digest for leaf in candidates.leaves if {layer.digest for layer in leaf.manifest.layers} & {*chosen}
     }
+    # More may not be named: nobody could read it.
+    if len(having) > MANIFESTS:
+        return None
     sources = {source: candidates.sources[source] for source in chosen}
     return LayerDelta(digest, candidates.size, layout.put(blob), len(blob), sources, tuple(sorted(having)))
 
 
-def _choose(new: ParsedLayer, olds: Mapping[str, ParsedLayer]) -> list[str]:
+def _parse_new(layout: Layout, digest: str, size: int, store: _ParsedLayers) -> ParsedLayer | None:
+    def parse() -> ParsedLayer | None:
+        return parse_layer(read_exactly(layout.open_blob, digest, size), store.left - size)
+
+    try:
+        return parse()
+    except TooLargeError:
+        store.keep_only(())
+    with suppress(TooLargeError):
+        return parse()
+    return None
+
+
+def _encode_best(
+    new: ParsedLayer, olds: Mapping[str, ParsedLayer], options: DeltaOptions
+) -> tuple[list[str], bytes] | None:
+    """Express a layer against the sources that help most, as far as there is memory."""
+    total = sum(parts.size for parts in olds.values())
+
+    def encoded(sources: Sequence[str], level: int) -> bytes | None:
+        against = [olds[source] for source in sources]
+        try:
+            return encode(new, against, level, options.memory - total + sum(parts.size for parts in against))
+        except TooLargeError:
+            return None
+
+    def quick(*sources: str) -> int | None:
+        blob = encoded(sources, _QUICK)
+        return None if blob is None else len(blob)
+
+    chosen = _choose(list(olds), quick)
+    while chosen:
+        if (blob := encoded(chosen, options.level)) is not None:
+            return chosen, blob
+        chosen.pop()
+    return None
+
+
+def _choose(sources: list[str], size_from: Callable[..., int | None]) -> list[str]:
     """Choose sources: the best one, and those that save something beside it."""
-    if len(olds) <= 1:
-        return list(olds)
-    alone = {source: len(encode(new, [parts], _QUICK)) for source, parts in olds.items()}
+    if len(sources) <= 1:
+        return sources
+    alone = {source: found for source in sources if (found := size_from(source)) is not None}
     ranked = sorted(alone, key=lambda source: alone[source])
-    chosen, size = [ranked[0]], alone[ranked[0]]
+    if not ranked:
+        return []
+    chosen, size = ranked[:1], alone[ranked[0]]
     for source in ranked[1:]:
-        together = len(encode(new, [olds[each] for each in (*chosen, source)], _QUICK))
-        if together < size * _WORTH_IT:
+        together = size_from(*chosen, source)
+        if together is not None and together < size * _WORTH_IT:
             chosen.append(source)
             size = together
     return chosen

@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..oci.reference import is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from ..archive.contents import ArchiveContents, NamedImage
@@ -91,13 +91,16 @@ class Destination(ABC):
             IncrementalError: it gave no clear answer.
         """
 
-    def offer_delta_sources(self, skopeo: Skopeo, blob_source: BlobSource, manifests: Sequence[str]) -> None:  # noqa: B027 - few can
+    def offer_delta_sources(  # noqa: B027 - few can
+        self, skopeo: Skopeo, blob_source: BlobSource, layers: Collection[str], manifests: Sequence[str]
+    ) -> None:
         """Let layers that are there be read, to make others of them.
 
         Args:
             skopeo: an entered `Skopeo`.
             blob_source: what is told.
-            manifests: digests of manifests that have such layers, if they are there.
+            layers: digests of those that are needed.
+            manifests: digests of manifests that may be there and have them, the likeliest first; of hostile origin.
 
         Raises:
             IncrementalError: it gave no clear answer.

@@ -28,7 +28,7 @@ from .tags import FLAG, refuse_overwriting
 from .upload import Upload, UploadResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from typing import Any, BinaryIO
 
     from ..archive.contents import ArchiveContents
@@ -125,7 +125,9 @@ class LayoutDestination(LocalDestination):
         """Look which layers stand there."""
         return frozenset(layer.digest for layer in layers if self._layout.holds(layer.digest, layer.size))
 
-    def offer_delta_sources(self, skopeo: Skopeo, blob_source: BlobSource, manifests: Sequence[str]) -> None:
+    def offer_delta_sources(
+        self, skopeo: Skopeo, blob_source: BlobSource, layers: Collection[str], manifests: Sequence[str]
+    ) -> None:
         """Offer all of its blobs."""
         blob_source.add_delta_folder(BlobFolder(self._layout.blobs / "sha256"))
 

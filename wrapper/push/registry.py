@@ -5,18 +5,20 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from ..delta.artifact import MANIFESTS
 from ..errors import ContentError, IncrementalError, NotFoundError, RegistryError
 from ..host.text import plural
-from ..oci.manifest import LISTS, Manifest
+from ..oci.manifest import LISTS, Manifest, build_layers_dictionary
 from ..oci.reference import is_tag
 from ..skopeo import probe
 from ..skopeo.inspect import ImageSource, is_repository, try_roots
+from ..skopeo.runner import PARALLEL_RUNS
 from .destination import Destination
 from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting, require_sent
 from .upload import Upload, UploadResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..archive.contents import ArchiveContents, NamedImage
     from ..oci.image import Image
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
     from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
+
+_LOOKUPS = MANIFESTS
+"""How many manifests of old layers one repository is asked for: as many as one change may name."""
+
+_LOOKUPS_TOGETHER = 4096
+"""How many all repositories of a push are asked for, whatever its archives name."""
 
 
 class RegistryDestination(Destination):
@@ -56,16 +64,32 @@ class RegistryDestination(Destination):
             return frozenset()
         return probe.present_layers(skopeo, self.reference, self.access, layers)
 
-    def offer_delta_sources(self, skopeo: Skopeo, blob_source: BlobSource, manifests: Sequence[str]) -> None:
-        """Find out which of the manifests are there: skopeo fetches a layer only as a part of one."""
-        sources = [ImageSource(self.reference.pinned(digest), self.access, FLAG) for digest in manifests]
-        for source, found in zip(sources, try_roots(skopeo, sources), strict=True):
-            if isinstance(found, NotFoundError):
-                continue
-            if isinstance(found, IncrementalError):
+    def offer_delta_sources(
+        self, skopeo: Skopeo, blob_source: BlobSource, layers: Collection[str], manifests: Sequence[str]
+    ) -> None:
+        """Find manifests that are there and have the layers: skopeo fetches a layer only as a part of one."""
+        wanted = set(layers)
+        rest = list(manifests[:_LOOKUPS])
+        while wanted and rest:
+            few, rest = rest[:PARALLEL_RUNS], rest[PARALLEL_RUNS:]
+            for source, leaf in self._look_up(skopeo, blob_source, few):
+                if having := wanted & build_layers_dictionary(leaf).keys():
+                    blob_source.add_delta_source(source, leaf, having)
+                    wanted -= having
+
+    def _look_up(
+        self, skopeo: Skopeo, blob_source: BlobSource, digests: Sequence[str]
+    ) -> list[tuple[ImageSource, FetchedManifest]]:
+        """Return those manifests that are there, each asked for once for all images of a bundle."""
+        known = blob_source.looked_up
+        sources = [ImageSource(self.reference.pinned(digest), self.access, FLAG) for digest in digests]
+        new = [source for source in sources if str(source.reference) not in known][: _LOOKUPS_TOGETHER - len(known)]
+        for source, found in zip(new, try_roots(skopeo, new), strict=True):
+            if isinstance(found, IncrementalError) and not isinstance(found, NotFoundError):
                 raise found
-            if isinstance(found.parsed, Manifest):
-                blob_source.add_delta_source(source, found)
+            known[str(source.reference)] = None if isinstance(found, IncrementalError) else found
+        leaves = [(source, known.get(str(source.reference))) for source in sources]
+        return [(source, leaf) for source, leaf in leaves if leaf and isinstance(leaf.parsed, Manifest)]
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Upload what the tags don't point to yet."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..archive.contents import missing_layers
 from ..host.text import plural
-from ..oci.manifest import Descriptor
+from ..oci.manifest import unnamed_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from ..oci.manifest import Descriptor
     from ..results import MissingLayer
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
+    from .destination import Destination
     from .plan import PushItem
 
 
@@ -45,25 +48,49 @@ def vet(
     outside = {digest: layers[digest] for digest in sorted(layers) if digest not in blob_source}
     if not outside:
         return {}, ()
-    deltas = {digest: blob_source.deltas[digest] for digest in outside if digest in blob_source.deltas}
-    sources = {
-        digest: Descriptor(layers[delta.layer].media_type, digest, size)
-        for delta in deltas.values()
-        for digest, size in delta.sources.items()
-        if digest not in outside and digest not in blob_source
-    }
-    asked = outside | sources
+    # What changes are made from counts, too: it may be there in place of a layer, or be needed to make it.
+    reached = blob_source.making(_sizes(outside), blob_source.__contains__)
+    asked = {digest: layers.get(digest) or unnamed_layer(digest, size) for digest, size in reached.lacking.items()}
     report(f"asking {destination.reference} for {plural(len(asked), 'layer')}")
     present = destination.present_layers(skopeo, list(asked.values()))
     absent = {digest: layer for digest, layer in outside.items() if digest not in present}
     if absent and bases:
         blob_source.add_bases(skopeo, bases, report)
-    needed = [deltas[digest] for digest in absent if digest in deltas]
-    if needed:
-        destination.offer_delta_sources(
-            skopeo, blob_source, sorted({each for delta in needed for each in delta.manifests})
-        )
-    missing: dict[str, int] = {}
-    for digest, layer in absent.items():
-        missing |= blob_source.lacks(digest, layer.size, present)
+    _offer_delta_sources(skopeo, blob_source, destination, _sizes(absent), present)
+    missing = blob_source.making(_sizes(absent)).missing
     return absent, missing_layers(missing, blob_source.contents)
+
+
+def _offer_delta_sources(
+    skopeo: Skopeo,
+    blob_source: BlobSource,
+    destination: Destination,
+    absent: Mapping[str, int],
+    present: Collection[str],
+) -> None:
+    """Let what is needed to make layers be read at the destination, where nobody else has it."""
+    hopes = set(present)
+
+    def at_hand(digest: str) -> bool:
+        return blob_source.can_have(digest) or digest in hopes
+
+    while True:
+        making = blob_source.making(absent, at_hand)
+        needed = {digest for digest in making.needed if not blob_source.can_have(digest)}
+        if not needed:
+            return
+        # What is there, and can't be read, may have to be made itself.
+        hopes -= needed
+        named = Counter(
+            manifest
+            for delta in map(blob_source.deltas.__getitem__, making.order)
+            if needed & delta.sources.keys()
+            for manifest in delta.manifests
+        )
+        # What many name is the likeliest.
+        manifests = sorted(named, key=lambda digest: (-named[digest], digest))
+        destination.offer_delta_sources(skopeo, blob_source, needed, manifests)
+
+
+def _sizes(layers: Mapping[str, Descriptor]) -> dict[str, int]:
+    return {digest: layer.size for digest, layer in layers.items()}

@@ -6,16 +6,17 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..archive.contents import ArchiveContents, read_contents
+from ..archive.contents import ArchiveContents, merge_deltas, read_contents
 from ..archive.reader import Archive
+from ..delta.graph import STEPS, Making, plan_making, require_few_steps
 from ..delta.options import DeltaOptions
-from ..errors import ContentError, HostError
 from ..host.space import room_for
 from ..host.text import human_bytes, plural
 from ..oci.layout import Layout
-from ..oci.manifest import build_layers_dictionary, digest_of
+from ..oci.manifest import build_layers_dictionary
 from ..skopeo.inspect import read_image, read_roots
 from .download import Download, fetch_alone
+from .making import make_layer
 from .stores import BlobFolder, BlobStore, open_blob_store, verified_reader
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class BlobSource:
     Attributes:
         contents: what each archive holds, in the archives' order.
         deltas: layers that archives have as their change, by their digests.
+        looked_up: manifests of the destination that have been asked for, by their references; None for one that is
+            not there.
     """
 
     def __init__(self, sources: Sequence[ArchiveFile], options: DeltaOptions | None = None) -> None:
@@ -58,10 +61,13 @@ class BlobSource:
             raise
         self._stores: list[BlobStore] = []
         self._registry_manifests: list[tuple[ImageSource, FetchedManifest]] = []
-        self._delta_manifests: list[tuple[ImageSource, FetchedManifest]] = []
+        self._registry_layers: set[str] = set()
+        self._delta_manifests: list[tuple[ImageSource, FetchedManifest, frozenset[str]]] = []
+        self._delta_sources: set[str] = set()
         self._fetched_blobs: dict[str, Callable[[str], BinaryIO]] = {}
         self._files: dict[str, Path] = {}
-        self.deltas = {digest: delta for found in self.contents for digest, delta in found.deltas.items()}
+        self.deltas = merge_deltas(self.contents)
+        self.looked_up: dict[str, FetchedManifest | None] = {}
         self._options = options or DeltaOptions()
 
     def __enter__(self) -> BlobSource:
@@ -136,48 +142,38 @@ class BlobSource:
     def add_manifest(self, base: ImageSource, leaf: FetchedManifest) -> None:
         """Add a manifest of a base in a registry, which was read."""
         self._registry_manifests.append((base, leaf))
+        self._registry_layers |= build_layers_dictionary(leaf).keys()
 
     def offers(self, digest: str) -> bool:
         """Say whether a base has a layer."""
-        return any(digest in store for store in self._stores) or any(
-            digest in build_layers_dictionary(leaf) for _, leaf in self._registry_manifests
-        )
+        return digest in self._registry_layers or any(digest in store for store in self._stores)
 
-    def add_delta_source(self, source: ImageSource, leaf: FetchedManifest) -> None:
-        """Add a manifest of the destination, whose layers are only taken to make others of them."""
-        self._delta_manifests.append((source, leaf))
+    def add_delta_source(self, source: ImageSource, leaf: FetchedManifest, layers: Collection[str]) -> None:
+        """Add layers of a manifest of the destination, which are only taken to make others of them."""
+        self._delta_manifests.append((source, leaf, frozenset(layers)))
+        self._delta_sources.update(layers)
 
     def add_delta_folder(self, folder: BlobFolder) -> None:
         """Add a destination that has blobs as files, which are only taken to make others of them."""
         self._stores.append(folder)
 
-    def has_delta_source(self, digest: str) -> bool:
-        """Say whether a layer can be read at the destination, if that has it."""
-        return any(digest in build_layers_dictionary(leaf) for _, leaf in self._delta_manifests)
+    def can_have(self, digest: str) -> bool:
+        """Say whether a layer is at hand, or can be read from a base or the destination."""
+        return digest in self or self.offers(digest) or digest in self._delta_sources
 
-    def lacks(
-        self, digest: str, size: int, present: Collection[str], seen: frozenset[str] = frozenset()
-    ) -> dict[str, int]:
-        """Return what is missing to have a layer.
+    def making(self, layers: Mapping[str, int], at_hand: Callable[[str], bool] | None = None) -> Making:
+        """Say how layers can be had, which in a chain of archives may be made of what is made itself.
 
         Args:
-            digest: of the layer.
-            size: its size in bytes.
-            present: digests of layers that the destination has.
-            seen: layers that are being asked for already.
+            layers: digest and size in bytes of each.
+            at_hand: says whether a layer can be had as it is; by default `can_have`.
 
-        Returns:
-            Digest and size in bytes of the layer, where nobody has it; or of what nobody has of those that it is
-            made from, which in a chain of archives may have to be made themselves.
+        Raises:
+            ContentError: it takes more steps than archives of `pull` need.
         """
-        if digest in self or self.offers(digest) or (digest in present and self.has_delta_source(digest)):
-            return {}
-        if digest not in self.deltas or digest in seen:
-            return {digest: size}
-        missing: dict[str, int] = {}
-        for source, length in self.deltas[digest].sources.items():
-            missing |= self.lacks(source, length, present, seen | {digest})
-        return missing
+        making = plan_making(layers, self.deltas, at_hand or self.can_have)
+        require_few_steps(making, STEPS * len(self._archives), "the chain of archives")
+        return making
 
     def registries(self) -> set[str]:
         """Return the hosts of the bases that are in registries."""
@@ -198,16 +194,18 @@ class BlobSource:
             DiskFullError: there is too little space.
             IncrementalError: one can't be fetched.
         """
-        rest = {digest: size for digest, size in layers.items() if digest not in self._fetched_blobs}
-        for digest in [each for each in rest if each in self.deltas and not self.offers(each)]:
-            if not self.has_delta_source(digest):
-                del rest[digest]
-                sources = self.deltas[digest].sources
-                self.fetch(
-                    skopeo, {each: sources[each] for each in sources if each not in self}, report, preserve=preserve
-                )
-                self._decode_layer(skopeo, digest, report)
-        for digest, size in list(rest.items()):
+        making = self.making(layers)
+        self._fetch(
+            skopeo, {digest: size for digest, size in making.needed.items() if digest not in self}, report, preserve
+        )
+        for digest in making.order:
+            self._make(skopeo, digest, report)
+
+    def _fetch(
+        self, skopeo: Skopeo, layers: Mapping[str, int], report: Callable[[str], None], preserve: bool
+    ) -> None:
+        rest = dict(layers)
+        for digest, size in layers.items():
             for store in self._stores:
                 if digest in store:
                     self._fetched_blobs[digest] = verified_reader(store, size)
@@ -217,41 +215,25 @@ class BlobSource:
             return
         report(f"fetching {plural(len(rest), 'layer')} ({human_bytes(sum(rest.values()))}) from bases")
         begin = partial(Download, skopeo, preserve=preserve, cache=None, report=report)
+        images = [(*each, build_layers_dictionary(each[1]).keys()) for each in self._registry_manifests]
         with room_for(skopeo.folder, sum(rest.values())):
-            for source, leaf in (*self._registry_manifests, *self._delta_manifests):
-                own = {digest: rest.pop(digest) for digest in build_layers_dictionary(leaf) if digest in rest}
+            for source, leaf, having in (*images, *self._delta_manifests):
+                own = {digest: rest.pop(digest) for digest in having if digest in rest}
                 if own:
                     layout = fetch_alone(skopeo, begin, source, leaf, own)
                     layout.check(own)
                     self.add_layers(layout, own)
 
-    def _decode_layer(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
+    def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
         """Make a layer of its change and of older layers, which are at hand."""
-        from ..delta.codec import decode, parse_layer, warn_where_slow
+        from ..delta.codec import warn_where_slow
 
         warn_where_slow(report)
         delta = self.deltas[digest]
-        needed = delta.size + sum(delta.sources.values())
-        if needed > self._options.room:
-            raise HostError(
-                f"making {digest} of its change takes more memory than {human_bytes(self._options.memory)}",
-                "allow more with --delta-memory",
-            )
         report(f"making {digest} ({human_bytes(delta.size)}) of its change ({human_bytes(delta.blob_size)})")
-        olds = []
-        for source in delta.sources:
-            with self.open_blob(source) as file:
-                parts = parse_layer(file.read())
-            if parts is None:
-                raise ContentError(f"{digest} is said to be made of {source}, which can't be taken apart")
-            olds.append(parts)
-        with self.open_blob(delta.blob) as file:
-            layer = decode(file.read(), olds, delta.size, self._options.parsed_room)
-        if digest_of(layer) != digest:
-            raise ContentError(f"the change of {digest} makes another layer", "have the archive made again")
-        layout = Layout.create(skopeo.new_folder("made"))
-        with room_for(skopeo.folder, len(layer)):
-            layout.put(layer)
+        with room_for(skopeo.folder, delta.size):
+            layout = Layout.create(skopeo.new_folder("made"))
+            layout.put(make_layer(delta, self.open_blob, self._options))
         self.add_layers(layout, [digest])
 
     def add_layers(self, layout: Layout, digests: Iterable[str]) -> None:
