@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from .archive.contents import missing_layers
 from .archive.summary import describe
+from .oci.manifest import unnamed_layer
 from .results import InspectResult
 from .source.blobs import BlobSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .archive.contents import ArchiveContents
     from .archive.reader import ArchiveFile
     from .results import MissingLayer
     from .skopeo.inspect import ImageSource
@@ -42,7 +42,7 @@ def inspect(
     """
     with BlobSource([archive]) as blob_source:
         (found,) = blob_source.contents
-        missing = _missing_at(place, found, skopeo_options, report) if place and found.omitted else ()
+        missing = _missing_at(place, blob_source, skopeo_options, report) if place else ()
         return InspectResult(
             **describe(found, blob_source.read).shared_fields(),
             changed=False,
@@ -55,12 +55,20 @@ def inspect(
 
 
 def _missing_at(
-    place: ImageSource, found: ArchiveContents, skopeo_options: SkopeoOptions, report: Callable[[str], None]
+    place: ImageSource, blob_source: BlobSource, skopeo_options: SkopeoOptions, report: Callable[[str], None]
 ) -> tuple[MissingLayer, ...]:
+    """Ask a place for what is left out, for layers that travel as their change, and for what they are made from."""
     from .skopeo.runner import Skopeo
     from .source.presence import layers_at
 
-    wanted = [found.omitted[digest] for digest in sorted(found.omitted)]
+    (found,) = blob_source.contents
+    wanted = {digest: layer.size for digest, layer in found.omitted.items()}
+    wanted |= {digest: delta.size for digest, delta in found.deltas.items()}
+    lacking = blob_source.making(wanted, blob_source.archived).lacking
+    if not lacking:
+        return ()
+    asked = [found.omitted.get(digest) or unnamed_layer(digest, lacking[digest]) for digest in sorted(lacking)]
     with Skopeo(skopeo_options) as skopeo:
-        present = layers_at(skopeo, place, wanted, report)
-    return missing_layers({layer.digest: layer.size for layer in wanted if layer.digest not in present}, [found])
+        present = layers_at(skopeo, place, asked, report)
+    making = blob_source.making(wanted, lambda digest: digest in present or blob_source.archived(digest))
+    return missing_layers(making.missing, [found])

@@ -122,8 +122,9 @@ class Contents:
         layers_shared: how many layers are left out.
         layers_foreign: how many layers are foreign and never travel.
         layers_delta: how many travel as their change; they are among `layers_new`.
-        omitted: the layers that are left out.
-        layers: every layer.
+        omitted: what its destination must have: the layers that are left out, and those that changes are made from.
+        layers: every layer of the images.
+        delta_sources: of `omitted`, those that changes are made from.
     """
 
     digest: str | None
@@ -138,6 +139,12 @@ class Contents:
     layers_delta: int
     omitted: tuple[OmittedLayer, ...]
     layers: tuple[LayerInfo, ...]
+    delta_sources: tuple[OmittedLayer, ...]
+
+    @property
+    def bytes_needed(self) -> int:
+        """Size in bytes of what its destination must have."""
+        return sum(layer.size for layer in self.omitted)
 
     def shared_fields(self) -> dict[str, Any]:
         """Return the fields that a result takes over from here."""
@@ -168,14 +175,13 @@ class PullResult(Contents):
         archive: the archive; None for a dry run.
         warnings: what the user should know, one line each.
         gone: names of the images that the earlier bundle had, and this one has not.
-        delta_sources: the base layers that new ones were, or would be, compared with.
+        delta_sources: here, all base layers that new ones were, or would be, compared with.
     """
 
     changed: bool
     archive: ArchiveInfo | None
     warnings: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
-    delta_sources: tuple[OmittedLayer, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.support.archives import members_of, repack
+from tests.support.changes import change, write_changes
 from tests.support.images import digest_of, fresh, platform, put_image, put_list
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
 
@@ -53,8 +54,9 @@ class World:
         self.content = files(self.at)
         self.common = zipped(files(f"{self.at}common", 1))
         self.images: dict[str, Image] = {}
+        self.contents: dict[str, dict[str, bytes]] = {}
         for tag in "1234":
-            self.content = {**self.content, "file2": f"release {tag}".encode() * 50}
+            self.contents[tag] = self.content = {**self.content, "file2": f"release {tag}".encode() * 50}
             self.images[tag] = put_image(vendor, self.at, tag, [self.common, zipped(self.content)])
 
     def reference(self, tag: str) -> str:
@@ -115,6 +117,73 @@ def test_a_change_travels_and_arrives(world: World) -> None:
     again = world.tool.good("push", "2.tar", world.there("2"), "--json", *PLAIN_DEST).json
     assert not again["changed"]
     assert world.tool.leftovers() == []
+
+
+def test_what_changes_are_made_from_is_needed(world: World) -> None:
+    """Each command says so, whoever is asked."""
+    pulled = world.pull("2", "--delta", base="1")
+    common, old = world.images["1"].layers
+    needed, size = sorted((common, old)), sum(world.images["1"].sizes[each] for each in (common, old))
+    assert [each["digest"] for each in pulled["omitted"]] == needed
+    tool, empty, there = world.tool, world.there("2", fresh()), world.there("2")
+    plain = ("--tls-verify", "false")
+
+    vetted = tool.good("vet", "2.tar")
+    assert "needs 2 layers that it leaves out or that changes are made from" in vetted.text
+    inspected = tool.good("inspect", "2.tar", "--report", "page.html")
+    assert f"older layer:    {old}" in inspected.text
+    for ran in (pulled, *(tool.good(command, "2.tar", "--json").json for command in ("vet", "inspect"))):
+        assert [each["digest"] for each in ran["omitted"]] == needed
+        assert sum(each["size"] for each in ran["omitted"]) == size
+        assert [each["digest"] for each in ran["delta_sources"]] == [old]
+        assert (ran["layers_shared"], ran["layers_delta"]) == (1, 1)
+    page = (tool.home / "page.html").read_text()
+    assert "2 layers (" in page.partition('<p class="note">')[2].partition("</p>")[0]
+    assert old in page.partition('id="sources"')[2]
+
+    for command in (("vet",), ("push", "--dry-run"), ("push",)):
+        ran = tool(*command, "2.tar", empty, "--json", *PLAIN_DEST)
+        refused(ran, 3)
+        assert [each["digest"] for each in ran.json["missing"]] == needed
+    ran = tool("inspect", "2.tar", "--for", empty, "--report", "page.html", "--json", *plain)
+    assert (ran.code, [each["digest"] for each in ran.json["missing"]]) == (3, needed)
+    assert old in (tool.home / "page.html").read_text().partition('id="missing"')[2]
+    assert "lacks 2 layers" in tool("inspect", "2.tar", "--for", empty, *plain).text
+
+    world.deliver("1")
+    assert "has every layer" in tool.good("inspect", "2.tar", "--for", there, *plain).text
+    dry = tool.good("push", "2.tar", there, "--dry-run", "--json", *PLAIN_DEST).json
+    assert [each["digest"] for each in dry["omitted"]] == needed
+    assert "2 layers" in tool.good("push", "2.tar", there, "--dry-run", *PLAIN_DEST).text.partition("needed:")[2]
+    # Who has the new layer needs none that it is made from.
+    elsewhere = fresh()
+    put_image(world.customer, elsewhere, "2", [world.common, zipped(world.contents["2"])])
+    assert tool("inspect", "2.tar", "--for", world.there("2", elsewhere), *plain).code == 0
+
+
+def test_what_an_archive_brings_or_makes_is_not_needed(world: World) -> None:
+    world.pull("1")
+    for old, new in zip("12", "23", strict=True):
+        world.pull(new, "--delta", base=old)
+    common, first = world.images["1"].layers
+    push = ("push", "--dry-run", "--json")
+    for archives, needed in (
+        (("1.tar", "2.tar", "3.tar"), set()),
+        (("2.tar", "3.tar"), {common, first}),
+        (("3.tar",), {common, world.images["2"].layers[1]}),
+    ):
+        world.tool.good("push", "1.tar", "2.tar", "oci:full:2")
+        ran = world.tool.good(*push, *archives, "oci:full:3").json
+        assert {each["digest"] for each in ran["omitted"]} == needed
+    # In one archive: there as it is, or left out for another reason, too.
+    old, new = zipped({"old": b"old"}), digest_of(b"new")
+    sized = {digest_of(old): len(old)}
+    write_changes(world.tool.home / "a.tar", [change(new, sized)], old, layers=sized)
+    assert world.tool.good("inspect", "a.tar", "--json").json["omitted"] == []
+    assert "leaves nothing out" in world.tool.good("vet", "a.tar").text
+    write_changes(world.tool.home / "b.tar", [change(new, sized)], layers=sized)
+    assert [each["digest"] for each in world.tool.good("vet", "b.tar", "--json").json["omitted"]] == [*sized]
+    assert "needs 1 layer that" in world.tool.good("vet", "b.tar").text
 
 
 def test_the_same_pull_gives_the_same_bytes(world: World) -> None:

@@ -36,6 +36,7 @@ def describe(
     layers = _describe_layers(found)
     sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
     changes = [layer.delta.size for layer in layers if layer.delta]
+    needed = {digest: layer.size for digest, layer in found.omitted.items()} | dict(found.sources)
     return Contents(
         digest=None if found.is_bundle else found.images[0].image.root.digest,
         bundle=found.is_bundle,
@@ -47,8 +48,9 @@ def describe(
         layers_shared=len(sizes["omitted"]),
         layers_foreign=len(sizes["foreign"]),
         layers_delta=len(changes),
-        omitted=tuple(OmittedLayer(digest, found.omitted[digest].size) for digest in sorted(found.omitted)),
+        omitted=_sorted(needed),
         layers=layers,
+        delta_sources=_sorted(found.sources),
     )
 
 
@@ -59,6 +61,10 @@ def with_references(contents: Contents, references: Mapping[tuple[str | None, st
         for image in contents.images
     )
     return replace(contents, images=tuple(images))
+
+
+def _sorted(layers: Mapping[str, int]) -> tuple[OmittedLayer, ...]:
+    return tuple(OmittedLayer(digest, layers[digest]) for digest in sorted(layers))
 
 
 def _describe_image(

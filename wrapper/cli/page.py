@@ -56,7 +56,7 @@ def page(result: InspectResult, name: str) -> str:
         name: what to call the archive.
     """
     title = f"Transfer of {name}"
-    new, shared = human_bytes(result.bytes_new), human_bytes(result.bytes_shared)
+    new, needed = human_bytes(result.bytes_new), human_bytes(result.bytes_needed)
     # Nothing may be loaded, whatever a name in the archive tries.
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     parts = [
@@ -66,7 +66,7 @@ def page(result: InspectResult, name: str) -> str:
         f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
         f"<h1>{_text(title)}</h1>",
         f'<p class="note">{plural(result.layers_new, "layer")} travel ({new}); '
-        f"{plural(result.layers_shared, 'layer')} ({shared}) must be at the destination already.</p>",
+        f"{plural(len(result.omitted), 'layer')} ({needed}) must be at the destination already.</p>",
         _facts(result, name),
     ]
     images = [image for image in result.images if not image.beside]
@@ -90,12 +90,19 @@ def page(result: InspectResult, name: str) -> str:
         if layers := [layer for layer in result.layers if layer.where == where]:
             rows = (_layer_row(layer) for layer in layers)
             parts.append(_table(where, title, ("Digest", "Media type", "Bytes", *more), rows))
+    if result.delta_sources:
+        rows = ([_code(layer.digest), str(layer.size)] for layer in result.delta_sources)
+        title = "Older layers that changes are made from: they must be at the destination"
+        parts.append(_table("sources", title, ("Digest", "Bytes"), rows))
     if result.destination:
         if result.missing:
             rows = ([_code(layer.digest), str(layer.size)] for layer in result.missing)
             parts.append(_table("missing", f"{result.destination} lacks", ("Digest", "Bytes"), rows))
         else:
-            parts.append(f"<p>{_text(result.destination)} has every layer that the archive leaves out.</p>")
+            sources = " or that changes are made from" if result.delta_sources else ""
+            parts.append(
+                f"<p>{_text(result.destination)} has every layer that the archive leaves out{sources}.</p>"
+            )
     return "\n".join([*parts, "</body>", "</html>", ""])
 
 

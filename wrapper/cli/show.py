@@ -115,6 +115,8 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
                     else ""
                 )
                 _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}{of}")
+    for source in result.delta_sources:
+        _line(out, "older layer", f"{source.digest}  {human_bytes(source.size)}, of which changes are made")
     _show_amounts(result, out)
     if result.destination is not None:
         _show_answer(result, out)
@@ -224,6 +226,8 @@ def _show_image(image: ImageInfo, out: TextIO) -> None:
 def _show_amounts(contents: Contents, out: TextIO) -> None:
     _line(out, "new", f"{plural(contents.layers_new, 'layer')}, {human_bytes(contents.bytes_new)}")
     _line(out, "shared", f"{plural(contents.layers_shared, 'layer')}, {human_bytes(contents.bytes_shared)}")
+    if contents.layers_delta:
+        _line(out, "needed", f"{plural(len(contents.omitted), 'layer')}, {human_bytes(contents.bytes_needed)}")
     if contents.layers_foreign:
         _line(out, "foreign", f"{plural(contents.layers_foreign, 'layer')}, which do not travel")
 
@@ -240,7 +244,11 @@ def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
         _show_missing(result.missing, out)
         _line(out, "result", f"{result.destination} lacks {plural(len(result.missing), 'layer')}")
     elif result.omitted:
-        _line(out, "result", f"{result.destination} has every layer that the archive leaves out")
+        _line(
+            out,
+            "result",
+            f"{result.destination} has every layer that the archive leaves out{_with_sources(result)}",
+        )
     else:
         _line(out, "result", "the archive leaves nothing out: any destination will do")
 
@@ -257,7 +265,12 @@ def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:
 def _whether_needed(contents: Contents) -> str:
     if not contents.omitted:
         return ", and leaves nothing out"
-    return f"; its destination needs {plural(len(contents.omitted), 'layer')} that it leaves out"
+    needed = plural(len(contents.omitted), "layer")
+    return f"; its destination needs {needed} that it leaves out{_with_sources(contents)}"
+
+
+def _with_sources(contents: Contents) -> str:
+    return " or that changes are made from" if contents.delta_sources else ""
 
 
 def _line(out: TextIO, title: str, text: str) -> None:

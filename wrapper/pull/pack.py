@@ -132,10 +132,9 @@ def pull_result(
         changed: whether that is another file than before.
     """
     return PullResult(
-        **plan.describe(read_config).shared_fields(),
+        **plan.describe(read_config).shared_fields() | {"delta_sources": plan.delta_sources},
         changed=changed,
         archive=archive,
         warnings=plan.warnings(),
         gone=plan.gone,
-        delta_sources=plan.delta_sources,
     )

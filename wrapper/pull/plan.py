@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..archive.contents import FORMAT, ArchiveContents, NamedImage
 from ..archive.summary import describe
 from ..delta.artifact import EMPTY_CONFIG
+from ..delta.graph import sources_needed
 from ..host.text import human_bytes
 from ..oci.manifest import digest_of
 from ..results import OmittedLayer
@@ -195,6 +196,7 @@ class PullPlan:
             format=FORMAT,
             is_bundle=self.is_bundle,
             deltas=self.deltas,
+            sources=sources_needed([self.deltas], self.deltas.keys(), self.blob_sizes.__contains__),
         )
         references = {
             named.key: str(planned.source.reference)

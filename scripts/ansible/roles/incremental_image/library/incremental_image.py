@@ -220,7 +220,9 @@ def _images(result: dict) -> dict:
 def _content(result: dict) -> list:
     """Return what two archives of the same bytes have in common, whether they were read or planned."""
     images = [(image["name"], image["digest"], image["beside"]) for image in result["images"]]
-    return [images, sorted(result["bases"]), sorted(layer["digest"] for layer in result["omitted"])]
+    # What changes are made from is known only when they were made.
+    left_out = sorted(layer["digest"] for layer in result["layers"] if layer["where"] == "omitted")
+    return [images, sorted(result["bases"]), left_out]
 
 
 def pull(command: Command, sources: list) -> None:
