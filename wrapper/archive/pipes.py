@@ -2,16 +2,22 @@
 
 A pipe serves one reader. As soon as one has opened it, a fresh pipe takes its name for the next one, as when skopeo
 tries again, and only then are bytes fed and the end closed.
+
+Who waits at a pipe that nobody feeds any more waits for ever: whoever runs skopeo looks, by `check`, whether the
+feeder is still there.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ContentError, HostError, IncrementalError, host_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +27,8 @@ _AT_ONCE = 1024 * 1024
 # How long nobody looks at pipes that are full, in seconds: none is emptied sooner.
 _DRAIN = 0.0005
 _SHORTEST, _LONGEST = 0.002, 0.05
+# How long the end waits for a read of the archive, in seconds: a disk that hangs must not keep it.
+_GRACE = 5.0
 _SHARE = 10
 """How much longer than a look at all pipes takes is the pause before the next one."""
 
@@ -42,18 +50,21 @@ class Extent(NamedTuple):
 class PipeFeeder:
     """Serves blobs as named pipes, for as long as it is entered, to any number of readers one after the other."""
 
-    def __init__(self, folder: Path, blobs: Mapping[str, Sequence[Extent]]) -> None:
+    def __init__(self, folder: Path, blobs: Mapping[str, Sequence[Extent]], source: str = "the archive") -> None:
         """Make the pipes.
 
         Args:
             folder: where; it is ours alone.
             blobs: for the name of each pipe, what is read from it, one part after the other.
+            source: what to call the files that are read in messages.
 
         Raises:
             OSError: pipes can't be made there.
         """
         self._folder = folder
         self._blobs = blobs
+        self._source = source
+        self._failure: IncrementalError | None = None
         self._feeding: dict[int, list[Extent]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
@@ -61,18 +72,45 @@ class PipeFeeder:
             os.mkfifo(folder / name, 0o600)
 
     def __enter__(self) -> PipeFeeder:
-        """Begin to serve."""
-        self._thread.start()
+        """Begin to serve.
+
+        Raises:
+            OSError: there may be no more threads.
+        """
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise OSError(errno.EAGAIN, str(error)) from None
         return self
 
     def __exit__(self, *_: object) -> None:
         """End; readers that are still there see the end of the file."""
         self._ended.set()
-        self._thread.join()
-        for pipe in self._feeding:
-            os.close(pipe)
+        self._thread.join(_GRACE)
+
+    def check(self) -> None:
+        """Look whether pipes are still fed.
+
+        Raises:
+            ContentError: the archive became shorter.
+            HostError: it can't be read, or a pipe can't be made.
+        """
+        if self._failure:
+            raise self._failure
 
     def _run(self) -> None:
+        try:
+            self._serve_all()
+        except IncrementalError as error:
+            self._failure = error
+        except BaseException as error:
+            # Whoever waits for a pipe has to know, whatever it is.
+            self._failure = HostError(f"cannot hand layers to skopeo: {str(error) or type(error).__name__}")
+        finally:
+            for pipe in self._feeding:
+                os.close(pipe)
+
+    def _serve_all(self) -> None:
         pause = _SHORTEST
         looked = 0.0
         while not self._ended.is_set():
@@ -91,36 +129,41 @@ class PipeFeeder:
     def _serve(self, name: str) -> None:
         """Begin to feed, if somebody waits at a pipe."""
         path = self._folder / name
-        try:
-            pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            # Nobody has opened it for reading.
-            return
-        fresh = path.with_name(f"{name}.fresh")
-        os.mkfifo(fresh, 0o600)
-        fresh.replace(path)
+        with host_errors(f"cannot make a pipe in {self._folder}"):
+            try:
+                pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    # Nobody has opened it for reading.
+                    return
+                raise
+            self._feeding[pipe] = list(self._blobs[name])
+            fresh = path.with_name(f"{name}.fresh")
+            os.mkfifo(fresh, 0o600)
+            fresh.replace(path)
         # A larger pipe is faster, and no right of ours.
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _AT_ONCE)
-        self._feeding[pipe] = list(self._blobs[name])
         self._feed(pipe)
 
     def _feed(self, pipe: int) -> None:
         rest = self._feeding[pipe]
-        try:
-            while rest:
-                descriptor, offset, left = rest[0]
+        while rest:
+            descriptor, offset, left = rest[0]
+            try:
                 sent = os.sendfile(pipe, descriptor, offset, min(left, _AT_ONCE))
-                if left and not sent:
-                    # The archive became shorter: the reader will miss the rest.
-                    break
-                rest[0] = Extent(descriptor, offset + sent, left - sent)
-                if sent == left:
-                    del rest[0]
-        except BlockingIOError:
-            return
-        except OSError:
-            # The reader has gone away, or the archive can't be read: the reader will say so.
-            pass
+            except BlockingIOError:
+                return
+            except BrokenPipeError:
+                # The reader has gone away.
+                break
+            except OSError:
+                with host_errors(f"cannot read {self._source}"):
+                    raise
+            if left and not sent:
+                raise ContentError(f"{self._source} became shorter while it was read", "copy it again")
+            rest[0] = Extent(descriptor, offset + sent, left - sent)
+            if sent == left:
+                del rest[0]
         del self._feeding[pipe]
         os.close(pipe)

@@ -15,14 +15,13 @@ from ..skopeo.inspect import ImageSource, is_repository, try_roots
 from ..skopeo.runner import PARALLEL_RUNS
 from .destination import Destination
 from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting, require_sent
-from .upload import Upload, UploadResult
+from .upload import OfferedBlobs, Upload, UploadResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ..archive.contents import ArchiveContents, NamedImage
     from ..oci.image import Image
-    from ..oci.layout import Layout
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
@@ -165,7 +164,7 @@ class RegistryDestination(Destination):
             upload.report(f"{plural(len(mounted), 'layer')} mounted from another repository")
         return mounted
 
-    def _write(self, upload: Upload, blobs: Layout, image: Image, references: Sequence[Reference]) -> str:
+    def _write(self, upload: Upload, blobs: OfferedBlobs, image: Image, references: Sequence[Reference]) -> str:
         root = image.root
         if self.preserve and not self._blobs_are_there:
             for node in (*image.leaves, *image.lists):
@@ -178,7 +177,7 @@ class RegistryDestination(Destination):
                 raise RegistryError(f"{reference} became {digest} instead of {root.digest}")
         return digest
 
-    def _copy(self, upload: Upload, blobs: Layout, node: FetchedManifest, target: Reference) -> str:
+    def _copy(self, upload: Upload, blobs: OfferedBlobs, node: FetchedManifest, target: Reference) -> str:
         flags = self.access.flags(target, upload.skopeo.folder, "dest-")
         if node.media_type in LISTS:
             flags.append("--multi-arch=index-only" if self.preserve else "--all")

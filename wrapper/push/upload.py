@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.pipes import Extent, PipeFeeder
 from ..archive.reader import COPY_AGAIN
-from ..errors import ContentError
+from ..errors import ContentError, IncrementalError
 from ..host.space import room_for
 from ..oci.layout import Layout, index_document, index_entry
 from ..skopeo.options import preserve_flags
@@ -45,6 +45,18 @@ class UploadResult(NamedTuple):
     tags: tuple[TagChange, ...]
     references: Mapping[tuple[str | None, str], str]
     image_id: str | None = None
+
+
+class OfferedBlobs(NamedTuple):
+    """Blobs that skopeo can read.
+
+    Attributes:
+        layout: where they are.
+        check: raises what is wrong, as `PipeFeeder.check`, if some can't be read any more.
+    """
+
+    layout: Layout
+    check: Callable[[], None]
 
 
 class Upload(NamedTuple):
@@ -92,7 +104,7 @@ class Upload(NamedTuple):
         return {digest: needed[digest] for digest in sorted(needed) if digest in self.blob_source}
 
     @contextmanager
-    def blob_layout(self, *, piped: bool = False, layers: bool = True) -> Iterator[Layout]:
+    def blob_layout(self, *, piped: bool = False, layers: bool = True) -> Iterator[OfferedBlobs]:
         """Give skopeo these blobs.
 
         Args:
@@ -107,11 +119,13 @@ class Upload(NamedTuple):
         blobs = Layout.create(self.skopeo.new_folder("blobs"))
         sizes = self.sizes(layers=layers)
         pipes = self._pipes(sizes) if piped else {}
+        check: Callable[[], None] = _nothing
         with ExitStack() as stack:
             if pipes:
                 by_name = {blobs.blob(digest).name: extent for digest, extent in pipes.items()}
                 try:
-                    stack.enter_context(PipeFeeder(blobs.blobs / "sha256", by_name))
+                    feeder = PipeFeeder(blobs.blobs / "sha256", by_name, self.blob_source.names)
+                    check = stack.enter_context(feeder).check
                 except OSError as error:
                     self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
                     pipes = {}
@@ -124,7 +138,7 @@ class Upload(NamedTuple):
                         del rest[digest]
             with room_for(self.skopeo.folder, sum(rest.values())):
                 blobs.add([], rest, self.blob_source.open_blob)
-            yield blobs
+            yield OfferedBlobs(blobs, check)
 
     def _pipes(self, sizes: Mapping[str, int]) -> dict[str, tuple[Extent, ...]]:
         """Return what can go through a pipe: layers of an archive, not short ones, with one reader at a time."""
@@ -141,7 +155,13 @@ class Upload(NamedTuple):
         return {digest: parts for digest, parts in extents.items() if parts}
 
     def copy(
-        self, blobs: Layout, node: FetchedManifest, target: str, access: Access, flags: Sequence[str], doing: str
+        self,
+        blobs: OfferedBlobs,
+        node: FetchedManifest,
+        target: str,
+        access: Access,
+        flags: Sequence[str],
+        doing: str,
     ) -> str:
         """Let skopeo copy one manifest, or a list, and what it needs.
 
@@ -169,14 +189,23 @@ class Upload(NamedTuple):
                 lambda: self.skopeo.copy(
                     f"oci:{layout.folder.name}",
                     target,
-                    flags=[*preserve_flags(self.preserve), f"--src-shared-blob-dir={blobs.blobs}", *flags],
+                    flags=[*preserve_flags(self.preserve), f"--src-shared-blob-dir={blobs.layout.blobs}", *flags],
                     policy=access.policy_flags() or [f"--policy={private_policy(layout)}"],
                     doing=doing,
                     flag=FLAG,
+                    tick=blobs.check,
                 )
             )
-        except ContentError as error:
+        except IncrementalError as error:
+            # What skopeo says of a pipe that ended early is not the reason.
+            blobs.check()
+            if not isinstance(error, ContentError):
+                raise
             # All of it was verified: what skopeo reads straight out of an archive may be another by now.
             raise ContentError(
                 f"{self.blob_source.names} changed while it was read: {error.message}", COPY_AGAIN
             ) from error
+
+
+def _nothing() -> None:
+    """Find nothing wrong: all blobs are files."""

@@ -298,6 +298,11 @@ class Skopeo:
                 f"{doing}: nothing moved for {self.timeout:g} s",
                 "try again, with --retry-times, or allow more time with --timeout",
             ) from None
+        except IncrementalError:
+            # Whoever tries again is to be alone.
+            run.kill()
+            self._running.remove(run)
+            raise
         if code != 0:
             raise explain(stderr, doing, flag, (*arguments, str(self.folder)))
         return (self.folder / digest_file).read_text().strip()
