@@ -69,7 +69,7 @@ def _findings(options: SkopeoOptions, access: Access, reference: Reference | Non
             yield _check_skopeo(skopeo.version())
             if reference:
                 yield from _check_registry(skopeo, reference, access)
-    except HostError as error:
+    except IncrementalError as error:
         yield Finding("skopeo", ERROR, error.message, error.next_step)
 
 

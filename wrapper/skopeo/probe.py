@@ -16,6 +16,7 @@ from ..oci.layout import Layout, canonical_json, index_document, index_entry
 from ..oci.manifest import OCI_MANIFEST, digest_of
 from .messages import explain, fatal_message
 from .options import preserve_flags
+from .process import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +66,9 @@ def present_layers(
     def ask() -> frozenset[str]:
         present: set[str] = set()
         calls = _calls(skopeo, destination, access, groups)
-        for group, (_, stderr) in zip(groups, skopeo.probes(calls), strict=True):
-            present |= _read_answers([layer.digest for layer in group], stderr, destination)
+        doing = f"cannot tell which layers {destination} has"
+        for group, (_, stderr) in zip(groups, skopeo.probes(calls, doing), strict=True):
+            present |= _read_answers([layer.digest for layer in group], stderr, doing)
         return frozenset(present)
 
     return skopeo.retries.run(ask)
@@ -90,7 +92,8 @@ def mount_layers(
         RegistryError: for at least one layer the answer was neither yes nor no.
     """
     # The same question, with the user's own cache of what is where: skopeo then mounts by itself what it can.
-    skopeo.probes(_calls(skopeo, destination, access, _groups(layers)), own_cache=False)
+    doing = f"cannot mount layers in {destination}"
+    skopeo.probes(_calls(skopeo, destination, access, _groups(layers)), doing, own_cache=False)
     return present_layers(skopeo, destination, access, layers)
 
 
@@ -101,22 +104,22 @@ def _groups(layers: Sequence[Descriptor]) -> list[Sequence[Descriptor]]:
 
 def _calls(
     skopeo: Skopeo, destination: Reference, access: Access, groups: Sequence[Sequence[Descriptor]]
-) -> list[list[str]]:
+) -> list[Question]:
     target = str(destination.tagged(destination.tag or "probe"))
     calls = []
     for group in groups:
         layout = _layout(skopeo, group)
-        calls.append(
-            [
-                "--debug",
-                f"--command-timeout={_limit(skopeo.timeout, len(group))}s",
-                f"--policy={private_policy(layout)}",
-                "copy",
-                *access.flags(destination, skopeo.folder, "dest-"),
-                f"oci:{layout.folder.name}",
-                target,
-            ]
-        )
+        seconds = _limit(skopeo.timeout, len(group))
+        arguments = [
+            "--debug",
+            f"--command-timeout={seconds}s",
+            f"--policy={private_policy(layout)}",
+            "copy",
+            *access.flags(destination, skopeo.folder, "dest-"),
+            f"oci:{layout.folder.name}",
+            target,
+        ]
+        calls.append(Question(arguments, seconds))
     return calls
 
 
@@ -147,9 +150,10 @@ def present_in_storage(
     layout = _layout(skopeo, layers, bottom, _CONFIG)
     call = ["--debug", f"--policy={private_policy(layout)}", "copy", *preserve_flags(preserve)]
     call += [f"oci:{layout.folder.name}", str(destination)]
-    ((_, stderr),) = skopeo.probes([call], own_cache=False)
+    doing = f"cannot tell which layers {destination} has"
+    ((_, stderr),) = skopeo.probes([Question(call, skopeo.timeout)], doing, own_cache=False)
     if not fatal_message(stderr).startswith(f"reading blob {_ABSENT}: open"):
-        raise explain(stderr, f"cannot tell which layers {destination} has", "--dest")
+        raise explain(stderr, doing, "--dest")
     return frozenset(_IN_STORAGE.findall(stderr)) & {layer.digest for layer in layers}
 
 
@@ -200,7 +204,7 @@ def _descriptor(kind: str, digest: str, size: int) -> dict[str, str | int]:
     return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest, "size": size}
 
 
-def _read_answers(digests: Sequence[str], stderr: str, destination: Reference) -> set[str]:
+def _read_answers(digests: Sequence[str], stderr: str, doing: str) -> set[str]:
     answers: dict[str, bool] = {}
     asked = None
     for line in stderr.splitlines():
@@ -214,7 +218,6 @@ def _read_answers(digests: Sequence[str], stderr: str, destination: Reference) -
     # The answers count only where skopeo stopped for the reason that they give.
     expected = f"reading blob {missing[0]}: open" if missing else f"reading config blob {_ABSENT}: open"
     if answers.keys() != set(digests) or not fatal_message(stderr).startswith(expected):
-        doing = f"cannot tell which layers {destination} has"
         error = explain(stderr, doing, "--dest")
         if isinstance(error, RegistryError):
             raise error

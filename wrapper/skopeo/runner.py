@@ -10,20 +10,22 @@ import os
 import re
 import shlex
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import sh
 
-from ..errors import HostError, IncrementalError, LinkError, one_line
+from ..errors import ContentError, HostError, IncrementalError, LinkError, RegistryError, one_line
 from ..host.late import import_one
 from ..host.signals import check
 from ..host.space import holds_sparse_files
 from ..host.temporary import PrivateFolder, default_temp_dir
+from ..host.text import human_bytes
 from .messages import explain, fatal_message
-from .options import SkopeoOptions
-from .process import TICK, Run, StalledError, StallWatch
+from .options import TIMEOUT, SkopeoOptions
+from .process import NOISE, TICK, Question, Run, StalledError, StallWatch, end, no_answer
 from .retry import Retries
 
 if TYPE_CHECKING:
@@ -43,6 +45,12 @@ PARALLEL_RUNS = 6
 
 PARALLEL_COPIES = 3
 """How many copies go on at a time: each moves six layers at once."""
+
+_MARGIN = 1.0
+"""For how much longer than it may take skopeo is left to itself: it says best what it waited for. In seconds."""
+
+_LEAST_SECONDS = 5.0
+"""How long skopeo may take at least to say its version, in seconds: no link has a part in that."""
 
 OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
 """What the names of our own environment variables begin with; they don't reach skopeo."""
@@ -127,8 +135,7 @@ class Skopeo:
             raise
 
     def _end(self) -> None:
-        for run in list(self._running):
-            run.kill()
+        end(list(self._running))
         self._private.remove()
 
     def trace(self, line: str) -> None:
@@ -165,8 +172,7 @@ class Skopeo:
             self._stopped = True
             for step in running:
                 step.cancel()
-            for run in list(self._running):
-                run.kill()
+            end(list(self._running))
             raise
         finally:
             pool.shutdown()
@@ -200,16 +206,23 @@ class Skopeo:
     def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
         limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
         calls = [
-            [*limit, "inspect", "--raw", *access.flags(reference, self.folder), str(reference)]
+            Question(
+                [*limit, "inspect", "--raw", *access.flags(reference, self.folder), str(reference)], self.timeout
+            )
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
-        runs = self._run_parallel(calls)
+        answers = self._run_parallel(calls)
         # What is no skopeo may well exit 0, but will not answer with a JSON object.
-        if any(code or not stdout.lstrip().startswith(b"{") for code, stdout, _ in runs):
+        if any(answer and (answer[0] or not answer[1].lstrip().startswith(b"{")) for answer in answers):
             self._check_version()
-        for (reference, _, flag), (code, stdout, stderr) in zip(wanted, runs, strict=True):
-            results.append(stdout if code == 0 else explain(stderr, f"cannot read {reference}", flag))
+        for (reference, _, flag), answer in zip(wanted, answers, strict=True):
+            doing = f"cannot read {reference}"
+            if answer is None:
+                results.append(no_answer(doing, self.timeout))
+            else:
+                code, stdout, stderr = answer
+                results.append(stdout if code == 0 else explain(stderr, doing, flag))
         return results
 
     def copy(
@@ -222,6 +235,7 @@ class Skopeo:
         doing: str,
         flag: str,
         moved: Callable[[], int] | None = None,
+        most: int | None = None,
         tick: Callable[[], None] | None = None,
         bars: bool = True,
     ) -> str:
@@ -235,6 +249,7 @@ class Skopeo:
             doing: what to call it in an error, such as "cannot fetch docker://host/app:2".
             flag: the start of this side's flags, such as `--final`, for an error's next step.
             moved: tells how many bytes have moved so far; by default how many skopeo has read.
+            most: how many bytes may move, as `moved` tells; a copy that moves more is ended.
             tick: called a few times a second as long as skopeo runs.
             bars: whether it may draw progress bars.
 
@@ -243,38 +258,53 @@ class Skopeo:
 
         Raises:
             LinkError: the link failed, or nothing moved for longer than the timeout.
+            ContentError: more came than may be.
             IncrementalError: as `messages.explain` reads skopeo's message.
         """
         digest_file = f"digest-{next(self._runs)}"
         # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
         run = self._start(arguments, terminal=self._progress if bars else None)
-        self._check_version()
-        watch = StallWatch(moved or run.bytes_read, self.timeout)
+        watch = StallWatch(moved, self.timeout) if moved else StallWatch(run.bytes_read, self.timeout, NOISE)
 
-        def watch_and_tick() -> None:
+        def require_at_most() -> None:
+            if most is not None and watch.moved > most:
+                raise ContentError(
+                    f"{doing}: {human_bytes(watch.moved)} came, and it can't need more than {human_bytes(most)}",
+                    "its manifest lies, or what sends it does not stop: tell who runs the registry",
+                )
+
+        def look() -> None:
+            watch.look()
+            require_at_most()
             if tick:
                 tick()
-            watch.look()
 
         try:
-            code, _, stderr = self._finish(run, watch_and_tick)
+            self._check_version()
+            code, _, stderr = self._finish(run, look)
         except StalledError:
-            run.kill()
-            self._running.remove(run)
+            self._end_early([run])
             raise LinkError(
                 f"{doing}: nothing moved for {self.timeout:g} s",
                 "try again, with --retry-times, or allow more time with --timeout",
             ) from None
+        except IncrementalError:
+            # Whoever tries again is to be alone.
+            self._end_early([run])
+            raise
         if code != 0:
+            # It may have filled the disk between two looks.
+            require_at_most()
             raise explain(stderr, doing, flag)
         return (self.folder / digest_file).read_text().strip()
 
-    def probes(self, calls: Sequence[Sequence[str]], *, own_cache: bool = True) -> list[tuple[int, str]]:
+    def probes(self, calls: Sequence[Question], doing: str, *, own_cache: bool = True) -> list[tuple[int, str]]:
         """Run copies that are to fail, several at a time.
 
         Args:
-            calls: skopeo's arguments for each.
+            calls: what to ask.
+            doing: what to call it in an error, such as "cannot tell which layers docker://host/app has".
             own_cache: use a blob cache in memory only. Without the user's, skopeo cannot mount a blob from
                 another repository: it asks, and no more.
 
@@ -282,14 +312,18 @@ class Skopeo:
             Exit code and stderr of each.
 
         Raises:
+            LinkError: one did not end in time.
             HostError: skopeo is too old.
         """
         # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
         # and short names are.
         memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
-        runs = self._run_parallel(calls, memory_only if own_cache else None)
+        answers = self._run_parallel(calls, memory_only if own_cache else None)
         self._check_version()
-        return [(code, stderr) for code, _, stderr in runs]
+        for call, answer in zip(calls, answers, strict=True):
+            if answer is None:
+                raise no_answer(doing, call.seconds)
+        return [(code, stderr) for code, _, stderr in filter(None, answers)]
 
     def _check_version(self) -> None:
         """Look once at skopeo's version: beside the first copy, or to explain a failure."""
@@ -303,7 +337,14 @@ class Skopeo:
             HostError: it does not answer as skopeo does, or is too old.
         """
         self._version_known = True
-        code, stdout, stderr = self._finish(self._start(["--version"]))
+        seconds = max(self.timeout or TIMEOUT, _LEAST_SECONDS)
+        ((answer),) = self._run_parallel([Question(["--version"], seconds)])
+        if answer is None:
+            raise RegistryError(
+                f"'{self._path} --version' does not end: nothing came for {seconds:g} s",
+                "see what that program waits for, or give the place of another with --skopeo",
+            )
+        code, stdout, stderr = answer
         said = stdout.decode(errors="replace").strip()
         found = re.match(r"skopeo version ((\d+)\.(\d+)\S*)", said)
         if code != 0 or not found:
@@ -313,15 +354,31 @@ class Skopeo:
         return found[1]
 
     def _run_parallel(
-        self, calls: Sequence[Sequence[str]], environment: Mapping[str, str] | None = None
-    ) -> list[tuple[int, bytes, str]]:
-        results = []
+        self, calls: Sequence[Question], environment: Mapping[str, str] | None = None
+    ) -> list[tuple[int, bytes, str] | None]:
+        """Run skopeo several times, a few at a time.
+
+        Returns:
+            Exit code, stdout and stderr of each; None for those that did not end in time, and those after them.
+        """
+        results: list[tuple[int, bytes, str] | None] = []
         runs: list[Run] = []
-        for position in range(len(calls)):
+        for position, call in enumerate(calls):
             while len(runs) < min(len(calls), position + PARALLEL_RUNS):
-                runs.append(self._start(calls[len(runs)], environment))
-            results.append(self._finish(runs[position]))
+                runs.append(self._start(calls[len(runs)].arguments, environment))
+            try:
+                # skopeo says more about what it waits for, where its own clock can end it.
+                seconds = call.seconds + _MARGIN if call.seconds else None
+                results.append(self._finish(runs[position], partial(runs[position].require_within, seconds)))
+            except StalledError:
+                self._end_early(runs[position:])
+                return results + [None] * (len(calls) - position)
         return results
+
+    def _end_early(self, runs: Sequence[Run]) -> None:
+        end(runs)
+        for run in runs:
+            self._running.remove(run)
 
     def _start(
         self,
