@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
 
 import sh
 
-from ..errors import LinkError
+from ..errors import ContentError, LinkError
 from ..host.signals import check
+from ..host.text import human_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from ..errors import IncrementalError
 
 TICK = 0.05
 """How often a run that goes on is looked at, in seconds."""
@@ -29,7 +32,14 @@ It wakes itself through a pipe, a byte or eight at a time; a ping that keeps a c
 shortest answer of a registry is longer.
 """
 
+_MOST_MEMORY = 1 << 30
+"""How much memory skopeo may take, in bytes: it reads an answer that is an error whole, be it without end.
+
+Copies of large images take a tenth of it.
+"""
+
 _GRACE = 5.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -79,6 +89,9 @@ class Run:
 
         Returns:
             Its exit code (a signal as a negative number), what it printed, and what it said on stderr.
+
+        Raises:
+            GreedyError: it takes too much memory; it still runs.
         """
         self._waited_for = True
         try:
@@ -125,12 +138,23 @@ class Run:
             # sh looks by itself ten times a second, too.
             while self.is_known():
                 time.sleep(TICK / 2)
-                check()
-                tick()
+                self._look(tick)
             return
         while not _ended(self._descriptor, TICK):
-            check()
-            tick()
+            self._look(tick)
+
+    def _look(self, tick: Callable[[], None]) -> None:
+        check()
+        if self._memory() > _MOST_MEMORY:
+            raise GreedyError
+        tick()
+
+    def _memory(self) -> int:
+        """Return how many bytes of memory it has; 0 where nobody tells."""
+        try:
+            return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * _PAGE
+        except (OSError, IndexError):
+            return 0
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
@@ -220,8 +244,16 @@ def _content(file: BinaryIO) -> bytes:
     return file.read()
 
 
-class StalledError(Exception):
+class EarlyEndError(Exception):
+    """A run has to be ended before it ends by itself."""
+
+
+class StalledError(EarlyEndError):
     """Nothing has moved for too long."""
+
+
+class GreedyError(EarlyEndError):
+    """It takes more memory than any good answer needs."""
 
 
 class StallWatch:
@@ -270,13 +302,19 @@ class Question(NamedTuple):
     seconds: float | None
 
 
-def no_answer(doing: str, seconds: float | None) -> LinkError:
+def no_answer(doing: str, why: EarlyEndError, seconds: float | None) -> IncrementalError:
     """Return what is wrong where skopeo had to be ended.
 
     Args:
         doing: what it was to do.
+        why: the reason.
         seconds: how long it had.
     """
+    if isinstance(why, GreedyError):
+        return ContentError(
+            f"{doing}: what came does not end: skopeo took more than {human_bytes(_MOST_MEMORY)} of memory for it",
+            "tell who runs the registry",
+        )
     return LinkError(
         f"{doing}: nothing came for {seconds or 0:g} s, and nothing was written",
         "see whether a credential helper waits for somebody; try again, or allow more time with --timeout",

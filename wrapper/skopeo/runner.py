@@ -25,7 +25,18 @@ from ..host.temporary import PrivateFolder, default_temp_dir
 from ..host.text import human_bytes
 from .messages import explain, fatal_message
 from .options import TIMEOUT, SkopeoOptions
-from .process import NOISE, TICK, Question, Run, StalledError, StallWatch, end, no_answer
+from .process import (
+    NOISE,
+    TICK,
+    EarlyEndError,
+    GreedyError,
+    Question,
+    Run,
+    StalledError,
+    StallWatch,
+    end,
+    no_answer,
+)
 from .retry import Retries
 
 if TYPE_CHECKING:
@@ -214,12 +225,14 @@ class Skopeo:
         results: list[bytes | IncrementalError] = []
         answers = self._run_parallel(calls)
         # What is no skopeo may well exit 0, but will not answer with a JSON object.
-        if any(answer and (answer[0] or not answer[1].lstrip().startswith(b"{")) for answer in answers):
+        if any(
+            answer[0] or not answer[1].lstrip().startswith(b"{") for answer in answers if isinstance(answer, tuple)
+        ):
             self._check_version()
         for (reference, _, flag), answer in zip(wanted, answers, strict=True):
             doing = f"cannot read {reference}"
-            if answer is None:
-                results.append(no_answer(doing, self.timeout))
+            if isinstance(answer, EarlyEndError):
+                results.append(no_answer(doing, answer, self.timeout))
             else:
                 code, stdout, stderr = answer
                 results.append(stdout if code == 0 else explain(stderr, doing, flag))
@@ -289,6 +302,9 @@ class Skopeo:
                 f"{doing}: nothing moved for {self.timeout:g} s",
                 "try again, with --retry-times, or allow more time with --timeout",
             ) from None
+        except GreedyError as why:
+            self._end_early([run])
+            raise no_answer(doing, why, None) from None
         except IncrementalError:
             # Whoever tries again is to be alone.
             self._end_early([run])
@@ -320,10 +336,12 @@ class Skopeo:
         memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
         answers = self._run_parallel(calls, memory_only if own_cache else None)
         self._check_version()
+        results = []
         for call, answer in zip(calls, answers, strict=True):
-            if answer is None:
-                raise no_answer(doing, call.seconds)
-        return [(code, stderr) for code, _, stderr in filter(None, answers)]
+            if isinstance(answer, EarlyEndError):
+                raise no_answer(doing, answer, call.seconds)
+            results.append((answer[0], answer[2]))
+        return results
 
     def _check_version(self) -> None:
         """Look once at skopeo's version: beside the first copy, or to explain a failure."""
@@ -338,8 +356,8 @@ class Skopeo:
         """
         self._version_known = True
         seconds = max(self.timeout or TIMEOUT, _LEAST_SECONDS)
-        ((answer),) = self._run_parallel([Question(["--version"], seconds)])
-        if answer is None:
+        (answer,) = self._run_parallel([Question(["--version"], seconds)])
+        if isinstance(answer, EarlyEndError):
             raise RegistryError(
                 f"'{self._path} --version' does not end: nothing came for {seconds:g} s",
                 "see what that program waits for, or give the place of another with --skopeo",
@@ -355,13 +373,13 @@ class Skopeo:
 
     def _run_parallel(
         self, calls: Sequence[Question], environment: Mapping[str, str] | None = None
-    ) -> list[tuple[int, bytes, str] | None]:
+    ) -> list[tuple[int, bytes, str] | EarlyEndError]:
         """Run skopeo several times, a few at a time.
 
         Returns:
-            Exit code, stdout and stderr of each; None for those that did not end in time, and those after them.
+            Exit code, stdout and stderr of each; for the first that had to be ended, and those after it, why.
         """
-        results: list[tuple[int, bytes, str] | None] = []
+        results: list[tuple[int, bytes, str] | EarlyEndError] = []
         runs: list[Run] = []
         for position, call in enumerate(calls):
             while len(runs) < min(len(calls), position + PARALLEL_RUNS):
@@ -370,9 +388,9 @@ class Skopeo:
                 # skopeo says more about what it waits for, where its own clock can end it.
                 seconds = call.seconds + _MARGIN if call.seconds else None
                 results.append(self._finish(runs[position], partial(runs[position].require_within, seconds)))
-            except StalledError:
+            except EarlyEndError as why:
                 self._end_early(runs[position:])
-                return results + [None] * (len(calls) - position)
+                return results + [why] * (len(calls) - position)
         return results
 
     def _end_early(self, runs: Sequence[Run]) -> None:
