@@ -79,9 +79,11 @@ def create_file(folder: Path, name: tuple[str, str]) -> tuple[Path, BinaryIO]:
         OSError: the folder cannot be written.
     """
     remove_dead(folder)
+    # Who may read what becomes an output is for the user's umask to say.
+    mode = 0o666 if name is PART else 0o600
     while True:
         path = folder / secrets.token_hex(8).join(name)
-        file = path.open("x+b")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "r+b")
         if _locked(file, path):
             return path, file
         file.close()

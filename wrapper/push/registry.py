@@ -148,7 +148,7 @@ class RegistryDestination(Destination):
         return digest
 
     def _copy(self, upload: Upload, blobs: Layout, node: FetchedManifest, target: Reference) -> str:
-        flags = self.access.flags(target, upload.skopeo.folder, "dest-")
+        flags = self.access.flags(target, upload.skopeo.auth_files, "dest-")
         if node.media_type in LISTS:
             flags.append("--multi-arch=index-only" if self.preserve else "--all")
         upload.report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))

@@ -115,7 +115,7 @@ def _calls(
             f"--command-timeout={seconds}s",
             f"--policy={private_policy(layout)}",
             "copy",
-            *access.flags(destination, skopeo.folder, "dest-"),
+            *access.flags(destination, skopeo.auth_files, "dest-"),
             f"oci:{layout.folder.name}",
             target,
         ]

@@ -23,6 +23,7 @@ from ..host.signals import check
 from ..host.space import holds_sparse_files
 from ..host.temporary import PrivateFolder, default_temp_dir
 from ..host.text import human_bytes
+from .access import AuthFiles
 from .messages import explain, fatal_message
 from .options import TIMEOUT, SkopeoOptions
 from .process import (
@@ -72,6 +73,7 @@ class Skopeo:
 
     Attributes:
         folder: the private folder: temporary files, and where skopeo runs.
+        auth_files: the logins that skopeo is given.
         retries: whether and when to try again where a link fails.
         timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
         copies: how many copies go on at a time.
@@ -97,6 +99,7 @@ class Skopeo:
         self.retries = Retries(link.retry_times, link.retry_delay, options.report)
         self.timeout = link.timeout
         self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
+        self.auth_files = AuthFiles()
         self._running: list[Run] = []
         self._runs = count(1)
         self._folders = count(1)
@@ -147,6 +150,7 @@ class Skopeo:
 
     def _end(self) -> None:
         end(list(self._running))
+        self.auth_files.close()
         self._private.remove()
 
     def trace(self, line: str) -> None:
@@ -217,13 +221,11 @@ class Skopeo:
     def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
         limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
         calls = [
-            Question(
-                [*limit, "inspect", "--raw", *access.flags(reference, self.folder), str(reference)], self.timeout
-            )
+            [*limit, "inspect", "--raw", *access.flags(reference, self.auth_files), str(reference)]
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
-        answers = self._run_parallel(calls)
+        answers = self._run_parallel([Question(call, self.timeout) for call in calls])
         # What is no skopeo may well exit 0, but will not answer with a JSON object.
         if any(
             answer[0] or not answer[1].lstrip().startswith(b"{") for answer in answers if isinstance(answer, tuple)

@@ -153,7 +153,7 @@ class Download:
     def _copy(self, source: ImageSource, node: FetchedManifest, portion: Mapping[str, int], most: int) -> str:
         access, pinned = source.access, source.reference.pinned(node.digest)
         flags = [*preserve_flags(self._preserve), *self._signatures]
-        flags += access.flags(source.reference, self._skopeo.folder, "src-")
+        flags += access.flags(source.reference, self._skopeo.auth_files, "src-")
         if not self._preserve and isinstance(node.parsed, Index):
             flags.append("--all")
         rest = dict(portion)
