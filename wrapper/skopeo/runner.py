@@ -95,6 +95,7 @@ class Skopeo:
         self._chosen = options.temp_dir is not None
         self._temp_dir = options.temp_dir or temp_dir or default_temp_dir()
         self._trace = options.trace
+        self._report = options.report
         self._progress = options.progress
         self.retries = Retries(link.retry_times, link.retry_delay, options.report)
         self.timeout = link.timeout
@@ -127,12 +128,12 @@ class Skopeo:
     def _make_private(self) -> PrivateFolder:
         """Make the private folder, on a file system where placeholders take no room, unless the user chose one."""
         try:
-            private = PrivateFolder.create(self._temp_dir)
+            private = PrivateFolder.create(self._temp_dir, self._report)
             if self._chosen or self._temp_dir == default_temp_dir() or holds_sparse_files(private.path):
                 return private
             private.remove()
             self._temp_dir = default_temp_dir()
-            return PrivateFolder.create(self._temp_dir)
+            return PrivateFolder.create(self._temp_dir, self._report)
         except OSError as error:
             raise HostError(
                 f"cannot write to the temporary folder {self._temp_dir}: {error.strerror}",
