@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.images import fresh, layer, put_image
+from tests.support.images import fresh, layer, platform, put_image, put_list
 from tests.support.proxy import Proxy
 from tests.support.tool import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, Ran, Tool, refused
 
@@ -147,6 +147,26 @@ def test_a_skopeo_that_is_stopped(hanging: Hanging, command: str, turn: int) -> 
     assert seconds < ENOUGH
     assert hanging.tool.leftovers() == []
     assert hanging.registry.manifest(hanging.target, "2") is None
+
+
+def test_one_of_several_copies_that_hangs(hanging: Hanging) -> None:
+    """The others are ended, too."""
+    repository = fresh("wide")
+    leaves = [
+        put_image(hanging.registry, repository, None, [layer(f"{repository}{n}")], arch=f"cpu{n}") for n in range(4)
+    ]
+    put_list(hanging.registry, repository, "1", [(leaf, platform(f"cpu{n}")) for n, leaf in enumerate(leaves)])
+    # The list and its leaves are read before.
+    hanging.helper(len(leaves) + 2, stubborn=False)
+    hanging.commands["all"] = (
+        "pull", f"{hanging.registry.host}/{repository}:1", "--all", "-o", "o.tar", *PLAIN_PULL,
+    )  # fmt: skip
+    ran, seconds = hanging.run("all")
+    refused(ran, 5, "cannot fetch docker://", "nothing moved for 2 s")
+    assert seconds < ENOUGH
+    assert hanging.left() == []
+    assert hanging.tool.leftovers() == []
+    assert not (hanging.tool.home / "o.tar").exists()
 
 
 def test_what_hangs_is_tried_again(hanging: Hanging) -> None:

@@ -150,11 +150,12 @@ class Run:
         tick()
 
     def _memory(self) -> int:
-        """Return how many bytes of memory it has; 0 where nobody tells."""
+        """Return how many bytes of memory it has, files apart; 0 where nobody tells."""
         try:
-            return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * _PAGE
-        except (OSError, IndexError):
+            _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
+        except (OSError, ValueError):
             return 0
+        return (int(resident) - int(shared)) * _PAGE
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
