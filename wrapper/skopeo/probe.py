@@ -16,7 +16,7 @@ from ..oci.layout import Layout, canonical_json, index_document, index_entry
 from ..oci.manifest import OCI_MANIFEST, digest_of
 from .messages import explain, fatal_message
 from .options import preserve_flags
-from .process import Question
+from .runs import Question
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,18 +9,14 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import sh
 
-from ..errors import ContentError, LinkError
 from ..host.signals import check
-from ..host.text import human_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from ..errors import IncrementalError
 
 TICK = 0.05
 """How often a run that goes on is looked at, in seconds."""
@@ -32,7 +28,7 @@ It wakes itself through a pipe, a byte or eight at a time; a ping that keeps a c
 shortest answer of a registry is longer.
 """
 
-_MOST_MEMORY = 1 << 30
+MOST_MEMORY = 1 << 30
 """How much memory skopeo may take, in bytes: it reads an answer that is an error whole, be it without end.
 
 Copies of large images take a tenth of it.
@@ -145,7 +141,7 @@ class Run:
 
     def _look(self, tick: Callable[[], None]) -> None:
         check()
-        if self._memory() > _MOST_MEMORY:
+        if self._memory() > MOST_MEMORY:
             raise GreedyError
         tick()
 
@@ -289,34 +285,3 @@ class StallWatch:
             self._since = time.monotonic()
         elif self._timeout and time.monotonic() - self._since > self._timeout:
             raise StalledError
-
-
-class Question(NamedTuple):
-    """A run of skopeo that moves no layers.
-
-    Attributes:
-        arguments: skopeo's.
-        seconds: how long it may take; None for ever.
-    """
-
-    arguments: Sequence[str]
-    seconds: float | None
-
-
-def no_answer(doing: str, why: EarlyEndError, seconds: float | None) -> IncrementalError:
-    """Return what is wrong where skopeo had to be ended.
-
-    Args:
-        doing: what it was to do.
-        why: the reason.
-        seconds: how long it had.
-    """
-    if isinstance(why, GreedyError):
-        return ContentError(
-            f"{doing}: what came does not end: skopeo took more than {human_bytes(_MOST_MEMORY)} of memory for it",
-            "tell who runs the registry",
-        )
-    return LinkError(
-        f"{doing}: nothing came for {seconds or 0:g} s, and nothing was written",
-        "see whether a credential helper waits for somebody; try again, or allow more time with --timeout",
-    )

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import sh
 
-from ..errors import ContentError, HostError, IncrementalError, LinkError, RegistryError, one_line
-from ..host.late import import_one
+from ..errors import ContentError, HostError, IncrementalError, LinkError, RegistryError
 from ..host.signals import check
 from ..host.space import holds_sparse_files
 from ..host.temporary import PrivateFolder, default_temp_dir
@@ -26,22 +23,12 @@ from ..host.text import human_bytes
 from .access import AuthFiles
 from .messages import explain, fatal_message
 from .options import TIMEOUT, SkopeoOptions
-from .process import (
-    NOISE,
-    TICK,
-    EarlyEndError,
-    GreedyError,
-    Question,
-    Run,
-    StalledError,
-    StallWatch,
-    end,
-    no_answer,
-)
+from .process import NOISE, TICK, EarlyEndError, GreedyError, StalledError, StallWatch
 from .retry import Retries
+from .runs import Question, Runs, no_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..oci.reference import Reference
     from .access import Access
@@ -52,14 +39,8 @@ T = TypeVar("T")
 OLDEST = (1, 9)
 """The oldest skopeo whose behaviour this package was built on."""
 
-PARALLEL_RUNS = 6
-"""How many short skopeo runs go on at a time."""
-
 PARALLEL_COPIES = 3
 """How many copies go on at a time: each moves six layers at once."""
-
-_MARGIN = 1.0
-"""For how much longer than it may take skopeo is left to itself: it says best what it waited for. In seconds."""
 
 _LEAST_SECONDS = 5.0
 """How long skopeo may take at least to say its version, in seconds: no link has a part in that."""
@@ -101,11 +82,9 @@ class Skopeo:
         self.timeout = link.timeout
         self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
         self.auth_files = AuthFiles()
-        self._running: list[Run] = []
-        self._runs = count(1)
+        self._digests = count(1)
         self._folders = count(1)
         self._version_known = False
-        self._stopped = False
 
     def __enter__(self) -> Skopeo:
         """Make the private folder; nothing runs yet.
@@ -114,7 +93,7 @@ class Skopeo:
             HostError: there is no skopeo, or no folder can be made.
         """
         try:
-            self._command = sh.Command(self._path)
+            command = sh.Command(self._path)
         except sh.CommandNotFound:
             raise HostError(
                 f"there is no skopeo at '{self._path}'" if "/" in self._path else "skopeo is not installed",
@@ -122,7 +101,7 @@ class Skopeo:
             ) from None
         self._private = self._make_private()
         self.folder = self._private.path
-        self._environment = _environment(self.folder)
+        self._runs = Runs(command, str(self.folder), _environment(self.folder), self._trace)
         return self
 
     def _make_private(self) -> PrivateFolder:
@@ -150,7 +129,7 @@ class Skopeo:
             raise
 
     def _end(self) -> None:
-        end(list(self._running))
+        self._runs.end_all()
         self.auth_files.close()
         self._private.remove()
 
@@ -185,10 +164,9 @@ class Skopeo:
                 for step in done:
                     step.result()
         except BaseException:
-            self._stopped = True
             for step in running:
                 step.cancel()
-            end(list(self._running))
+            self._runs.close()
             raise
         finally:
             pool.shutdown()
@@ -226,7 +204,7 @@ class Skopeo:
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
-        answers = self._run_parallel([Question(call, self.timeout) for call in calls])
+        answers = self._runs.ask([Question(call, self.timeout) for call in calls])
         # What is no skopeo may well exit 0, but will not answer with a JSON object.
         if any(
             answer[0] or not answer[1].lstrip().startswith(b"{") for answer in answers if isinstance(answer, tuple)
@@ -277,10 +255,10 @@ class Skopeo:
             ContentError: more came than may be.
             IncrementalError: as `messages.explain` reads skopeo's message.
         """
-        digest_file = f"digest-{next(self._runs)}"
+        digest_file = f"digest-{next(self._digests)}"
         # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
-        run = self._start(arguments, terminal=self._progress if bars else None)
+        run = self._runs.start(arguments, terminal=self._progress if bars else None)
         watch = StallWatch(moved, self.timeout) if moved else StallWatch(run.bytes_read, self.timeout, NOISE)
 
         def require_at_most() -> None:
@@ -298,19 +276,19 @@ class Skopeo:
 
         try:
             self._check_version()
-            code, _, stderr = self._finish(run, look)
+            code, _, stderr = self._runs.finish(run, look)
         except StalledError:
-            self._end_early([run])
+            self._runs.end([run])
             raise LinkError(
                 f"{doing}: nothing moved for {self.timeout:g} s",
                 "try again, with --retry-times, or allow more time with --timeout",
             ) from None
         except GreedyError as why:
-            self._end_early([run])
+            self._runs.end([run])
             raise no_answer(doing, why, None) from None
         except IncrementalError:
             # Whoever tries again is to be alone.
-            self._end_early([run])
+            self._runs.end([run])
             raise
         if code != 0:
             # It may have filled the disk between two looks.
@@ -337,7 +315,7 @@ class Skopeo:
         # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
         # and short names are.
         memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
-        answers = self._run_parallel(calls, memory_only if own_cache else None)
+        answers = self._runs.ask(calls, memory_only if own_cache else None)
         self._check_version()
         results = []
         for call, answer in zip(calls, answers, strict=True):
@@ -359,7 +337,7 @@ class Skopeo:
         """
         self._version_known = True
         seconds = max(self.timeout or TIMEOUT, _LEAST_SECONDS)
-        (answer,) = self._run_parallel([Question(["--version"], seconds)])
+        (answer,) = self._runs.ask([Question(["--version"], seconds)])
         if isinstance(answer, EarlyEndError):
             raise RegistryError(
                 f"'{self._path} --version' does not end: nothing came for {seconds:g} s",
@@ -373,60 +351,6 @@ class Skopeo:
         if (int(found[2]), int(found[3])) < OLDEST:
             raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its place with --skopeo")
         return found[1]
-
-    def _run_parallel(
-        self, calls: Sequence[Question], environment: Mapping[str, str] | None = None
-    ) -> list[tuple[int, bytes, str] | EarlyEndError]:
-        """Run skopeo several times, a few at a time.
-
-        Returns:
-            Exit code, stdout and stderr of each; for the first that had to be ended, and those after it, why.
-        """
-        results: list[tuple[int, bytes, str] | EarlyEndError] = []
-        runs: list[Run] = []
-        for position, call in enumerate(calls):
-            while len(runs) < min(len(calls), position + PARALLEL_RUNS):
-                runs.append(self._start(calls[len(runs)].arguments, environment))
-            try:
-                # skopeo says more about what it waits for, where its own clock can end it.
-                seconds = call.seconds + _MARGIN if call.seconds else None
-                results.append(self._finish(runs[position], partial(runs[position].require_within, seconds)))
-            except EarlyEndError as why:
-                self._end_early(runs[position:])
-                return results + [why] * (len(calls) - position)
-        return results
-
-    def _end_early(self, runs: Sequence[Run]) -> None:
-        end(runs)
-        for run in runs:
-            self._running.remove(run)
-
-    def _start(
-        self,
-        arguments: Sequence[str],
-        environment: Mapping[str, str] | None = None,
-        terminal: TextIO | None = None,
-    ) -> Run:
-        check()
-        if self._stopped:
-            raise HostError("another copy has failed")
-        if self._trace:
-            self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
-        command = self._command.bake(_cwd=str(self.folder), _env={**self._environment, **(environment or {})})
-        run = Run(command, arguments, terminal)
-        self._running.append(run)
-        return run
-
-    def _finish(self, run: Run, tick: Callable[[], None] | None = None) -> tuple[int, bytes, str]:
-        while run.is_running() and import_one():
-            pass
-        code, stdout, stderr = run.wait(tick)
-        self._running.remove(run)
-        if self._trace:
-            for line in stderr.splitlines():
-                self._trace(f"  {one_line(line)}")
-            self._trace(f"  exit {code}")
-        return code, stdout, stderr
 
 
 def _environment(folder: Path) -> dict[str, str]:
