@@ -19,7 +19,7 @@ import secrets
 import shutil
 import time
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
@@ -112,7 +112,8 @@ def create_file(folder: Path, name: tuple[str, str]) -> tuple[Path, BinaryIO]:
     while True:
         path = folder / _new_name(name)
         try:
-            file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), "r+b")
+            # Unlike `os.fdopen`, this keeps the file's name.
+            file = open(path, "x+b", opener=partial(os.open, mode=mode))  # noqa: SIM115 - takes an opener
         except FileExistsError:
             continue
         if _locked(file, path):
