@@ -76,7 +76,7 @@ def _findings(options: SkopeoOptions, access: Access, reference: Reference | Non
             yield from _check_speed(version)
             if reference:
                 yield from _check_registry(skopeo, reference, access)
-    except HostError as error:
+    except IncrementalError as error:
         yield Finding("skopeo", ERROR, error.message, error.next_step)
 
 

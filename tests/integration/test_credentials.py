@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 
 from tests.support.images import fresh, layer, put_image
 from tests.support.tool import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, ROOT, Tool
+from wrapper import Access, Authentications, Incremental
 
 if TYPE_CHECKING:
     from tests.support.registry import Registry
@@ -186,3 +188,117 @@ def test_a_user_without_a_runtime_folder(tool: Tool, vendor: Registry) -> None:
         if made:
             hidden.rmdir()
         shutil.rmtree(home)
+
+
+class Spy:
+    """A skopeo that first writes down where the auth files lie that it is given, and which files have a password.
+
+    Its working folder, the home and the folder for temporary files are searched.
+    """
+
+    def __init__(self, tool: Tool) -> None:
+        self.path = tool.home.parent / "spy"
+        self._log = tool.home.parent / "spied"
+        places = f". {tool.home} {tool.temporary}"
+        self.path.write_text(
+            "#!/bin/sh\n"
+            f'for each; do case $each in *authfile=*) stat -Lfc %T "${{each#*=}}" >> {self._log}\n'
+            f'stat -Lc %a "${{each#*=}}" >> {self._log};; esac; done\n'
+            f'grep -rlE "Pa55|{"|".join(SECRETS[3:])}" {places} >> {self._log}\n'
+            f'exec {shutil.which("skopeo")} "$@"\n'
+        )
+        self.path.chmod(0o755)
+
+    def seen(self) -> set[str]:
+        lines = set(self._log.read_text().split()) if self._log.exists() else set()
+        self._log.unlink(missing_ok=True)
+        return lines
+
+
+@pytest.fixture(params=[False, True], ids=["", "no shared memory"])
+def hidden(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """What a command is run by: nothing, or what takes /dev/shm and the runtime folders away."""
+    if not request.param:
+        return []
+    (tmp_path / "empty").mkdir()
+    script = 'for each in /dev/shm /run/user; do [ ! -d $each ] || mount --bind "$0" $each; done; exec "$@"'
+    become = ["unshare", "--mount", "sh", "-c", script, str(tmp_path / "empty")]
+    if subprocess.run([*become, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    return become
+
+
+@pytest.mark.parametrize("command", ["pull", "bundle", "vet", "push", "complete", "inspect", "doctor", "writer"])
+def test_passwords_are_never_on_a_disk(tool: Tool, prepared: Prepared, hidden: list[str], command: str) -> None:
+    spy = Spy(tool)
+    tool.good(*prepared.pull(), "--base-creds", ANN, "--final-creds", BOB)
+    one, two = f"{prepared.host}/{prepared.repository}:1", f"{prepared.host}/{prepared.repository}:2"
+    there = f"{prepared.host}/{prepared.target}:2"
+    (tool.home / "spec").write_text(json.dumps({"images": [{"name": "app:2", "final": two, "base": one}]}))
+    sides = {
+        "base": ("--base-creds", ANN, "--base-tls-verify", "false"),
+        "final": ("--final-creds", BOB, "--final-tls-verify", "false"),
+        "dest": ("--dest-creds", CAT, *PLAIN_DEST),
+    }
+    output = ("-o", "folder/o.tar")
+    (tool.home / "folder").mkdir()
+    wanted = {
+        "pull": ("pull", two, "-b", one, *output, *sides["base"], *sides["final"]),
+        "bundle": ("pull", "--spec", "spec", *output, *sides["base"], *sides["final"]),
+        "vet": ("vet", "x.tar", there, *sides["dest"]),
+        "push": ("push", "x.tar", there, "-b", one, *sides["base"], *sides["dest"]),
+        "complete": ("complete", "x.tar", "-b", one, *output, *sides["base"]),
+        "inspect": ("inspect", "x.tar", "--for", there, *sides["dest"]),
+        "doctor": ("doctor", there, "--creds", CAT, "--tls-verify", "false"),
+    }
+    if command == "writer":
+        script = (
+            "import sys, wrapper\n"
+            "base, final, to, skopeo, *creds = sys.argv[1:]\n"
+            "accesses = [wrapper.Access(creds=each, tls_verify=False) for each in creds]\n"
+            "writer = wrapper.Writer(\n"
+            "    base, to, from_access=accesses[0], to_access=accesses[2], skopeo=skopeo, temp_dir='folder'\n"
+            ")\n"
+            "writer.copy(final, accesses[1])\n"
+        )
+        line = [sys.executable, "-c", script, one, two, f"docker://{there}", str(spy.path), ANN, BOB, CAT]
+    else:
+        tmpdir = ("--tmpdir", "folder") if command not in ("pull", "bundle", "complete") else ()
+        line = [*tool.command, *wanted[command], *tmpdir, "--skopeo", str(spy.path)]
+    ran = subprocess.run(
+        [*hidden, *line], env=tool.environment, cwd=tool.home, capture_output=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    assert spy.seen() == {"tmpfs", "600"}
+
+
+def test_a_password_does_not_outlive_a_kill(tool: Tool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        host = f"127.0.0.1:{silent.getsockname()[1]}"
+        running = subprocess.Popen(
+            [*tool.command, "pull", f"{host}/app:1", "-o", "o.tar", "--final-creds", ANN], env=tool.environment,
+            cwd=tool.home, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        # By then skopeo has its login.
+        silent.accept()[0].close()
+        running.kill()
+        running.wait()
+    places = [str(place) for place in (tool.home, tool.temporary, Path("/dev/shm")) if place.exists()]
+    assert subprocess.run(["grep", "-rlE", "|".join(SECRETS), *places], check=False).returncode == 1
+    assert list(tool.home.glob("skopeo-incremental-*"))
+
+
+def test_only_its_owner_reads_a_temporary_archive(
+    tool: Tool, vendor: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = fresh()
+    put_image(vendor, repository, "1", [layer("a")])
+    monkeypatch.setenv("TMPDIR", str(tool.temporary))
+    usual = os.umask(0)
+    try:
+        plain = Authentications(final=Access(tls_verify=False))
+        with Incremental(authentications=plain).pull(None, f"{vendor.host}/{repository}:1"):
+            (archive,) = tool.temporary.iterdir()
+            assert stat.S_IMODE(archive.stat().st_mode) == 0o600
+    finally:
+        os.umask(usual)

@@ -158,6 +158,26 @@ def test_a_neighbour_that_is_alive_is_not_touched(tool: Tool, large: tuple[str, 
         assert list((tool.temporary / killed[0]).iterdir()) != [lock]
 
 
+def test_what_another_machine_may_use_is_not_touched(
+    tool: Tool, large: tuple[str, Image], killed: list[str]
+) -> None:
+    """Of a shared folder that shows no machine the other's locks."""
+    elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere; exec "$@"', "sh"]
+    if subprocess.run([*elsewhere, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("another host name needs root")
+    pull = ["pull", large[0], "-o", "o.tar", "--tmpdir", str(tool.temporary), *PLAIN_PULL]
+    ran = subprocess.run(
+        [*elsewhere, *tool.command, *pull], env=tool.environment, cwd=tool.home, capture_output=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert str(tool.temporary / killed[0]) in ran.stderr.decode()
+    assert tool.leftovers() == killed
+    assert [path.name for path in tool.home.iterdir() if path.suffix == ".part"]
+    assert "another machine" not in tool.good(*pull).stderr
+    assert tool.leftovers() == []
+    assert [path.name for path in tool.home.iterdir()] == ["o.tar"]
+
+
 def test_folders_of_other_people_are_not_touched(tool: Tool, large: tuple[str, Image]) -> None:
     mine = [
         tool.temporary / "skopeo-incremental-releases",

@@ -181,7 +181,7 @@ def _refuse_signature(skopeo: Skopeo, source: ImageSource, digest: str) -> None:
         skopeo.copy(
             str(pinned),
             f"oci:{layout.folder.name}",
-            flags=["--multi-arch=index-only", *access.flags(pinned, skopeo.folder, "src-")],
+            flags=["--multi-arch=index-only", *access.flags(pinned, skopeo.auth_files, "src-")],
             policy=access.policy_flags(),
             doing=f"cannot fetch {pinned}",
             flag=source.flag,

@@ -212,7 +212,7 @@ class CopiedDestination(LocalDestination):
         root = upload.image.image.root
         if upload.blob_source.contents[-1].referrers:
             upload.report(f"warning: {self.reference} holds no signatures: they are left behind")
-        flags = self.access.flags(self.reference, upload.skopeo.folder, "dest-")
+        flags = self.access.flags(self.reference, upload.skopeo.auth_files, "dest-")
         if root.media_type in LISTS:
             flags.append("--all")
         with upload.blob_layout() as blobs:

@@ -12,7 +12,7 @@ from ..oci.manifest import LISTS, Manifest, build_layers_dictionary
 from ..oci.reference import is_tag
 from ..skopeo import probe
 from ..skopeo.inspect import ImageSource, is_repository, try_roots
-from ..skopeo.runner import PARALLEL_RUNS
+from ..skopeo.runs import PARALLEL_RUNS
 from .destination import Destination
 from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting, require_sent
 from .upload import OfferedBlobs, Upload, UploadResult
@@ -178,7 +178,7 @@ class RegistryDestination(Destination):
         return digest
 
     def _copy(self, upload: Upload, blobs: OfferedBlobs, node: FetchedManifest, target: Reference) -> str:
-        flags = self.access.flags(target, upload.skopeo.folder, "dest-")
+        flags = self.access.flags(target, upload.skopeo.auth_files, "dest-")
         if node.media_type in LISTS:
             flags.append("--multi-arch=index-only" if self.preserve else "--all")
         upload.report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))

@@ -5,15 +5,69 @@ from __future__ import annotations
 import base64
 import json
 import os
-import secrets
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError, host_errors
+from ..errors import HostError, UsageError, host_errors
 
 if TYPE_CHECKING:
     from ..oci.reference import Reference
+
+
+class AuthFiles:
+    """Auth files that are in memory alone, and gone with us however we end: none is ever on a disk."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        # One for each account: base and final may be two of one registry.
+        self._files: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def path(self, creds: str, registry: str) -> str:
+        """Return the path of an auth file that only we, what we start, and the superuser can read.
+
+        Args:
+            creds: `user:password`.
+            registry: the host that they are for.
+
+        Raises:
+            HostError: it can't be made.
+        """
+        with host_errors("cannot hand over a login"), self._lock:
+            if (creds, registry) not in self._files:
+                self._files[creds, registry] = _in_memory({"auths": {registry: {"auth": _encoded(creds)}}})
+            try:
+                # Another program's "self" is not ours; and our number may be another one there.
+                process = Path("/proc/self").readlink()
+            except FileNotFoundError:
+                raise HostError(
+                    "cannot hand over a login: /proc is not mounted", "mount it, or give an auth file"
+                ) from None
+        return f"/proc/{process}/fd/{self._files[creds, registry]}"
+
+    def close(self) -> None:
+        """Forget all; their paths lead nowhere then."""
+        while self._files:
+            _, descriptor = self._files.popitem()
+            os.close(descriptor)
+
+
+def _in_memory(document: object) -> int:
+    descriptor = os.memfd_create("auth")
+    try:
+        os.fchmod(descriptor, 0o600)
+        with os.fdopen(descriptor, "w", closefd=False) as file:
+            json.dump(document, file)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _encoded(creds: str) -> str:
+    return base64.b64encode(creds.encode()).decode()
 
 
 @dataclass(frozen=True)
@@ -49,20 +103,20 @@ class Access:
         if self.creds is not None and ":" not in self.creds:
             raise UsageError("credentials without a password", "write them as user:password")
 
-    def flags(self, reference: Reference, folder: Path, prefix: str = "") -> list[str]:
+    def flags(self, reference: Reference, auth_files: AuthFiles, prefix: str = "") -> list[str]:
         """Return skopeo's flags for this side.
 
         Args:
             reference: what is to be reached: credentials go to its registry alone.
-            folder: the private folder that takes an auth file for `creds`.
+            auth_files: takes one for `creds`.
             prefix: `src-` or `dest-` for `copy`; empty for `inspect`.
 
         Raises:
             UsageError: the auth file or the folder of certificates does not exist.
-            HostError: the auth file for `creds` cannot be written.
+            HostError: the auth file for `creds` can't be made.
         """
         flags = []
-        if authfile := self._authfile(reference, folder):
+        if authfile := self._authfile(reference, auth_files):
             flags.append(f"--{prefix}authfile={authfile}")
         if self.tls_verify is not None:
             flags.append(f"--{prefix}tls-verify={'true' if self.tls_verify else 'false'}")
@@ -84,9 +138,10 @@ class Access:
             return [f"--policy={_existing(self.policy, 'signature policy')}"]
         return []
 
-    def _authfile(self, reference: Reference, folder: Path) -> Path | None:
+    def _authfile(self, reference: Reference, auth_files: AuthFiles) -> str | Path | None:
         if self.creds is not None:
-            return _auth_file_for(self.creds, reference.registry, folder)
+            # What is no registry wants no login.
+            return auth_files.path(self.creds, reference.registry) if reference.transport == "docker" else None
         chosen = self.authfile or os.environ.get("REGISTRY_AUTH_FILE")
         return _existing(chosen, "auth file") if chosen else None
 
@@ -97,17 +152,6 @@ def _existing(path: str | Path, what: str) -> Path:
     if not absolute.exists():
         raise UsageError(f"the {what} {path} does not exist")
     return absolute
-
-
-def _auth_file_for(creds: str, registry: str, folder: Path) -> Path:
-    auth = base64.b64encode(creds.encode()).decode()
-    # A new file for each call: base and final may be two accounts of one registry.
-    path = folder / f"auth-{secrets.token_hex(8)}.json"
-    with host_errors(f"cannot write to {folder}"):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({"auths": {registry: {"auth": auth}}}, file)
-    return path
 
 
 @dataclass(frozen=True)

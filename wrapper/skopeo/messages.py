@@ -90,7 +90,8 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
         "an archive can't take this image's signatures along: leave them behind with --remove-signatures",
     ),
     (
-        r"Digest did not match|does not match provided manifest digest|Corrupted blob",
+        r"Digest did not match|does not match provided manifest digest|Corrupted blob"
+        r"|exceeded maximum allowed size",
         ContentError,
         "what came is not what was asked for: try again, and tell who runs the registry",
     ),

@@ -47,7 +47,7 @@ class SkopeoOptions:
         link: how a link is dealt with that may be slow or fail.
         jobs: how many copies go on at a time; by default three, or one where retries are wanted: on a bad link a
             cut then costs less.
-        report: receives a line with the reason for each retry.
+        report: receives a line with the reason for each retry, and for each thing that is left in `temp_dir`.
         trace: receives a line for each call and what it said, for `--debug`.
         progress: a terminal that skopeo draws its progress bars on.
     """

@@ -19,6 +19,7 @@ from ..oci.layout import Layout, canonical_json, index_document, index_entry
 from ..oci.manifest import OCI_MANIFEST, Descriptor, digest_of
 from .messages import explain, fatal_message, no_registry
 from .options import preserve_flags
+from .runs import Question
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +87,8 @@ def mount_layers(
     """
     # The same question, with the user's own cache of what is where: skopeo then mounts by itself what it can.
     probes = [_probe(skopeo, destination, access, group) for group in _groups(layers)]
-    skopeo.probes([probe.call for probe in probes], own_cache=False)
+    questions = [probe.question for probe in probes]
+    skopeo.probes(questions, f"cannot mount layers in {destination}", own_cache=False)
     return present_layers(skopeo, destination, access, layers)
 
 
@@ -95,7 +97,9 @@ def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequenc
     present: set[str] = set()
     unclear: list[Descriptor] = []
     again = False
-    for probe, (_, stderr) in zip(probes, skopeo.probes([probe.call for probe in probes]), strict=True):
+    doing = _doing(destination)
+    results = skopeo.probes([probe.question for probe in probes], doing)
+    for probe, (_, stderr) in zip(probes, results, strict=True):
         answers = probe.answers(stderr)
         if answers.get(probe.impossible) or not probe.stopped_in_time(stderr, answers):
             raise _unknown(skopeo, destination, probe, stderr)
@@ -105,7 +109,7 @@ def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequenc
     if again:
         # skopeo said that a layer is missing, and not why it got no answer for another: it says so of that alone.
         probe = _probe(skopeo, destination, access, unclear)
-        ((_, stderr),) = skopeo.probes([probe.call])
+        ((_, stderr),) = skopeo.probes([probe.question], doing)
         answers = probe.answers(stderr)
         if answers.keys() != probe.digests or not probe.stopped_in_time(stderr, answers):
             raise _unknown(skopeo, destination, probe, stderr)
@@ -117,9 +121,12 @@ def _unknown(skopeo: Skopeo, destination: Reference, probe: _Probe, stderr: str)
     """Return the error for an answer that is neither yes nor no."""
     if probe.answers(stderr).get(probe.impossible):
         return no_registry(destination.registry, "answers yes to everything")
-    doing = f"cannot tell which layers {destination} has"
-    error = explain(stderr, doing, "--dest", (*probe.call, str(skopeo.folder)))
+    error = explain(stderr, _doing(destination), "--dest", (*probe.question.arguments, str(skopeo.folder)))
     return error if isinstance(error, RegistryError) else RegistryError(error.message, error.next_step)
+
+
+def _doing(destination: Reference) -> str:
+    return f"cannot tell which layers {destination} has"
 
 
 def _groups(layers: Sequence[Descriptor]) -> list[Sequence[Descriptor]]:
@@ -133,12 +140,12 @@ class _Probe(NamedTuple):
     Attributes:
         layers: what it asks for.
         impossible: the digest of the last thing that it asks for.
-        call: skopeo's arguments.
+        question: the run itself.
     """
 
     layers: Sequence[Descriptor]
     impossible: str
-    call: list[str]
+    question: Question
 
     @property
     def digests(self) -> set[str]:
@@ -169,16 +176,17 @@ def _probe(skopeo: Skopeo, destination: Reference, access: Access, layers: Seque
     # Nobody can have it: it is made anew each time, and is the digest of nothing that anybody knows.
     impossible = Descriptor("", f"sha256:{secrets.token_hex(32)}", 2)
     layout = _layout(skopeo, [*layers, impossible])
-    call = [
+    seconds = _limit(skopeo.timeout, len(layers) + 1)
+    arguments = [
         "--debug",
-        f"--command-timeout={_limit(skopeo.timeout, len(layers) + 1)}s",
+        f"--command-timeout={seconds}s",
         f"--policy={private_policy(layout)}",
         "copy",
-        *access.flags(destination, skopeo.folder, "dest-"),
+        *access.flags(destination, skopeo.auth_files, "dest-"),
         f"oci:{layout.folder.name}",
         str(destination.tagged(destination.tag or "probe")),
     ]
-    return _Probe(layers, impossible.digest, call)
+    return _Probe(layers, impossible.digest, Question(arguments, seconds))
 
 
 def present_in_storage(
@@ -208,9 +216,10 @@ def present_in_storage(
     layout = _layout(skopeo, layers, bottom, _CONFIG)
     call = ["--debug", f"--policy={private_policy(layout)}", "copy", *preserve_flags(preserve)]
     call += [f"oci:{layout.folder.name}", str(destination)]
-    ((_, stderr),) = skopeo.probes([call], own_cache=False)
+    doing = _doing(destination)
+    ((_, stderr),) = skopeo.probes([Question(call, skopeo.timeout)], doing, own_cache=False)
     if not fatal_message(stderr).startswith(f"reading blob {_ABSENT}: open"):
-        raise explain(stderr, f"cannot tell which layers {destination} has", "--dest", (*call, str(skopeo.folder)))
+        raise explain(stderr, doing, "--dest", (*call, str(skopeo.folder)))
     return frozenset(_IN_STORAGE.findall(stderr)) & {layer.digest for layer in layers}
 
 

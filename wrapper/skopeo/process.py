@@ -21,7 +21,21 @@ if TYPE_CHECKING:
 TICK = 0.05
 """How often a run that goes on is looked at, in seconds."""
 
+NOISE = 64
+"""How many bytes the Go runtime may read between two looks without anything moving.
+
+It wakes itself through a pipe, a byte or eight at a time; a ping that keeps a connection open is shorter, too. The
+shortest answer of a registry is longer.
+"""
+
+MOST_MEMORY = 1 << 30
+"""How much memory skopeo may take, in bytes: it reads an answer that is an error whole, be it without end.
+
+Copies of large images take a tenth of it.
+"""
+
 _GRACE = 5.0
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -54,6 +68,7 @@ class Run:
                 # Python's own files close by themselves (PEP 446); looking for others takes time.
                 _close_fds=False,
             )
+        self._begun = time.monotonic()
         self._waited_for = False
         try:
             # By this it is known even when its number is another process's.
@@ -70,6 +85,9 @@ class Run:
 
         Returns:
             Its exit code (a signal as a negative number), what it printed, and what it said on stderr.
+
+        Raises:
+            GreedyError: it takes too much memory; it still runs.
         """
         self._waited_for = True
         try:
@@ -85,11 +103,26 @@ class Run:
     def is_running(self) -> bool:
         """Say whether it has not ended yet."""
         if self._descriptor is None:
-            return bool(self._process.is_alive())
+            return self.is_known()
         return not _ended(self._descriptor, 0)
 
+    def require_within(self, seconds: float | None) -> None:
+        """Look whether it has run for longer than it may.
+
+        Args:
+            seconds: how long that is, from its start; None for ever.
+
+        Raises:
+            StalledError: it has.
+        """
+        if seconds and time.monotonic() - self._begun > seconds:
+            raise StalledError
+
     def bytes_read(self) -> int:
-        """Return how many bytes it has read so far, from files and from the network; 0 where nobody tells."""
+        """Return how many bytes it has read so far, from files and from the network; 0 where nobody tells.
+
+        They grow by `NOISE`, too.
+        """
         try:
             lines = Path(f"/proc/{self._process.pid}/io").read_text().splitlines()
         except OSError:
@@ -99,41 +132,85 @@ class Run:
     def _watch(self, tick: Callable[[], None]) -> None:
         if self._descriptor is None:
             # sh looks by itself ten times a second, too.
-            while self._process.is_alive():
+            while self.is_known():
                 time.sleep(TICK / 2)
-                check()
-                tick()
+                self._look(tick)
             return
         while not _ended(self._descriptor, TICK):
-            check()
-            tick()
+            self._look(tick)
+
+    def _look(self, tick: Callable[[], None]) -> None:
+        check()
+        if self._memory() > MOST_MEMORY:
+            raise GreedyError
+        tick()
+
+    def _memory(self) -> int:
+        """Return how many bytes of memory it has, files apart; 0 where nobody tells."""
+        try:
+            _, resident, shared, *_ = Path(f"/proc/{self._process.pid}/statm").read_text().split()
+        except (OSError, ValueError):
+            return 0
+        return (int(resident) - int(shared)) * _PAGE
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
-    def kill(self) -> None:
-        """End it, gently first; nothing happens if it has ended, or if somebody else does so already."""
-        try:
-            self._kill()
-        finally:
-            # Who waits for it, perhaps in another thread, closes it.
-            if not self._waited_for:
-                self._close()
-            self._stdout.close()
-            self._stderr.close()
+    def send(self, number: int) -> None:
+        """Send a signal to it and to all that it has started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
-    def _kill(self) -> None:
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                self._process.signal_group(number)
-                self._process.wait(timeout=_GRACE)
-            except (ProcessLookupError, sh.ErrorReturnCode):
-                return
-            except sh.TimeoutException:
-                continue
-            return
+    def is_known(self) -> bool:
+        """Say whether it has not ended yet, and take notice of its end: else it would stay as a zombie."""
+        return bool(self._process.is_alive())
+
+    def is_there(self) -> bool:
+        """Say whether it, or anything that it has started, has not ended yet."""
+        if self.is_known():
+            return True
+        try:
+            os.killpg(self._process.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Close its files, once it has ended."""
+        self.is_known()
+        # Who waits for it, perhaps in another thread, closes this one.
+        if not self._waited_for:
+            self._close()
+        self._stdout.close()
+        self._stderr.close()
+
+
+def end(runs: Sequence[Run]) -> None:
+    """End runs and all that they have started, such as a credential helper: gently first, then for good.
+
+    Nothing happens to those that have ended, or that somebody else ends already.
+    """
+    left = [run for run in runs if run.is_running()]
+    for run in left:
+        run.send(signal.SIGTERM)
+        # What is stopped learns of it when it goes on.
+        run.send(signal.SIGCONT)
+    left = _wait_until_none(left, Run.is_there)
+    for run in left:
+        run.send(signal.SIGKILL)
+    _wait_until_none(left, Run.is_known)
+    for run in runs:
+        run.release()
+
+
+def _wait_until_none(runs: list[Run], there: Callable[[Run], bool]) -> list[Run]:
+    """Wait for a grace at most; return the runs that are there all the same."""
+    deadline = time.monotonic() + _GRACE
+    while (runs := [run for run in runs if there(run)]) and time.monotonic() < deadline:
+        time.sleep(TICK / 2)
+    return runs
 
 
 def _die_with(parent: int) -> Callable[[], None]:
@@ -164,23 +241,37 @@ def _content(file: BinaryIO) -> bytes:
     return file.read()
 
 
-class StalledError(Exception):
+class EarlyEndError(Exception):
+    """A run has to be ended before it ends by itself."""
+
+
+class StalledError(EarlyEndError):
     """Nothing has moved for too long."""
 
 
-class StallWatch:
-    """Looks whether a number still grows."""
+class GreedyError(EarlyEndError):
+    """It takes more memory than any good answer needs."""
 
-    def __init__(self, moved: Callable[[], int], timeout: float | None) -> None:
+
+class StallWatch:
+    """Looks whether a number still grows.
+
+    Attributes:
+        moved: how far it had come at the last look.
+    """
+
+    def __init__(self, count: Callable[[], int], timeout: float | None, noise: int = 0) -> None:
         """Begin to look.
 
         Args:
-            moved: tells how far it has come.
+            count: tells how far it has come.
             timeout: for how long it may stay the same, in seconds; None for ever.
+            noise: by how much it may grow between two looks without having moved.
         """
-        self._moved = moved
+        self.moved = count()
+        self._count = count
         self._timeout = timeout
-        self._last = -1
+        self._noise = noise
         self._since = time.monotonic()
 
     def look(self) -> None:
@@ -189,9 +280,8 @@ class StallWatch:
         Raises:
             StalledError: it has been the same for longer than the timeout.
         """
-        moved = self._moved()
-        if moved != self._last:
-            self._last = moved
+        before, self.moved = self.moved, self._count()
+        if abs(self.moved - before) > self._noise:
             self._since = time.monotonic()
         elif self._timeout and time.monotonic() - self._since > self._timeout:
             raise StalledError

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import sh
 
-from ..errors import BusyError, HostError, IncrementalError, LinkError, one_line
-from ..host.late import import_one
+from ..errors import BusyError, ContentError, HostError, IncrementalError, LinkError, RegistryError
 from ..host.signals import check
 from ..host.space import holds_sparse_files
 from ..host.temporary import PrivateFolder, default_temp_dir
+from ..host.text import human_bytes
+from .access import AuthFiles
 from .messages import explain, fatal_message
-from .options import SkopeoOptions
-from .process import TICK, Run, StalledError, StallWatch
+from .options import TIMEOUT, SkopeoOptions
+from .process import NOISE, TICK, EarlyEndError, GreedyError, StalledError, StallWatch
 from .retry import Retries
+from .runs import PARALLEL_RUNS, Question, Runs, no_answer
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..oci.reference import Reference
     from .access import Access
+    from .runs import Ended
 
 T = TypeVar("T")
 
@@ -39,11 +41,11 @@ T = TypeVar("T")
 OLDEST = (1, 9)
 """The oldest skopeo whose behaviour this package was built on."""
 
-PARALLEL_RUNS = 6
-"""How many short skopeo runs go on at a time."""
-
 PARALLEL_COPIES = 3
 """How many copies go on at a time: each moves six layers at once."""
+
+_LEAST_SECONDS = 5.0
+"""How long skopeo may take at least to say its version, in seconds: no link has a part in that."""
 
 OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
 """What the names of our own environment variables begin with; they don't reach skopeo."""
@@ -54,6 +56,7 @@ class Skopeo:
 
     Attributes:
         folder: the private folder: temporary files, and where skopeo runs.
+        auth_files: the logins that skopeo is given.
         retries: whether and when to try again where a link fails.
         timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
         copies: how many copies go on at a time.
@@ -76,16 +79,16 @@ class Skopeo:
         self._chosen = options.temp_dir is not None
         self._temp_dir = options.temp_dir or temp_dir or default_temp_dir()
         self._trace = options.trace
+        self._report = options.report
         self._progress = options.progress
         self.retries = Retries(link.retry_times, link.retry_delay, options.report)
         self.timeout = link.timeout
         self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
         self.turns = Turns()
-        self._running: list[Run] = []
-        self._runs = count(1)
+        self.auth_files = AuthFiles()
+        self._digests = count(1)
         self._folders = count(1)
         self._version_known = False
-        self._stopped = False
 
     def __enter__(self) -> Skopeo:
         """Make the private folder; nothing runs yet.
@@ -94,7 +97,7 @@ class Skopeo:
             HostError: there is no skopeo, or no folder can be made.
         """
         try:
-            self._command = sh.Command(self._path)
+            command = sh.Command(self._path)
         except sh.CommandNotFound:
             raise HostError(
                 f"there is no skopeo at '{self._path}'" if "/" in self._path else "skopeo is not installed",
@@ -102,18 +105,18 @@ class Skopeo:
             ) from None
         self._private = self._make_private()
         self.folder = self._private.path
-        self._environment = _environment(self.folder)
+        self._runs = Runs(command, str(self.folder), _environment(self.folder), self._trace)
         return self
 
     def _make_private(self) -> PrivateFolder:
         """Make the private folder, on a file system where placeholders take no room, unless the user chose one."""
         try:
-            private = PrivateFolder.create(self._temp_dir)
+            private = PrivateFolder.create(self._temp_dir, self._report)
             if self._chosen or self._temp_dir == default_temp_dir() or holds_sparse_files(private.path):
                 return private
             private.remove()
             self._temp_dir = default_temp_dir()
-            return PrivateFolder.create(self._temp_dir)
+            return PrivateFolder.create(self._temp_dir, self._report)
         except OSError as error:
             raise HostError(
                 f"cannot write to the temporary folder {self._temp_dir}: {error.strerror}",
@@ -130,8 +133,8 @@ class Skopeo:
             raise
 
     def _end(self) -> None:
-        for run in list(self._running):
-            run.kill()
+        self._runs.end_all()
+        self.auth_files.close()
         self._private.remove()
 
     def trace(self, line: str) -> None:
@@ -165,11 +168,9 @@ class Skopeo:
                 for step in done:
                     step.result()
         except BaseException:
-            self._stopped = True
             for step in running:
                 step.cancel()
-            for run in list(self._running):
-                run.kill()
+            self._runs.close()
             raise
         finally:
             pool.shutdown()
@@ -231,17 +232,24 @@ class Skopeo:
     def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
         limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
         calls = [
-            [*limit, "inspect", "--raw", *access.flags(reference, self.folder), str(reference)]
+            [*limit, "inspect", "--raw", *access.flags(reference, self.auth_files), str(reference)]
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
-        runs = self._run_parallel(calls)
+        answers = self._ask([Question(call, self.timeout) for call in calls])
         # What is no skopeo may well exit 0, but will not answer with a JSON object.
-        if any(code or not stdout.lstrip().startswith(b"{") for code, stdout, _ in runs):
+        if any(
+            answer[0] or not answer[1].lstrip().startswith(b"{") for answer in answers if isinstance(answer, tuple)
+        ):
             self._check_version()
-        for (reference, _, flag), call, (code, stdout, stderr) in zip(wanted, calls, runs, strict=True):
-            names = (*call, str(self.folder))
-            results.append(stdout if code == 0 else explain(stderr, f"cannot read {reference}", flag, names))
+        for (reference, _, flag), call, answer in zip(wanted, calls, answers, strict=True):
+            doing = f"cannot read {reference}"
+            if isinstance(answer, EarlyEndError):
+                results.append(no_answer(doing, answer, self.timeout))
+            else:
+                code, stdout, stderr = answer
+                names = (*call, str(self.folder))
+                results.append(stdout if code == 0 else explain(stderr, doing, flag, names))
         return results
 
     def copy(
@@ -254,6 +262,7 @@ class Skopeo:
         doing: str,
         flag: str,
         moved: Callable[[], int] | None = None,
+        most: int | None = None,
         tick: Callable[[], None] | None = None,
         bars: bool = True,
     ) -> str:
@@ -267,6 +276,7 @@ class Skopeo:
             doing: what to call it in an error, such as "cannot fetch docker://host/app:2".
             flag: the start of this side's flags, such as `--final`, for an error's next step.
             moved: tells how many bytes have moved so far; by default how many skopeo has read.
+            most: how many bytes may move, as `moved` tells; a copy that moves more is ended.
             tick: called a few times a second as long as skopeo runs.
             bars: whether it may draw progress bars.
 
@@ -275,43 +285,56 @@ class Skopeo:
 
         Raises:
             LinkError: the link failed, or nothing moved for longer than the timeout.
+            ContentError: more came than may be.
             IncrementalError: as `messages.explain` reads skopeo's message.
         """
-        digest_file = f"digest-{next(self._runs)}"
+        digest_file = f"digest-{next(self._digests)}"
         # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
-        run = self._start(arguments, terminal=self._progress if bars else None)
-        self._check_version()
-        watch = StallWatch(moved or run.bytes_read, self.timeout)
+        run = self._runs.start(arguments, terminal=self._progress if bars else None)
+        watch = StallWatch(moved, self.timeout) if moved else StallWatch(run.bytes_read, self.timeout, NOISE)
 
-        def watch_and_tick() -> None:
+        def require_at_most() -> None:
+            if most is not None and watch.moved > most:
+                raise ContentError(
+                    f"{doing}: {human_bytes(watch.moved)} came, and it can't need more than {human_bytes(most)}",
+                    "its manifest lies, or what sends it does not stop: tell who runs the registry",
+                )
+
+        def look() -> None:
+            watch.look()
+            require_at_most()
             if tick:
                 tick()
-            watch.look()
 
         try:
-            code, _, stderr = self._finish(run, watch_and_tick)
+            self._check_version()
+            code, _, stderr = self._runs.finish(run, look)
         except StalledError:
-            run.kill()
-            self._running.remove(run)
+            self._runs.end([run])
             raise LinkError(
                 f"{doing}: nothing moved for {self.timeout:g} s",
                 "try again, with --retry-times, or allow more time with --timeout",
             ) from None
+        except GreedyError as why:
+            self._runs.end([run])
+            raise no_answer(doing, why, None) from None
         except IncrementalError:
             # Whoever tries again is to be alone.
-            run.kill()
-            self._running.remove(run)
+            self._runs.end([run])
             raise
         if code != 0:
+            # It may have filled the disk between two looks.
+            require_at_most()
             raise explain(stderr, doing, flag, (*arguments, str(self.folder)))
         return (self.folder / digest_file).read_text().strip()
 
-    def probes(self, calls: Sequence[Sequence[str]], *, own_cache: bool = True) -> list[tuple[int, str]]:
+    def probes(self, calls: Sequence[Question], doing: str, *, own_cache: bool = True) -> list[tuple[int, str]]:
         """Run copies that are to fail, several at a time.
 
         Args:
-            calls: skopeo's arguments for each.
+            calls: what to ask.
+            doing: what to call it in an error, such as "cannot tell which layers docker://host/app has".
             own_cache: use a blob cache in memory only. Without the user's, skopeo cannot mount a blob from
                 another repository: it asks, and no more.
 
@@ -319,14 +342,25 @@ class Skopeo:
             Exit code and stderr of each.
 
         Raises:
+            LinkError: one did not end in time.
             HostError: skopeo is too old.
         """
         # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
         # and short names are.
         memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
-        runs = self._run_parallel(calls, memory_only if own_cache else None)
+        answers = self._ask(calls, memory_only if own_cache else None)
         self._check_version()
-        return [(code, stderr) for code, _, stderr in runs]
+        results = []
+        for call, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, EarlyEndError):
+                raise no_answer(doing, answer, call.seconds)
+            results.append((answer[0], answer[2]))
+        return results
+
+    def _ask(
+        self, questions: Sequence[Question], environment: Mapping[str, str] | None = None
+    ) -> list[Ended | EarlyEndError]:
+        return self._runs.ask(questions, environment, at_once=self.turns.at_most(PARALLEL_RUNS))
 
     def _check_version(self) -> None:
         """Look once at skopeo's version: beside the first copy, or to explain a failure."""
@@ -340,7 +374,14 @@ class Skopeo:
             HostError: it does not answer as skopeo does, or is too old.
         """
         self._version_known = True
-        code, stdout, stderr = self._finish(self._start(["--version"]))
+        seconds = max(self.timeout or TIMEOUT, _LEAST_SECONDS)
+        (answer,) = self._runs.ask([Question(["--version"], seconds)])
+        if isinstance(answer, EarlyEndError):
+            raise RegistryError(
+                f"'{self._path} --version' does not end: nothing came for {seconds:g} s",
+                "see what that program waits for, or give the place of another with --skopeo",
+            )
+        code, stdout, stderr = answer
         said = stdout.decode(errors="replace").strip()
         found = re.match(r"skopeo version ((\d+)\.(\d+)\S*)", said)
         if code != 0 or not found:
@@ -348,45 +389,6 @@ class Skopeo:
         if (int(found[2]), int(found[3])) < OLDEST:
             raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its place with --skopeo")
         return found[1]
-
-    def _run_parallel(
-        self, calls: Sequence[Sequence[str]], environment: Mapping[str, str] | None = None
-    ) -> list[tuple[int, bytes, str]]:
-        results = []
-        runs: list[Run] = []
-        at_once = self.turns.at_most(PARALLEL_RUNS)
-        for position in range(len(calls)):
-            while len(runs) < min(len(calls), position + at_once):
-                runs.append(self._start(calls[len(runs)], environment))
-            results.append(self._finish(runs[position]))
-        return results
-
-    def _start(
-        self,
-        arguments: Sequence[str],
-        environment: Mapping[str, str] | None = None,
-        terminal: TextIO | None = None,
-    ) -> Run:
-        check()
-        if self._stopped:
-            raise HostError("another copy has failed")
-        if self._trace:
-            self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
-        command = self._command.bake(_cwd=str(self.folder), _env={**self._environment, **(environment or {})})
-        run = Run(command, arguments, terminal)
-        self._running.append(run)
-        return run
-
-    def _finish(self, run: Run, tick: Callable[[], None] | None = None) -> tuple[int, bytes, str]:
-        while run.is_running() and import_one():
-            pass
-        code, stdout, stderr = run.wait(tick)
-        self._running.remove(run)
-        if self._trace:
-            for line in stderr.splitlines():
-                self._trace(f"  {one_line(line)}")
-            self._trace(f"  exit {code}")
-        return code, stdout, stderr
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..errors import BusyError, LinkError
+from ..host.space import INCREDIBLE
 from ..oci.layout import Layout
 from ..oci.manifest import Index
 from ..skopeo.options import preserve_flags
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _AT_RISK = 10
 _WORTH_A_RUN = 16
 _ANSWERS = 8192
+_SLACK = 1 << 20
+_DOCUMENTS = 8 << 20
 _INSIDE_A_LAYER = (
     "what arrives of a layer counts only when it is whole, and only skopeo 1.10 or newer goes on inside a layer "
     "that is cut: see the command doctor"
@@ -122,7 +125,7 @@ class Download:
             later = {digest: size for digest, size in absent.items() if digest not in portion}
             try:
                 with self._layout.placeholders(later):
-                    digest = self._copy(source, node, portion)
+                    digest = self._copy(source, node, portion, _most_bytes(node, portion, overhead))
             except LinkError as error:
                 self._since_cut = 0
                 if any(self._layout.blob(digest).exists() for digest in portion):
@@ -156,13 +159,14 @@ class Download:
             portion[digest] = size
         return portion
 
-    def _copy(self, source: ImageSource, node: FetchedManifest, portion: Mapping[str, int]) -> str:
+    def _copy(self, source: ImageSource, node: FetchedManifest, portion: Mapping[str, int], most: int) -> str:
         access, pinned = source.access, source.reference.pinned(node.digest)
         flags = [*preserve_flags(self._preserve), *self._signatures]
-        flags += access.flags(source.reference, self._skopeo.folder, "src-")
+        flags += access.flags(source.reference, self._skopeo.auth_files, "src-")
         if not self._preserve and isinstance(node.parsed, Index):
             flags.append("--all")
         rest = dict(portion)
+        before = self._layout.bytes_written()
 
         def settle() -> None:
             # skopeo has verified what it has renamed; placeholders are never in a portion.
@@ -180,7 +184,8 @@ class Download:
                     policy=access.policy_flags(),
                     doing=f"cannot fetch {pinned}",
                     flag=source.flag,
-                    moved=self._layout.bytes_written,
+                    moved=lambda: self._layout.bytes_written() - before,
+                    most=most,
                     tick=settle if self._cache or self._writer else None,
                     bars=self._bars,
                 )
@@ -192,6 +197,24 @@ class Download:
             self._writer.add(digest, self._layout.blob(digest))
             self._layout.replace_by_placeholder(digest, size)
             self._packed.add(digest)
+
+
+def _most_bytes(node: FetchedManifest, portion: Mapping[str, int], overhead: int) -> int:
+    """Return how many bytes a fetch may write, in bytes: a registry's answer may have no end.
+
+    Args:
+        node: the manifest; or a list, where skopeo may convert what it fetches.
+        portion: digest and size in bytes of the layers.
+        overhead: what the manifest and the config take, in bytes.
+    """
+    # Nobody sends what no file can hold.
+    sizes = {digest: size for digest, size in portion.items() if size < INCREDIBLE}
+    if isinstance(node.parsed, Index):
+        # A layer may be in two of its images, and each has a manifest and a config, which skopeo bounds.
+        return 2 * sum(sizes.values()) + len(node.parsed.manifests) * _DOCUMENTS + overhead + _SLACK
+    # skopeo fetches a layer that a manifest lists twice two times, and at once.
+    layers = sum(sizes.get(layer.digest, 0) for layer in node.manifest.layers)
+    return layers + layers // 64 + overhead + _SLACK
 
 
 def fetch_alone(
