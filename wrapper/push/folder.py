@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import stat
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -57,7 +58,10 @@ class FolderDestination(CopiedDestination):
         return self.sent(upload, changed=True, digest=digest, previous=previous)
 
     def _swap(self, new: Path, old: Path) -> None:
-        """Put the new folder into its place; nothing else happens to what was there."""
+        """Put the new folder into its place, and what was there to `old`.
+
+        Between the two the old one has a name of its own beside its place: what a kill leaves is not removed.
+        """
         # Meanwhile somebody may have put something there.
         self._require_skopeos()
         with host_errors(f"cannot write {self._path}"):
@@ -67,12 +71,14 @@ class FolderDestination(CopiedDestination):
             # Not every file system has modes.
             with suppress(OSError):
                 new.chmod(stat.S_IMODE(self._path.stat().st_mode))
-            self._path.rename(old)
+            aside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.replaced")
+            self._path.rename(aside)
             try:
                 new.rename(self._path)
             except BaseException:
-                old.rename(self._path)
+                aside.rename(self._path)
                 raise
+            aside.rename(old)
 
     def _require_skopeos(self) -> None:
         """Refuse a place that holds anything that skopeo would not have written there.
