@@ -206,8 +206,11 @@ def _is_of_this_start(path: Path) -> bool:
 
 @cache
 def _this_start() -> str:
-    """Return eight hexadecimal digits that stand for this machine since it was started."""
-    known = [os.uname().nodename]
+    """Return eight hexadecimal digits that stand for this machine since it was started.
+
+    Not for its name: containers have one each, and the locks of their kernel.
+    """
+    known = []
     for path in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
         with suppress(OSError):
             known.append(Path(path).read_text())
