@@ -87,7 +87,7 @@ class Hanging:
         lines = []
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             try:
-                lines.append(process.read_text().replace("\0", " "))
+                lines.append(process.read_bytes().decode(errors="replace").replace("\0", " "))
             except OSError:
                 continue
         return [line for line in lines if self.sleep in line]

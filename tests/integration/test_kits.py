@@ -202,8 +202,5 @@ def test_volumes_of_what_cannot_be_pulled(release: Release, tmp_path: Path) -> N
     spec.write_text(json.dumps({"images": [{"name": "none:1", "final": f"{release.vendor.host}/none:1"}]}))
     command = (ROOT / "scripts/airgap-export", spec, "kit", *PLAIN_PULL, "--volume-size")
     assert script(release, *command, "2000").returncode == 5
-    spec = release.spec("1")
-    ran = script(release, ROOT / "scripts/airgap-export", spec, "kit", *PLAIN_PULL, "--volume-size", "1")
-    assert ran.returncode == 6, ran.stderr
     assert not (release.tool.home / "kit").exists()
     assert release.tool.leftovers() == []

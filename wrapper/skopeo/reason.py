@@ -48,7 +48,7 @@ def reason(message: str, arguments: Sequence[str] = ()) -> str:
     paths = [each.rpartition("=")[2] if each.startswith("--") else each for each in arguments]
     unmistakable = [*arguments, *references, *(path for path in paths if path.startswith("/"))]
     for known in sorted((each for each in unmistakable if "/" in each[1:]), key=len, reverse=True):
-        text = re.sub(rf"{re.escape(known)}(?![\w-])", NAME, text)
+        text = re.sub(rf"{re.escape(known)}(?![\w-])", _without_name(known), text)
     text = _QUOTED.sub(_without_quoted, text)
     text = _PLACE.sub(rf"\1:{NAME}", _ADDRESS.sub(NAME, text))
     text = _IN_CONTEXT.sub(rf"\1 {NAME}", text)
@@ -63,5 +63,10 @@ def reason(message: str, arguments: Sequence[str] = ()) -> str:
 
 
 def _without_quoted(found: re.Match[str]) -> str:
-    transport = _TRANSPORT.match(found[0], 1)
+    return _without_name(found[0][1:])
+
+
+def _without_name(text: str) -> str:
+    """Return what stands in place of a name: of a reference that is not in a registry its transport stays."""
+    transport = _TRANSPORT.match(text)
     return f"{transport[1]}:{NAME}" if transport else NAME
