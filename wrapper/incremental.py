@@ -186,6 +186,7 @@ class Incremental:
         base: References = None,
         only: Sequence[str] = (),
         names: Mapping[str, str] | None = None,
+        expect_sha256: str | Sequence[str] = (),
     ) -> VetResult:
         """Check archives, and whether a destination has what they leave out (Go: `Incremental.PushVet`).
 
@@ -195,19 +196,20 @@ class Incremental:
             base: as for `push`.
             only: as for `push`.
             names: as for `push`.
+            expect_sha256: as for `push`.
 
         Returns:
             What was found; `missing` names the layers that nobody has. Nothing is written anywhere.
 
         Raises:
             UsageError: there is no such archive, or a reference is malformed.
-            ContentError: an archive is broken, hostile, or made by a newer version.
+            ContentError: an archive is broken, hostile, made by a newer version, or not what it is to hash to.
             RegistryError: the destination gave no clear answer.
             HostError: skopeo is missing or too old.
         """
         from .push.options import Selection
 
-        return self._pusher().vet(src, dst, base, Selection(only, names or {}))
+        return self._pusher().vet(src, dst, base, Selection(only, names or {}), expect_sha256)
 
     def push(
         self,
@@ -222,6 +224,7 @@ class Incremental:
         only: Sequence[str] = (),
         names: Mapping[str, str] | None = None,
         fail_fast: bool = False,
+        expect_sha256: str | Sequence[str] = (),
     ) -> PushResult:
         """Push archives to a destination that holds their bases (Go: `Incremental.Push`).
 
@@ -243,6 +246,9 @@ class Incremental:
             only: of a bundle, the images whose names fit one of these patterns, with or without their tags.
             names: of a bundle, other names for images, by their names with or without tags.
             fail_fast: of a bundle, stop at the first image that fails; else the others are pushed all the same.
+            expect_sha256: what the archives hash to, in hexadecimal digits, as many as there are archives; or, of
+                archives in volumes, as many as there are files. What is pushed is then what archives with these
+                sums hold, whoever writes to the files meanwhile.
 
         Returns:
             What was done. `changed` is False where every tag already pointed to its image.
@@ -252,7 +258,8 @@ class Incremental:
             UsageError: there is no such archive, a reference or tag is malformed, or the destination can't keep
                 digests that must be kept.
             MissingLayersError: layers that the archives leave out are nowhere to be had.
-            ContentError: an archive is broken, hostile, or made by a newer version; or a base is not what it says.
+            ContentError: an archive is broken, hostile, made by a newer version, or not what it is to hash to; or a
+                base is not what it says.
             RegistryError: skopeo or a registry failed, or a tag would be overwritten.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
@@ -268,6 +275,7 @@ class Incremental:
             dry_run=dry_run,
             receipt=receipt,
             fail_fast=fail_fast,
+            expect_sha256=expect_sha256,
         )
 
     def complete(self, src: ArchiveFiles, base: References, *, output: Output = None) -> RemoveOnClose:

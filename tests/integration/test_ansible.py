@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -157,6 +158,7 @@ def test_one_image(release: Release, plain: dict[str, bool]) -> None:
         "push",
         archive=archive,
         destination=there,
+        expect_sha256=[hashlib.sha256(Path(archive).read_bytes()).hexdigest()],
         dest_tls_verify=False,
         base=[base],
         base_tls_verify=False,
@@ -169,6 +171,11 @@ def test_one_image(release: Release, plain: dict[str, bool]) -> None:
     assert (release.tool.home / "receipt.json").exists()
     assert play(release, push).changed == 0
     assert play(release, vet).code == 0
+    others = task(
+        release, "vet", archive=archive, destination=there, dest_tls_verify=False, expect_sha256=["0" * 64]
+    )
+    assert play(release, others).code != 0
+    assert result(release)["code"] == 4
 
 
 def test_four_sites_of_which_two_fail(release: Release, customer: Registry) -> None:

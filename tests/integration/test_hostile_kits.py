@@ -226,3 +226,33 @@ def test_wheels_are_installed_as_they_were_checked(release: Release) -> None:
     ran = bring(release, kit, **BARE | {"PATH": f"{bin_folder}:{SYSTEM}"})
     assert ran.returncode == 4, ran.stderr
     assert f"{ours.name} has changed" in ran.stderr
+
+
+@pytest.mark.parametrize("size", [None, 20_000])
+def test_an_archive_that_changes_after_its_sum_was_checked(release: Release, size: int | None) -> None:
+    kit = export(release, *(["--volume-size", str(size)] if size else []))
+    release.pull("2")
+    data, evil = (release.tool.home / "2.tar").read_bytes(), release.tool.home / "evil"
+    evil.mkdir()
+    for number, start in enumerate(range(0, len(data), size or len(data)), 1):
+        name = f"release.tar.{number:03}" if size else "release.tar"
+        (evil / name).write_bytes(data[start : start + (size or len(data))])
+    # Whoever can write to the disk does so as soon as the program is started.
+    swaps = [f"rm {kit}/release.tar*; cp {evil}/* {kit}"]
+    if size:
+        count = len(list(kit.glob("release.tar.*")))
+        swaps += [f"cp {kit}/README.txt {kit}/release.tar.{count + 1:03}", f"rm {kit}/release.tar.{count:03}"]
+    copy, swapping = release.tool.home / "copy", release.tool.home / "bin/skopeo-incremental"
+    shutil.copytree(kit, copy)
+    watch = release.customer.watch()
+    for swap in swaps:
+        program(swapping, f'{swap}\nexec {release.tool.program} "$@"')
+        for options in ((), ("--check",)):
+            ran = bring(release, kit, *options, SKOPEO_INCREMENTAL=str(swapping))
+            assert "all files are there and sound" in ran.stderr, swap
+            assert ran.returncode == 4, (swap, ran.stderr)
+            shutil.rmtree(kit)
+            shutil.copytree(copy, kit)
+    assert watch.requests() == []
+    assert bring(release, kit).returncode == 0
+    assert release.arrived("1")

@@ -15,12 +15,13 @@ from ..oci.documents import DOCUMENT_BYTES, OURS
 from ..oci.manifest import digest_of
 from ..oci.reference import is_digest
 from .pipes import Extent
+from .sums import HashedFile
 from .verified import verified
 from .volumes import Volumes, find_volumes
 from .writer import BLOBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     ArchiveFile = str | Path | BinaryIO
 
@@ -56,10 +57,11 @@ class _BoundedReader:
     for one more empty block, for ever.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO | HashedFile, name: str) -> None:
         self._file = file
         self._name = name
         self.left = HEADER_BYTES
+        self.last = b""
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= self.left:
@@ -68,6 +70,7 @@ class _BoundedReader:
         data = self._file.read(size)
         if len(data) < size:
             raise ContentError(f"{self._name} is truncated", COPY_AGAIN)
+        self.last = data
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -126,21 +129,10 @@ class Archive:
         self.name = name
         self._file = file
         self._owned = owned
-        self._blobs: dict[str, _Extent] = {}
-        others: dict[str, _Extent] = {}
         self.size = file.seek(0, os.SEEK_END)
-        for path, extent in self._members():
-            if path.startswith(BLOBS):
-                digest, kept = f"sha256:{path.removeprefix(BLOBS)}", self._blobs
-                if not is_digest(digest):
-                    raise ContentError(f"{name} holds {path}, which is no digest")
-            elif path in _OTHERS:
-                digest, kept = path, others
-            else:
-                continue
-            if digest in kept:
-                raise ContentError(f"{name} holds {path} twice")
-            kept[digest] = extent
+        self._refuse_compressed()
+        self._blobs = dict(self._entries(file))
+        others = {each: self._blobs.pop(each) for each in _OTHERS if each in self._blobs}
         if "index.json" not in others or "oci-layout" not in others:
             raise self._not_a_layout(others)
         self.index = self._read_small(others["index.json"], "index.json", OURS.size)
@@ -210,18 +202,54 @@ class Archive:
             found.update(chunk)
         return found.hexdigest()
 
-    def verify(self) -> None:
+    @property
+    def volume_sizes(self) -> list[int]:
+        """How long each of its files is, in bytes: it may have been cut into volumes."""
+        volumes = getattr(self._file, "raw", None)
+        return volumes.sizes if isinstance(volumes, Volumes) else [self.size]
+
+    def verify(self, sums: Sequence[str] = ()) -> None:
         """Check every blob against its name, in one pass over the file.
 
+        The table of contents is read again from the bytes that are hashed. It and the two documents that no digest
+        names must be as they were: all others are hashed whenever they are read.
+
+        Args:
+            sums: the sha256 of the archive, or of each of its volumes, as hexadecimal digits; by default it is not
+                known.
+
         Raises:
-            ContentError: a blob has other bytes than its name says.
+            ContentError: a blob has other bytes than its name says, the archive others than a sum says; or it
+                changed since it was opened.
         """
-        for digest, extent in sorted(self._blobs.items(), key=lambda item: item[1].offset):
+        parts = self.volume_sizes if len(sums) > 1 else [self.size]
+        file = HashedFile(self._file, parts) if sums else self._file
+        documents = {"index.json": digest_of(self.index), "oci-layout": digest_of(self.layout_file)}
+        blobs = {}
+        for name, extent in self._entries(file):
             sha256 = hashlib.sha256()
-            for chunk in self._chunks(extent):
+            for chunk in self._chunks(extent, file):
                 sha256.update(chunk)
-            if digest != f"sha256:{sha256.hexdigest()}":
-                raise self._damaged(digest, f"sha256:{sha256.hexdigest()}")
+            found = f"sha256:{sha256.hexdigest()}"
+            if name not in _OTHERS:
+                blobs[name] = extent
+                if found != name:
+                    raise self._damaged(name, found)
+            elif documents.get(name, found) != found:
+                raise self._changed(name)
+        if isinstance(file, HashedFile):
+            self._require_sums(sums, file.finish())
+        if blobs != self._blobs:
+            raise self._changed("its table of contents")
+
+    def _require_sums(self, sums: Sequence[str], found: Sequence[str]) -> None:
+        for number, (wanted, sha256) in enumerate(zip(sums, found, strict=True), 1):
+            if wanted != sha256:
+                what = f"volume {number} of {self.name}" if len(sums) > 1 else self.name
+                raise ContentError(
+                    f"{what} is not what is expected: its sha256 is {sha256}, not {wanted}",
+                    "ask who gave you the sum, and copy the archive again",
+                )
 
     def open_blob(self, digest: str) -> BinaryIO:
         """Open a blob for reading; several may be open at a time.
@@ -250,7 +278,7 @@ class Archive:
         except OSError:
             return ()
 
-    def _members(self) -> Iterator[tuple[str, _Extent]]:
+    def _refuse_compressed(self) -> None:
         if self.size == 0:
             raise ContentError(f"{self.name} is empty", COPY_AGAIN)
         self._file.seek(0)
@@ -261,7 +289,24 @@ class Archive:
                     f"{self.name} is compressed with {compression}", f"unpack it with {compression} -d"
                 )
         self._file.seek(0)
-        reader = _BoundedReader(self._file, self.name)
+
+    def _entries(self, file: BinaryIO | HashedFile) -> Iterator[tuple[str, _Extent]]:
+        """Read the table of contents: digests of blobs, and names of the other members that we know."""
+        seen = set()
+        for path, extent in self._members(file):
+            name = f"sha256:{path.removeprefix(BLOBS)}" if path.startswith(BLOBS) else path
+            if name != path and not is_digest(name):
+                raise ContentError(f"{self.name} holds {path}, which is no digest")
+            if name == path and name not in _OTHERS:
+                continue
+            if name in seen:
+                raise ContentError(f"{self.name} holds {path} twice")
+            seen.add(name)
+            yield name, extent
+
+    def _members(self, file: BinaryIO | HashedFile) -> Iterator[tuple[str, _Extent]]:
+        file.seek(0)
+        reader = _BoundedReader(file, self.name)
         try:
             tar = tarfile.TarFile(fileobj=cast("IO[bytes]", reader), mode="r")
             count = 0
@@ -276,13 +321,11 @@ class Archive:
                 tar.members.clear()  # type: ignore[attr-defined]
                 tar.pax_headers = {}
                 reader.left = HEADER_BYTES
-            end = tar.offset
         except (tarfile.TarError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise ContentError(f"{self.name} is not a tar archive: {error}", COPY_AGAIN) from None
         # tarfile takes a broken header for the end.
-        self._file.seek(end)
-        if self._file.read(tarfile.BLOCKSIZE).strip(b"\0"):
-            raise ContentError(f"{self.name} is damaged: no tar header at byte {end}")
+        if reader.last.strip(b"\0"):
+            raise ContentError(f"{self.name} is damaged: no tar header at byte {tar.offset}")
 
     def _safe(self, member: tarfile.TarInfo) -> str:
         name = member.name
@@ -295,11 +338,12 @@ class Archive:
             raise ContentError(f"{self.name} is truncated inside '{name}'", COPY_AGAIN)
         return "/".join(parts)
 
-    def _chunks(self, extent: _Extent) -> Iterator[bytes]:
-        self._file.seek(extent.offset)
+    def _chunks(self, extent: _Extent, file: BinaryIO | HashedFile | None = None) -> Iterator[bytes]:
+        file = file or self._file
+        file.seek(extent.offset)
         left = extent.size
         while left:
-            chunk = self._file.read(min(CHUNK, left))
+            chunk = file.read(min(CHUNK, left))
             if not chunk:
                 raise ContentError(f"{self.name} became shorter while it was read")
             left -= len(chunk)
@@ -312,6 +356,9 @@ class Archive:
 
     def _damaged(self, digest: str, found: str) -> ContentError:
         return ContentError(f"{self.name} is damaged: {digest} has other bytes, which hash to {found}", COPY_AGAIN)
+
+    def _changed(self, what: str) -> ContentError:
+        return ContentError(f"{self.name} changed while it was read: {what} is another", COPY_AGAIN)
 
     def _not_a_layout(self, others: Mapping[str, object]) -> ContentError:
         if "manifest.json" in others:

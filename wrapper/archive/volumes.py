@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import re
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -75,6 +76,11 @@ class Volumes(io.RawIOBase):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def sizes(self) -> list[int]:
+        """How long each of them is, in bytes."""
+        return [end - start for start, end in itertools.pairwise(self._starts)]
 
     def readable(self) -> bool:
         """Say that it can be read."""

@@ -152,6 +152,15 @@ delta_memory_option = click.option(
 )
 
 
+expect_option = click.option(
+    "--expect-sha256",
+    multiple=True,
+    metavar="HEX",
+    help="What ARCHIVE hashes to, else stop; repeated for each volume, or archive of a chain, in their order.",
+)
+"""What tells archives from others that somebody has put in their places."""
+
+
 def base_option(help_text: str) -> Decorator:
     """Return the option that names bases."""
     return click.option("--base", "-b", multiple=True, metavar="REF", help=help_text)

@@ -12,6 +12,7 @@ from .options import (
     bundle_options,
     common_options,
     delta_memory_option,
+    expect_option,
     fail_fast_option,
     holding_bases,
     side_options,
@@ -24,6 +25,7 @@ from .options import (
 @click.argument("destination")
 @bundle_options
 @fail_fast_option("that fails; else the others are pushed")
+@expect_option
 @holding_bases
 @click.option("--additional-tag", multiple=True, metavar="TAG", help="A further tag; may be repeated.")
 @click.option("--no-overwrite-tag", is_flag=True, help="Stop where a tag points to another image.")
@@ -59,6 +61,7 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
             only=options["only"],
             names=new_names(options),
             fail_fast=options["fail_fast"],
+            expect_sha256=options["expect_sha256"],
         )
     except BundleError as error:
         if error.result is None:

@@ -12,6 +12,7 @@ from .options import (
     bundle_options,
     common_options,
     delta_memory_option,
+    expect_option,
     holding_bases,
     side_options,
     skopeo_options,
@@ -22,6 +23,7 @@ from .options import (
 @click.argument("archive")
 @click.argument("destination", required=False)
 @bundle_options
+@expect_option
 @holding_bases
 @side_options("dest", "the destination")
 @delta_memory_option
@@ -36,7 +38,12 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
     from .show import show_vet
 
     result = incremental_of(options).push_vet(
-        archive, destination, base=options["base"], only=options["only"], names=new_names(options)
+        archive,
+        destination,
+        base=options["base"],
+        only=options["only"],
+        names=new_names(options),
+        expect_sha256=options["expect_sha256"],
     )
     show_vet(result, sys.stdout, as_json=options["json"])
     return MissingLayersError.code if result.missing else 0

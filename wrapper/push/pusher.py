@@ -45,7 +45,12 @@ class Pusher(NamedTuple):
     report: Callable[[str], None]
 
     def vet(
-        self, archives: ArchiveFiles, to: str | Reference | None, base: References, selection: Selection
+        self,
+        archives: ArchiveFiles,
+        to: str | Reference | None,
+        base: References,
+        selection: Selection,
+        expect_sha256: str | Sequence[str],
     ) -> VetResult:
         """Check archives, and whether a destination has what they leave out.
 
@@ -54,13 +59,14 @@ class Pusher(NamedTuple):
             to: the destination; without it the archives alone are checked.
             base: where layers come from that the destination lacks.
             selection: which images of a bundle go.
+            expect_sha256: what the archives hash to, as `Incremental.push` takes it.
 
         Raises:
             IncrementalError: an archive is not what it should be, or there was no clear answer.
         """
         bases = self._bases(base)
         destination = self._destination(to, writes=False) if to is not None else None
-        with BlobSource(archive_files(archives), self.options.deltas) as blob_source:
+        with BlobSource(archive_files(archives), self.options.deltas, listed(expect_sha256)) as blob_source:
             if destination is None:
                 blob_source.verify(self.report)
                 found = merge(blob_source.contents, blob_source.archived)
@@ -90,6 +96,7 @@ class Pusher(NamedTuple):
         dry_run: bool,
         receipt: str | Path | None,
         fail_fast: bool,
+        expect_sha256: str | Sequence[str],
     ) -> PushResult:
         """Push archives to a destination that holds their bases.
 
@@ -103,6 +110,7 @@ class Pusher(NamedTuple):
             dry_run: do all but the writing.
             receipt: a file that will say what the destination has then.
             fail_fast: of a bundle, stop at the first image that fails.
+            expect_sha256: what the archives hash to, as `Incremental.push` takes it.
 
         Raises:
             BundleError: images of a bundle failed; its `result` says what happened to each.
@@ -121,7 +129,8 @@ class Pusher(NamedTuple):
         with ExitStack() as stack:
             # That there is no room for it must show before the push.
             file = stack.enter_context(output_file(Path(receipt))) if receipt is not None and not dry_run else None
-            blob_source = stack.enter_context(BlobSource(archive_files(archives), self.options.deltas))
+            sums = listed(expect_sha256)
+            blob_source = stack.enter_context(BlobSource(archive_files(archives), self.options.deltas, sums))
             plan = make_plan(blob_source, destination, selection)
             plan.require_preserved()
             if file:
@@ -194,6 +203,11 @@ def destination_type(reference: Reference) -> type[Destination]:
 def archive_files(archives: ArchiveFiles) -> Sequence[ArchiveFile]:
     """Return a chain of archives, of which there may be only one."""
     return archives if isinstance(archives, (list, tuple)) else [cast("ArchiveFile", archives)]
+
+
+def listed(texts: str | Sequence[str]) -> Sequence[str]:
+    """Return texts, of which one may stand alone."""
+    return [texts] if isinstance(texts, str) else texts
 
 
 def base_sources(base: References, access: Access) -> list[ImageSource]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..archive.contents import ArchiveContents, merge_deltas, read_contents
 from ..archive.reader import Archive
+from ..archive.sums import share_out
 from ..delta.graph import STEPS, Making, plan_making, require_few_steps
 from ..delta.options import DeltaOptions
 from ..host.space import room_for
@@ -40,21 +41,26 @@ class BlobSource:
             not there.
     """
 
-    def __init__(self, sources: Sequence[ArchiveFile], options: DeltaOptions | None = None) -> None:
+    def __init__(
+        self, sources: Sequence[ArchiveFile], options: DeltaOptions | None = None, sums: Sequence[str] = ()
+    ) -> None:
         """Open archives and read their documents.
 
         Args:
             sources: paths or seekable binary files; of a chain, the oldest first.
             options: how much memory it may take to make layers of their changes.
+            sums: the sha256 of each archive, or of each of their volumes, which `verify` compares; by default they
+                are not known.
 
         Raises:
-            UsageError: there is no such archive.
+            UsageError: there is no such archive, or a sum is none.
             ContentError: one is broken, hostile, or made by a newer version.
             HostError: one can't be read.
         """
         self._stack = ExitStack()
         try:
             self._archives = [self._stack.enter_context(Archive.open(source)) for source in sources]
+            self._sums = share_out(sums, [len(archive.volume_sizes) for archive in self._archives])
             self.contents: list[ArchiveContents] = [read_contents(archive) for archive in self._archives]
         except BaseException:
             self._stack.close()
@@ -107,14 +113,14 @@ class BlobSource:
         return archive.sha256()
 
     def verify(self, report: Callable[[str], None]) -> None:
-        """Check every blob of every archive against its name.
+        """Check every blob of every archive against its name, and the archives against their sums.
 
         Raises:
             ContentError: one has other bytes.
         """
-        for archive in self._archives:
+        for archive, sums in zip(self._archives, self._sums, strict=True):
             report(f"verifying {archive.name} ({human_bytes(archive.size)})")
-            archive.verify()
+            archive.verify(sums)
 
     def add_bases(self, skopeo: Skopeo, bases: Sequence[ImageSource], report: Callable[[str], None]) -> None:
         """Look which layers bases have; of a registry's only manifests are read.

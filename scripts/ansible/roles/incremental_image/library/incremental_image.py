@@ -68,6 +68,11 @@ options:
     description: C(vet) and C(push), other names for a bundle's images.
     type: dict
     default: {}
+  expect_sha256:
+    description: C(vet) and C(push), what the archive hashes to, or each of its volumes in their order.
+    type: list
+    elements: str
+    default: []
   receipt:
     description: C(push), a file that will say what the destination has then.
     type: path
@@ -273,6 +278,8 @@ def _selection(parameters: dict) -> list:
         options += ["--only", name]
     for old, new in parameters["map"].items():
         options += ["--map", f"{old}={new}"]
+    for sha256 in parameters["expect_sha256"]:
+        options += ["--expect-sha256", sha256]
     return options
 
 
@@ -312,6 +319,7 @@ def main() -> None:
             "overwrite_tag": {"type": "bool", "default": True},
             "only": several,
             "map": {"type": "dict", "default": {}},
+            "expect_sha256": several,
             "receipt": path,
             "extra_args": several,
             "executable": {"type": "str", "default": "skopeo-incremental"},
