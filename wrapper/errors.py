@@ -20,12 +20,29 @@ TOO_LARGE = (
 )
 
 
+LENGTH = 2_000
+"""How long a message is at most, in characters."""
+
+
 def one_line(text: str) -> str:
     """Return `text` with everything that is not printable escaped.
 
     Names and messages come from registries and archives: none of them may move a cursor or forge a line.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def brief(text: str) -> str:
+    """Return `text` as one line of bounded length: what it quotes may be as long as its maker liked.
+
+    Its end stays, where skopeo and registries say why.
+    """
+    # Twice: to escape all of a long one takes much memory, and makes a short one long.
+    return _shortened(one_line(_shortened(text)))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LENGTH else f"{text[: LENGTH // 2 - 5]} ... {text[-LENGTH // 2 :]}"
 
 
 class IncrementalError(Exception):
@@ -40,10 +57,10 @@ class IncrementalError(Exception):
     code: int = 1
 
     def __init__(self, message: str, next_step: str = "") -> None:
-        """Keep `message` and `next_step`, each made one printable line."""
-        super().__init__(one_line(message))
-        self.message = one_line(message)
-        self.next_step = one_line(next_step)
+        """Keep `message` and `next_step`, each made one printable line that is not too long."""
+        self.message = brief(message)
+        self.next_step = brief(next_step)
+        super().__init__(self.message)
 
 
 class UsageError(IncrementalError):

@@ -23,13 +23,14 @@ from tests.support.builders import LAYOUT, child, index, manifest, members, tar
 from wrapper.oci.documents import DOCUMENT_BYTES, VALUES
 kind = {kind!r}
 
-def read(content):
+def read(content, program=None):
     # From a file, as users do: that takes no memory.
     with tempfile.NamedTemporaryFile() as file:
-        file.write(tar(content))
+        file.write(tar(content) if isinstance(content, list) else content)
         file.flush()
         del content
-        ran = subprocess.run([sys.executable, "-c", READ, file.name], check=True, capture_output=True, text=True)
+        words = [sys.executable, "-c", program or READ, file.name]
+        ran = subprocess.run(words, check=True, capture_output=True, text=True)
         print(ran.stdout)
         sys.exit()
 
@@ -47,6 +48,24 @@ except IncrementalError as error:
     print(error, file=sys.stderr)
 print([int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
 """
+RECEIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from wrapper.errors import IncrementalError
+from wrapper.source.receipt import read_receipt
+try:
+    read_receipt(Path(sys.argv[1]), "team/app")
+except IncrementalError as error:
+    print(error, file=sys.stderr)
+print([int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0])
+"""
+
+def receipt(**image):
+    part = {{"digest": digest, "media_type": "x", "platform": None, "manifests": [], "layers": []}} | image
+    said = {{"receipt": "1", "destination": "x", "date": "x", "version": "x", "images": [part]}}
+    return json.dumps(said, ensure_ascii=False).encode()
+
 digest = "sha256:" + "0" * 64
 if kind == "values":
     READERS["manifest"](b'{{"a":[' + b"[]," * (VALUES + 10) + b"[]]}}")
@@ -76,6 +95,18 @@ elif kind == "left out":
     said = {{"format": "1", "requires": "", "bases": "", "omitted": json.dumps(omitted, separators=(",", ":"))}}
     said = {{"io.skopeo-incremental." + name: text for name, text in said.items()}}
     read(members(b"{{}}", images=[manifest()], annotations=said))
+elif kind == "a name":
+    image = manifest()
+    said = {{"org.opencontainers.image.ref.name": "\\x01" * 3_800_000}}
+    ours = {{"io.skopeo-incremental.bundle": "1", "io.skopeo-incremental.format": "1"}}
+    raw = index(child(image, annotations=said), annotations=ours)
+    read([("oci-layout", LAYOUT), ("index.json", raw), *members(b"{{}}", images=[image])[2:]])
+elif kind == "a receipt's name":
+    read(receipt(name="\\x7f" * 25_000_000), RECEIPT)
+elif kind == "a receipt's digest":
+    read(receipt(digest="\\x7f" * 25_000_000), RECEIPT)
+elif kind == "a receipt's layers":
+    read(receipt(layers="\\x7f" * 25_000_000), RECEIPT)
 elif kind == "entries":
     raw = index(*(child(b"%d" % number) for number in range(90_000)))
     read([("oci-layout", LAYOUT), ("index.json", raw)])
@@ -96,7 +127,22 @@ def test_there_are_inputs() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    ["values", "keys", "layers", "text", "members", "long names", "manifests", "noted", "left out", "entries"],
+    [
+        "values",
+        "keys",
+        "layers",
+        "text",
+        "members",
+        "long names",
+        "manifests",
+        "noted",
+        "left out",
+        "entries",
+        "a name",
+        "a receipt's name",
+        "a receipt's digest",
+        "a receipt's layers",
+    ],
 )
 def test_the_worst_inputs_keep_to_the_bound(kind: str) -> None:
     """In a process of its own: the most that it ever had is what it had for this one input."""

@@ -144,6 +144,19 @@ def test_bases_that_will_not_do(
         assert ran.code == 0
 
 
+def test_a_receipt_with_digests_that_are_none(tool: Tool, vendor: Registry, bases: Bases) -> None:
+    good = (tool.home / "receipt.json").read_text()
+    final = f"{vendor.host}/{bases.repository}:2"
+    digests = [bases.base.digest, *bases.base.layers]
+    changes = [(digest, other) for digest in digests for other in (f"{digest}\\n", f" {digest}", digest.upper())]
+    for old, new in [*changes, ('"media_type": "', '"media_type": "' + "x" * 300)]:
+        (tool.home / "other.json").write_text(good.replace(old, new))
+        assert old in good
+        ran = tool("pull", final, "-b", "receipt:other.json", "-o", "o.tar", "--json", *PLAIN_PULL)
+        refused(ran, 4, "receipt other.json breaks the schema")
+        assert not (tool.home / "o.tar").exists()
+
+
 def test_a_pipe_among_manifests_is_not_waited_for(tool: Tool, vendor: Registry, bases: Bases) -> None:
     os.mkfifo(tool.home / "dir/more.manifest.json")
     os.mkfifo(tool.home / "manifests/zzz.json")

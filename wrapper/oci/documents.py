@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ContentError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
 
 DOCUMENT_BYTES = 4 * 1024 * 1024
@@ -116,11 +119,39 @@ def check_schema(document: dict[str, Any], schema: str, what: str) -> None:
 @cache
 def _validator(schema: str) -> Validator:
     # Late: it takes long to import, and skopeo may be running meanwhile.
-    from jsonschema.validators import Draft202012Validator
+    from jsonschema.validators import Draft202012Validator, extend
 
     text = files("wrapper.oci.schemas").joinpath(f"{schema}.json").read_bytes()
+    keywords = {"maxItems": _max_items, "maxLength": _max_length, "type": _type}
+    validator: type[Validator] = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
     # Keywords are checked in their order: sorted, maxLength spares pattern the texts that take it much memory.
-    return Draft202012Validator(json.loads(text, object_pairs_hook=lambda pairs: dict(sorted(pairs))))
+    return validator(json.loads(text, object_pairs_hook=lambda pairs: dict(sorted(pairs))))
+
+
+# jsonschema's own quote a value whole, which may be as long as the document.
+
+
+def _type(validator: Validator, types: str | list[str], value: Any, _: object) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError
+
+    wanted = [types] if isinstance(types, str) else types
+    if not any(validator.is_type(value, each) for each in wanted):
+        quoted = "it" if isinstance(value, (dict, list)) else repr(value[:100] if isinstance(value, str) else value)
+        yield ValidationError(f"{quoted} is not of type {' or '.join(map(repr, wanted))}")
+
+
+def _max_length(_: object, bound: int, value: object, __: object) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(value, str) and len(value) > bound:
+        yield ValidationError(f"it is longer than {bound} characters")
+
+
+def _max_items(_: object, bound: int, value: object, __: object) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(value, list) and len(value) > bound:
+        yield ValidationError(f"it has more than {bound} items")
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

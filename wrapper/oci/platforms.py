@@ -25,6 +25,9 @@ _MACHINES = {
     "x86_64": ("amd64", None),
 }
 
+_LENGTH = 255
+"""How long a part of a platform may be, in characters, as the schemas of indexes have it, too."""
+
 # From most to least demanding, as skopeo walks them down (containers/image, internal/pkg/platform).
 _VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
 
@@ -54,11 +57,13 @@ class Platform:
 
     @classmethod
     def from_config(cls, value: dict[str, Any]) -> Platform | None:
-        """Read an image's config, which nothing has checked; None where it names no platform."""
+        """Read an image's config, which nothing has checked; None where it names no platform that could be one."""
         named = {name: value.get(name) for name in ("os", "architecture", "variant", "os.version")}
         if not named["os"] or not named["architecture"]:
             return None
-        return cls.from_json(named) if all(isinstance(text or "", str) for text in named.values()) else None
+        texts = [text or "" for text in named.values()]
+        fits = all(isinstance(text, str) and len(text) <= _LENGTH for text in texts)
+        return cls.from_json(named) if fits else None
 
     def __str__(self) -> str:
         """Write it as `os/architecture[/variant]`."""

@@ -49,7 +49,8 @@ def is_digest(text: str) -> bool:
 def is_bundle_name(text: str) -> bool:
     """Say whether `text` may be the name of an image in a bundle: `component/component:tag`, the tag optional."""
     name, colon, tag = text.partition(":")
-    fits = re.fullmatch(rf"{_COMPONENT}(?:/{_COMPONENT})*", name) and len(name) <= _NAME_LENGTH
+    # It comes from outside, and may be of any length: that is looked at first.
+    fits = len(name) <= _NAME_LENGTH and re.fullmatch(rf"{_COMPONENT}(?:/{_COMPONENT})*", name)
     return bool(fits) and (is_tag(tag) if colon else True)
 
 
@@ -122,7 +123,7 @@ class Reference:
             name, _, tag = rest.rpartition(":")
             if not is_tag(tag):
                 raise UsageError(f"'{text}' has a malformed tag '{tag}'")
-        if not _NAME.fullmatch(name) or len(name) > _NAME_LENGTH:
+        if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
             hint = (
                 "a repository name is lower case" if name != name.lower() else "write it as docker://HOST/NAME:TAG"
             )
