@@ -24,6 +24,9 @@ LENGTH = 2_000
 """How long a message is at most, in characters."""
 
 
+LIMITS = "allow more processes and memory (ulimit -u, ulimit -v, pids.max), or less at a time with --jobs 1"
+
+
 def one_line(text: str) -> str:
     """Return `text` with everything that is not printable escaped.
 
@@ -180,6 +183,8 @@ def host_errors(doing: str) -> Iterator[None]:
             raise DiskFullError(message, FREE_SPACE) from error
         if error.errno == errno.EFBIG:
             raise HostError(message, TOO_LARGE) from error
+        if error.errno in (errno.EAGAIN, errno.ENOMEM):
+            raise HostError(message, LIMITS) from error
         if error.errno == errno.EPIPE:
             raise HostError(message, "whatever read the output has gone away") from error
         raise HostError(message, "check that the folder exists and may be written") from error

@@ -170,7 +170,7 @@ class ArchiveWriter:
         self._hashed = 0
         self._more = threading.Event()
         self._closed = False
-        self._problem: OSError | None = None
+        self._problem: BaseException | None = None
         self._written = threading.Event()
         self._threads = [threading.Thread(target=self._hash_all, name="hashing", daemon=True)]
         if durable:
@@ -181,8 +181,12 @@ class ArchiveWriter:
                 _write(self._descriptor, member.content, member.start)
                 self._there.add(member.name)
         os.truncate(self._descriptor, layout.size)
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError as error:
+            self.__exit__()
+            raise OSError(errno.EAGAIN, str(error)) from None
 
     def lacks(self, digest: str) -> bool:
         """Say whether a blob is to be packed, and is not there yet."""
@@ -216,6 +220,7 @@ class ArchiveWriter:
         Raises:
             ValueError: one is absent.
             OSError: reading failed.
+            MemoryError: there was none left.
         """
         if absent := [member.name for member in self._layout.members if member.name not in self._there]:
             raise ValueError(f"not packed: {absent}")
@@ -234,7 +239,8 @@ class ArchiveWriter:
         self._more.set()
         self._written.set()
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
     def _flush(self) -> None:
         # To leave it all to the end would be to wait for it there.
@@ -254,7 +260,8 @@ class ArchiveWriter:
                         return
                 self._hash(member.end)
             self._hash(self._layout.size)
-        except OSError as error:
+        except BaseException as error:
+            # Whatever it is, there is no sum then.
             self._problem = error
 
     def _hash(self, end: int) -> None:

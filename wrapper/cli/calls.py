@@ -145,7 +145,11 @@ def _access(options: Mapping[str, Any], side: str) -> Access:
 def _read_creds(side: str) -> str:
     if sys.stdin and sys.stdin.isatty():
         return str(click.prompt(f"--{side}-creds, as user:password", hide_input=True, err=True))
-    line = sys.stdin.readline() if sys.stdin else ""
+    try:
+        line = sys.stdin.readline() if sys.stdin else ""
+    except UnicodeDecodeError:
+        # What it was is nobody's business.
+        raise UsageError(f"--{side}-creds is -, and standard input is not UTF-8") from None
     if not line:
         raise UsageError(f"--{side}-creds is -, but standard input has no line for it")
     return line.rstrip("\r\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import click
 
-from ..errors import HostError, IncrementalError, UsageError
+from ..errors import LIMITS, HostError, IncrementalError, UsageError
 from ..host.signals import disarm
 from .signals import CancelledError, Terminated, TerminatedError, end_on_signals
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 NAME = "skopeo-incremental"
 PREFIX = "SKOPEO_INCREMENTAL"
+
+_NO_MEMORY = "there is not enough memory"
+_LIMITED = (errno.EAGAIN, errno.ENOMEM)
 
 _COMMANDS = ("pull", "vet", "push", "inspect", "complete", "diff", "doctor")
 """Each command is a function in the file of its name. Help sorts them; the man page keeps this order."""
@@ -83,11 +88,18 @@ def main() -> NoReturn:
     if sys.stdout is None:
         sys.stderr.write("error: standard output is closed, and the result goes there\n")
         os._exit(HostError.code)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What is done is done: a name that the terminal's character set lacks must not make it a failure.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = run(sys.argv[1:])
     except (KeyboardInterrupt, Terminated) as problem:
         # It came in the moment in which another end was told of.
         code = TerminatedError.code if isinstance(problem, Terminated) else CancelledError.code
+    except (MemoryError, SystemError):
+        # Not even for the message there was enough.
+        code = HostError.code
+        os.write(sys.stderr.fileno(), b"error: " + _NO_MEMORY.encode() + b"\n")
     with suppress(OSError):
         sys.stderr.flush()
     # Everything is closed by now; to take the interpreter down in good order would cost a tenth of a small pull.
@@ -122,9 +134,21 @@ def run(arguments: list[str]) -> int:
     except Terminated as problem:
         return _fail(arguments, problem, TerminatedError("terminated", "run the same command again"))
     except OSError as problem:
-        step = "check where standard output and standard error go"
+        step = LIMITS if problem.errno in _LIMITED else "check where standard output and standard error go"
         return _fail(arguments, problem, HostError(f"{problem.strerror or problem}", step))
+    except (MemoryError, SystemError) as problem:
+        # Python's own calls fail with the latter where memory ends.
+        problem.__traceback__ = None
+        return _fail(arguments, problem, HostError(_NO_MEMORY, LIMITS))
+    except ImportError as problem:
+        step = "allow more memory (ulimit -v); or install the program again"
+        return _fail(arguments, problem, HostError(f"a part of the program can't be loaded: {problem}", step))
+    except UnicodeEncodeError as problem:
+        step = "give files other names; or set LC_ALL=C.UTF-8"
+        return _fail(arguments, problem, HostError(f"a name has characters that {problem.encoding} lacks", step))
     except Exception as problem:
+        if str(problem) == "can't start new thread":
+            return _fail(arguments, problem, HostError("no further thread can be started", LIMITS))
         step = "this is a bug: run again with --debug, and report it"
         return _fail(arguments, problem, IncrementalError(f"{type(problem).__name__}: {problem}", step))
 

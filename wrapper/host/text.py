@@ -1,10 +1,19 @@
-"""Amounts, as people write them."""
+"""Amounts, as people write them, and what can be written at all."""
 
 from __future__ import annotations
 
 import re
 
 _POWERS = ("", "k", "m", "g", "t")
+
+
+def is_utf8(text: str) -> bool:
+    """Say whether a text can be written as UTF-8; arguments and file names that were something else can't."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def human_bytes(size: int) -> str:

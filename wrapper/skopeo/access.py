@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import HostError, UsageError, host_errors
+from ..host.text import is_utf8
 
 if TYPE_CHECKING:
     from ..oci.reference import Reference
@@ -96,12 +97,14 @@ class Access:
         """Refuse credentials that are none.
 
         Raises:
-            UsageError: `creds` has no colon, or no user before it.
+            UsageError: `creds` has no colon, or no user before it, or is not UTF-8.
         """
         if self.creds is not None and not self.creds.partition(":")[0]:
             raise UsageError("credentials without a user name", "write them as user:password")
         if self.creds is not None and ":" not in self.creds:
             raise UsageError("credentials without a password", "write them as user:password")
+        if self.creds is not None and not is_utf8(self.creds):
+            raise UsageError("credentials that are not UTF-8", "set LC_ALL=C.UTF-8, if they are")
 
     def flags(self, reference: Reference, auth_files: AuthFiles, prefix: str = "") -> list[str]:
         """Return skopeo's flags for this side.

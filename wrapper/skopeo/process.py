@@ -53,21 +53,26 @@ class Run:
         # Files in memory: a full disk must not swallow what it has to say about that.
         self._stdout = os.fdopen(os.memfd_create("stdout"), "w+b")
         self._stderr = os.fdopen(os.memfd_create("stderr"), "w+b")
-        with Path(os.devnull).open("rb") as nothing:
-            self._process = command(
-                *arguments,
-                _in=nothing,
-                # sh would make a terminal of its own for skopeo to draw bars into.
-                **({"_out": terminal} if terminal else {"_out": self._stdout, "_tty_out": False}),
-                _err=self._stderr,
-                _bg=True,
-                _bg_exc=False,
-                # A group of its own: a Ctrl-C is ours to handle, and it can be ended without its callers.
-                _new_group=True,
-                _preexec_fn=_die_with(os.getpid()),
-                # Python's own files close by themselves (PEP 446); looking for others takes time.
-                _close_fds=False,
-            )
+        try:
+            with Path(os.devnull).open("rb") as nothing:
+                self._process = command(
+                    *arguments,
+                    _in=nothing,
+                    # sh would make a terminal of its own for skopeo to draw bars into.
+                    **({"_out": terminal} if terminal else {"_out": self._stdout, "_tty_out": False}),
+                    _err=self._stderr,
+                    _bg=True,
+                    _bg_exc=False,
+                    # A group of its own: a Ctrl-C is ours to handle, and it can be ended without its callers.
+                    _new_group=True,
+                    _preexec_fn=_die_with(os.getpid()),
+                    # Python's own files close by themselves (PEP 446); looking for others takes time.
+                    _close_fds=False,
+                )
+        except BaseException:
+            self._stdout.close()
+            self._stderr.close()
+            raise
         self._begun = time.monotonic()
         self._waited_for = False
         try:

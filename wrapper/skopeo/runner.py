@@ -19,13 +19,13 @@ from ..errors import BusyError, ContentError, HostError, IncrementalError, LinkE
 from ..host.signals import check
 from ..host.space import holds_sparse_files
 from ..host.temporary import PrivateFolder, default_temp_dir
-from ..host.text import human_bytes
+from ..host.text import human_bytes, is_utf8
 from .access import AuthFiles
 from .messages import explain, fatal_message
 from .options import TIMEOUT, SkopeoOptions
 from .process import NOISE, TICK, EarlyEndError, GreedyError, StalledError, StallWatch
 from .retry import Retries
-from .runs import PARALLEL_RUNS, Question, Runs, no_answer
+from .runs import PARALLEL_RUNS, Question, Runs, no_answer, require_writable, starting
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class Skopeo:
         Raises:
             HostError: there is no skopeo, or no folder can be made.
         """
+        require_writable(self._path)
         try:
             command = sh.Command(self._path)
         except sh.CommandNotFound:
@@ -109,13 +110,19 @@ class Skopeo:
         return self
 
     def _make_private(self) -> PrivateFolder:
-        """Make the private folder, on a file system where placeholders take no room, unless the user chose one."""
+        """Make the private folder: where placeholders take no room and JSON can name it, unless it was chosen."""
         try:
-            private = PrivateFolder.create(self._temp_dir, self._report)
-            if self._chosen or self._temp_dir == default_temp_dir() or holds_sparse_files(private.path):
-                return private
-            private.remove()
-            self._temp_dir = default_temp_dir()
+            if not (self._chosen or self._temp_dir == default_temp_dir()):
+                private = PrivateFolder.create(self._temp_dir, self._report)
+                if is_utf8(str(private.path.resolve())) and holds_sparse_files(private.path):
+                    return private
+                private.remove()
+                self._temp_dir = default_temp_dir()
+            if not is_utf8(str(self._temp_dir.resolve())):
+                raise HostError(
+                    f"the name of the temporary folder {self._temp_dir} is not UTF-8, and no policy can have it",
+                    "choose another with --tmpdir",
+                )
             return PrivateFolder.create(self._temp_dir, self._report)
         except OSError as error:
             raise HostError(
@@ -159,8 +166,10 @@ class Skopeo:
             BaseException: what the first one raised that failed; the others are ended.
         """
         pool = ThreadPoolExecutor(self.copies, "copy")
-        running = [pool.submit(step) for step in steps]
+        running = []
         try:
+            with starting("a copy"):
+                running += [pool.submit(step) for step in steps]
             pending = set(running)
             while pending:
                 done, pending = wait(pending, TICK, FIRST_EXCEPTION)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from ..errors import ContentError, HostError, LinkError, one_line
+import sh
+
+from ..errors import LIMITS, ContentError, HostError, LinkError, UsageError, one_line
 from ..host.late import import_one
 from ..host.signals import check
 from ..host.text import human_bytes
 from .process import MOST_MEMORY, EarlyEndError, GreedyError, Run, end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..errors import IncrementalError
 
@@ -73,7 +76,8 @@ class Runs:
             terminal: what it draws its progress bars on.
 
         Raises:
-            HostError: `close` was called.
+            UsageError: an argument has characters that skopeo can't be given.
+            HostError: `close` was called; or there may be no more processes or threads.
         """
         check()
         if self._closed:
@@ -81,7 +85,9 @@ class Runs:
         if self._trace:
             self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
         command = self._command.bake(_cwd=self._folder, _env={**self._environment, **(environment or {})})
-        run = Run(command, arguments, terminal)
+        require_writable(*arguments)
+        with starting("skopeo"):
+            run = Run(command, arguments, terminal)
         self._running.append(run)
         return run
 
@@ -140,6 +146,41 @@ class Runs:
         """End all, and let no other start."""
         self._closed = True
         self.end_all()
+
+
+def require_writable(*arguments: str) -> None:
+    """Refuse what can't be an argument of skopeo's: names in another character set than the machine's.
+
+    Raises:
+        UsageError: one can't be.
+    """
+    for argument in arguments:
+        try:
+            argument.encode(sh.DEFAULT_ENCODING)
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                f"'{argument}' is not {error.encoding}, and skopeo can't be given it",
+                "give it another name; or set LC_ALL=C.UTF-8, if this is UTF-8",
+            ) from None
+
+
+@contextmanager
+def starting(what: str) -> Iterator[None]:
+    """Say what is wrong where no process or thread can be started.
+
+    Args:
+        what: is to be started.
+
+    Raises:
+        HostError: it can't be.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise HostError(f"{what} can't be started: {error}", LIMITS) from error
+    except sh.ForkException as error:
+        reason = str(error).strip().rpartition("\n")[2].strip()
+        raise HostError(f"{what} can't be started: {reason}", LIMITS) from error
 
 
 def no_answer(doing: str, why: EarlyEndError, seconds: float | None) -> IncrementalError:

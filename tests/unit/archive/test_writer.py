@@ -8,6 +8,8 @@ import os
 import random
 import subprocess
 import tarfile
+import tempfile
+import threading
 from typing import TYPE_CHECKING
 from unittest.mock import Mock
 
@@ -137,3 +139,31 @@ def test_a_raw_output_may_take_less_than_it_is_given() -> None:
         assert child.stdout
         assert child.stdout.read().split()[0].decode() == result.sha256
     assert result.size == len(whole.getvalue())
+
+
+def test_without_threads_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[str] = []
+    start = threading.Thread.start
+
+    def start_one(thread: threading.Thread) -> None:
+        starts.append(thread.name)
+        if len(starts) > 1:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    before = threading.active_count()
+    with tempfile.TemporaryFile() as file, pytest.raises(OSError, match="can't start new thread"):
+        ArchiveWriter(file, ArchiveLayout(b"{}", {}, ()))
+    assert starts == ["hashing", "flushing"]
+    assert threading.active_count() == before
+
+
+def test_a_hash_that_fails_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pread(*_: int) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("wrapper.archive.writer.os.pread", pread)
+    layout = ArchiveLayout(b"{}", {}, ())
+    with tempfile.TemporaryFile() as file, ArchiveWriter(file, layout) as writer, pytest.raises(MemoryError):
+        writer.finish()
