@@ -305,6 +305,65 @@ def test_to_a_layout(tool: Tool, vendor: Registry, release: Release) -> None:
     refused(tool("push", "whole.tar", "oci:folder:x", "--json"), 4, "no OCI layout")
 
 
+def damaged(path: Path) -> bytes:
+    """Change a byte of a file, whose length stays; return what it was."""
+    kept = path.read_bytes()
+    path.write_bytes(bytes([kept[0] ^ 1]) + kept[1:])
+    return kept
+
+
+def test_what_is_damaged_in_a_layout_is_put_right(tool: Tool, release: Release) -> None:
+    push = ("push", "whole.tar", "oci:layout:two", "--json")
+    tool.good(*push)
+    before = everything_in(tool.home / "layout")
+    blobs = sorted((tool.home / "layout/blobs/sha256").iterdir())
+    assert len(blobs) > len(release.shared) + 2
+    for blob in blobs:
+        damaged(blob)
+        assert tool.good(*push, "--dry-run").json["changed"]
+        assert tool.good(*push).json["changed"]
+        assert everything_in(tool.home / "layout") == before
+    assert tool.good(*push, "--dry-run").json["changed"] is False
+    assert tool.good(*push).json["changed"] is False
+    damaged(blobs[0])
+    blobs[1].unlink()
+    blobs[1].symlink_to("/dev/zero")
+    tool.good(*push)
+    assert everything_in(tool.home / "layout") == before
+
+
+def test_a_layer_that_is_damaged_in_a_layout_is_not_there(tool: Tool, release: Release) -> None:
+    release.bases(tool)
+    for digest in release.shared:
+        index = (tool.home / "layout/index.json").read_bytes()
+        blob = tool.home / "layout/blobs/sha256" / digest.removeprefix("sha256:")
+        kept = damaged(blob)
+        for words in (("vet",), ("push",), ("push", "--dry-run")):
+            ran = tool(*words, "update.tar", "oci:layout:two", "--json")
+            refused(ran, 3, "oci:layout:two")
+            assert [each["digest"] for each in ran.json["missing"]] == [digest]
+        assert (tool.home / "layout/index.json").read_bytes() == index
+        # A base has it whole.
+        assert tool.good("push", "update.tar", "oci:layout:two", "-b", "oci-archive:base.tar", "--json").json[
+            "changed"
+        ]
+        assert blob.read_bytes() == kept
+    skopeo("copy", "oci:layout:two", f"dir:{tool.home}/two", cwd=tool.home)
+
+
+def test_a_layer_that_is_damaged_at_a_place_is_not_there(tool: Tool, release: Release) -> None:
+    release.bases(tool)
+    digest = release.shared[1]
+    name = digest.removeprefix("sha256:")
+    for place, blob in (("oci:layout:one", f"layout/blobs/sha256/{name}"), ("dir:dir", f"dir/{name}")):
+        ask = ("inspect", "update.tar", "--for", place, "--json")
+        assert tool.good(*ask).json["missing"] == []
+        damaged(tool.home / blob)
+        ran = tool(*ask)
+        refused(ran, 3)
+        assert [each["digest"] for each in ran.json["missing"]] == [digest]
+
+
 def test_images_that_are_added_to_a_layout_side_by_side_all_stay(tool: Tool) -> None:
     for number in range(6):
         skopeo_made = tool.home / f"{number}.tar"

@@ -10,12 +10,11 @@ import fcntl
 import json
 import os
 import shutil
-import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError, host_errors
-from ..host.files import CHUNK, complete_file
+from ..host.files import CHUNK, complete_file, holds
 from ..host.space import INCREDIBLE
 from .documents import check_schema, parse_document
 from .manifest import OCI_INDEX, digest_of
@@ -219,12 +218,11 @@ class Layout(NamedTuple):
             file.write(index)
 
     def holds(self, digest: str, size: int) -> bool:
-        """Say whether a blob of that digest and size in bytes stands here; its bytes are not looked at."""
-        try:
-            found = self.blob(digest).stat()
-        except OSError:
-            return False
-        return stat.S_ISREG(found.st_mode) and found.st_size == size
+        """Say whether a blob of that digest and size in bytes stands here; it is read to its end.
+
+        In a folder of the user's a file may be damaged, or have been written by somebody who did not look.
+        """
+        return holds(self.blob(digest), size, digest.removeprefix("sha256:"))
 
     def add(
         self, images: Sequence[dict[str, Any]], sizes: Mapping[str, int], open_blob: Callable[[str], BinaryIO]
@@ -233,7 +231,7 @@ class Layout(NamedTuple):
 
         Args:
             images: their entries in the index; one with the same name is replaced.
-            sizes: digest and size in bytes of every blob that they need and that may be absent here.
+            sizes: digest and size in bytes of every blob that they need and that may be absent or damaged here.
             open_blob: opens such a blob for reading.
 
         Returns:

@@ -122,7 +122,7 @@ class LayoutDestination(LocalDestination):
         self._layout = Layout(path.absolute())
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
-        """Look which layers stand there."""
+        """Look which layers stand there: each is read, since nobody else will before the image is used."""
         return frozenset(layer.digest for layer in layers if self._layout.holds(layer.digest, layer.size))
 
     def offer_delta_sources(
@@ -138,14 +138,18 @@ class LayoutDestination(LocalDestination):
         if not self.overwrite_tag:
             refuse_overwriting([TagChange(str(self.reference), previous)], [digest])
         if dry_run:
-            return self.sent(upload, changed=previous != digest, digest=digest, previous=previous)
+            changed = previous != digest or bool(upload.absent or self._lacking(upload))
+            return self.sent(upload, changed=changed, digest=digest, previous=previous)
         upload.fetch_absent()
-        sizes = upload.sizes()
         upload.report(f"writing {self.reference}")
-        new = sum(sizes[each] for each in sizes if not self._layout.holds(each, sizes[each]))
-        with room_for(self._layout.folder, new):
-            changed = self._layout.add(_entries(upload, self._tag), sizes, upload.blob_source.open_blob)
+        new = self._lacking(upload)
+        with room_for(self._layout.folder, sum(new.values())):
+            changed = self._layout.add(_entries(upload, self._tag), new, upload.blob_source.open_blob)
         return self.sent(upload, changed=changed, digest=digest, previous=previous)
+
+    def _lacking(self, upload: Upload) -> dict[str, int]:
+        """Return digest and size in bytes of what is at hand, and not or damaged there."""
+        return {digest: size for digest, size in upload.sizes().items() if not self._layout.holds(digest, size)}
 
 
 class ArchiveDestination(LocalDestination):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from ..errors import ContentError
+from ..host.files import CHUNK
 from ..host.text import plural
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from ..oci.manifest import Descriptor
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
+    from .stores import BlobStore
 
 
 def layers_at(
@@ -46,8 +49,23 @@ def layers_at(
     if reference.transport in LAYER_TRANSPORTS:
         with ExitStack() as stack:
             store = open_blob_store(reference, stack)
-            return frozenset(layer.digest for layer in layers if layer.digest in store)
+            return frozenset(layer.digest for layer in layers if _is_sound(store, layer))
     if why := why_nothing(reference):
         report(f"warning: {why}")
     known = {digest for image in read_base(skopeo, source, report).layers.values() for digest in image}
     return frozenset(layer.digest for layer in layers if layer.digest in known)
+
+
+def _is_sound(store: BlobStore, layer: Descriptor) -> bool:
+    """Say whether files have a layer; it is read, since a damaged one is of no use."""
+    from .stores import verified_reader
+
+    if layer.digest not in store:
+        return False
+    try:
+        with verified_reader(store, layer.size)(layer.digest) as file:
+            while file.read(CHUNK):
+                pass
+    except ContentError:
+        return False
+    return True
