@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wrapper.archive.contents import read_contents
+from wrapper.archive.documents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.summary import describe
 from wrapper.delta import deflate

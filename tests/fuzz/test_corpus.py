@@ -37,7 +37,7 @@ def read(content, program=None):
 READ = """
 import sys
 sys.path.insert(0, {root!r})
-from wrapper.archive.contents import read_contents
+from wrapper.archive.documents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.summary import describe
 from wrapper.errors import IncrementalError

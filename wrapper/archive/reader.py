@@ -177,6 +177,11 @@ class Archive:
         """Say whether the archive holds the blob of `digest`."""
         return digest in self._blobs
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Digest and size in bytes of every blob that the archive holds."""
+        return {digest: extent.size for digest, extent in self._blobs.items()}
+
     def blob_size(self, digest: str) -> int:
         """Return the size in bytes of a blob that the archive holds."""
         return self._blobs[digest].size

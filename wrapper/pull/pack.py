@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..archive import check
+from ..archive import documents
 from ..archive.contents import image_descriptor, index_annotations
 from ..archive.docker import docker_manifest
 from ..archive.output import Target, written_to
@@ -14,7 +14,6 @@ from ..delta.artifact import FEATURE
 from ..errors import host_errors
 from ..host.space import INCREDIBLE
 from ..oci.layout import Layout, index_document
-from ..oci.manifest import digest_of
 from ..results import ArchiveInfo, PullResult
 
 if TYPE_CHECKING:
@@ -78,9 +77,14 @@ def require_readable(plan: PullPlan) -> None:
     Raises:
         ContentError: as the reader would raise it.
     """
-    documents = {node.digest: node.raw for _, named in plan.parts for node in named.image.nodes}
-    documents |= {digest_of(artifact.raw): artifact.raw for artifact in plan.artifacts}
-    check.require_readable("the archive", index_of(plan), plan.blob_sizes, documents)
+    documents.require_readable(
+        "the archive",
+        index_of(plan),
+        [named for _, named in plan.parts],
+        plan.blob_sizes,
+        plan.deltas,
+        [artifact.raw for artifact in plan.artifacts],
+    )
 
 
 def finish_archive(

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.check import require_readable
 from ..archive.contents import NamedImage, image_descriptor, index_annotations
 from ..archive.docker import docker_manifest
+from ..archive.documents import require_readable
 from ..archive.writer import ArchiveLayout, WrittenArchive, write_archive
 from ..errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
 from ..host.files import CHUNK, holds
@@ -193,8 +193,7 @@ def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folde
     upload.fetch_absent()
     sizes = upload.sizes()
     index = index_document(_entries(upload, tag), index_annotations([], {}))
-    nodes = [node for named in upload.images for node in named.image.nodes]
-    require_readable(name, index, sizes, {node.digest: node.raw for node in nodes})
+    require_readable(name, index, [upload.image, *(each for each in upload.images if each.subject)], sizes)
     upload.report(f"packing {name}")
     docker = docker_manifest((upload.image.called(tag), *upload.images[:-1]), sizes)
     layout = ArchiveLayout(index, sizes, (), docker)

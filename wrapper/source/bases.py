@@ -80,7 +80,7 @@ def read_base(
 
 
 def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:
-    from ..archive.contents import read_contents
+    from ..archive.documents import read_contents
     from ..archive.reader import Archive
 
     path, tag = path_and_tag(reference)

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..archive.contents import ArchiveContents, merge_deltas, read_contents
+from ..archive.contents import ArchiveContents, merge_deltas
+from ..archive.documents import read_contents
 from ..archive.reader import Archive
 from ..archive.sums import share_out
 from ..delta.graph import STEPS, Making, plan_making, require_few_steps

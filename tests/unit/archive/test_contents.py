@@ -7,7 +7,8 @@ import json
 import pytest
 
 from tests.support.builders import CONFIG, IMAGE, LAYER, members, opened, tar
-from wrapper.archive.contents import index_annotations, read_contents
+from wrapper.archive.contents import index_annotations
+from wrapper.archive.documents import read_contents
 from wrapper.errors import ContentError
 from wrapper.oci.manifest import digest_of
 

@@ -28,7 +28,7 @@ from tests.support.builders import (
     part,
     tar,
 )
-from wrapper.archive.contents import read_contents
+from wrapper.archive.documents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.errors import ContentError, IncrementalError
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support.builders import CONFIG, child, index, manifest, node, part
-from wrapper.archive.check import require_readable
-from wrapper.archive.contents import index_annotations
+from wrapper.archive.contents import NamedImage, index_annotations
+from wrapper.archive.documents import require_readable
 from wrapper.errors import ContentError
 from wrapper.oci.documents import DOCUMENT_BYTES, OURS
+from wrapper.oci.image import resolve_image
 from wrapper.oci.layout import canonical_json, index_document
 from wrapper.oci.manifest import OCI_MANIFEST, digest_of
 
@@ -39,7 +40,11 @@ def check(images: list[bytes], below: list[bytes], omitted: dict[str, list[str]]
     raw_index = index_document(entries, index_annotations(bases, omitted))
     documents = {digest_of(raw): raw for raw in (*images, *below)}
     sizes = {digest: len(raw) for digest, raw in documents.items()} | {digest_of(CONFIG): len(CONFIG)}
-    require_readable("the archive", raw_index, sizes | layers, documents)
+    named = [
+        NamedImage(None, resolve_image(node(raw), lambda children: [documents[each.digest] for each in children]))
+        for raw in images
+    ]
+    require_readable("the archive", raw_index, named, sizes | layers)
     return raw_index
 
 
