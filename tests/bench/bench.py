@@ -246,6 +246,9 @@ def growth(folder: Path, times: int) -> list[Row]:
             given = ("--base", f"manifest:{folder}/bases-{count}")
             add(f"{count} known", "pull", final, *given, "-o", "out.tar")
         for count in (1, 20, 500):
+            image = f"{registry.host}/layers/n{count}:1"
+            add(f"{count} shared", "pull", image, "--base", image, "-o", "out.tar")
+        for count in (1, 20, 500):
             image = put(registry, f"layers/n{count}", count, 10)
             archive = str(folder / "vetted.tar")
             subprocess.run(
