@@ -10,12 +10,10 @@ from .contents import LOCAL_HOST
 from .writer import BLOBS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from ..oci.manifest import Descriptor
     from .contents import NamedImage
-
-MANIFEST = "manifest.json"
 
 _CONFIGS = ("application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json")
 # What every Docker unpacks; newer ones know zstd.
@@ -27,7 +25,7 @@ _LAYERS = (
 )
 
 
-def docker_manifest(images: Iterable[NamedImage], blobs: Collection[str]) -> bytes | None:
+def docker_manifest(images: Collection[NamedImage], blobs: Collection[str]) -> bytes | None:
     """Return the bytes of an archive's `manifest.json`, as `docker save` writes it.
 
     Args:
@@ -38,8 +36,7 @@ def docker_manifest(images: Iterable[NamedImage], blobs: Collection[str]) -> byt
         The document; or None where the archive leaves a layer out, or has no image that Docker could load: a list's
         platforms have no place in it, and an artifact is no image.
     """
-    listed = list(images)
-    if any(digest not in blobs for named in listed for digest in named.image.layers):
+    if any(digest not in blobs for named in images for digest in named.image.layers):
         return None
     entries = [
         {
@@ -47,7 +44,7 @@ def docker_manifest(images: Iterable[NamedImage], blobs: Collection[str]) -> byt
             "Layers": [_path(layer) for layer in parsed.layers],
             "RepoTags": [f"{LOCAL_HOST}{named.local_name}"] if named.local_name else None,
         }
-        for named in listed
+        for named in images
         if isinstance(parsed := named.image.root.parsed, Manifest) and not named.subject and _is_loadable(parsed)
     ]
     return canonical_json(entries) if entries else None

@@ -19,17 +19,12 @@ if TYPE_CHECKING:
     from .contents import ArchiveContents, NamedImage
 
 
-def describe(
-    found: ArchiveContents,
-    read_config: Callable[[str], bytes | None],
-    references: Mapping[tuple[str | None, str], str] | None = None,
-) -> Contents:
+def describe(found: ArchiveContents, read_config: Callable[[str], bytes | None]) -> Contents:
     """Describe for a result what an archive holds or would hold.
 
     Args:
         found: what it holds; its first image counts as the archive's.
         read_config: returns the bytes of a config, or None where it is not at hand.
-        references: for the images' keys, where they were pulled from or are pushed to, as far as that is known.
     """
     # Many images may have one config, and it may be long.
     read_platform = cache(lambda digest: _config_platform(digest, read_config))
@@ -40,7 +35,7 @@ def describe(
     return Contents(
         digest=None if found.is_bundle else found.images[0].image.root.digest,
         bundle=found.is_bundle,
-        images=tuple(_describe_image(named, found, references or {}, read_platform) for named in found.images),
+        images=tuple(_describe_image(named, found, read_platform) for named in found.images),
         bases=found.bases,
         bytes_new=sum(sizes["inside"]) + sum(changes),
         bytes_shared=sum(sizes["omitted"]),
@@ -55,7 +50,7 @@ def describe(
 
 
 def with_references(contents: Contents, references: Mapping[tuple[str | None, str], str]) -> Contents:
-    """Return a description with what became known since: where images were pushed to, by the images' keys."""
+    """Return a description with where images were pulled from or are pushed to, by the images' keys."""
     images = (
         image if image.beside else replace(image, reference=references.get((image.name, image.digest)))
         for image in contents.images
@@ -70,7 +65,6 @@ def _sorted(layers: Mapping[str, int]) -> tuple[OmittedLayer, ...]:
 def _describe_image(
     named: NamedImage,
     found: ArchiveContents,
-    references: Mapping[tuple[str | None, str], str],
     read_platform: Callable[[str], str | None],
 ) -> ImageInfo:
     root, layers = named.image.root, named.image.layers
@@ -80,7 +74,7 @@ def _describe_image(
     )
     return ImageInfo(
         name=named.name,
-        reference=None if named.subject else references.get(named.key),
+        reference=None,
         digest=root.digest,
         media_type=root.media_type,
         platform=None if is_list else leaves[0].platform,

@@ -72,12 +72,17 @@ def holds(path: Path, size: int, sha256: str) -> bool:
         with open_plain(path) as file:
             if os.fstat(file.fileno()).st_size != size:
                 return False
-            found = hashlib.sha256()
-            while chunk := file.read(2**20):
-                found.update(chunk)
-            return found.hexdigest() == sha256
+            return sha256_of(file) == sha256
     except OSError:
         return False
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Read a file to its end; return the sha256 of what was read, as hexadecimal digits."""
+    found = hashlib.sha256()
+    while chunk := file.read(CHUNK):
+        found.update(chunk)
+    return found.hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

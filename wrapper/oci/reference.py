@@ -141,10 +141,9 @@ class Reference:
     @property
     def repository(self) -> str:
         """The repository's path, without the host; what Docker Hub calls `library/` goes without that."""
-        host, slash, path = self.name.partition("/")
-        if slash and (host == self.registry or host == "docker.io"):
-            return path.removeprefix("library/") if self.registry == "docker.io" else path
-        return self.name.removeprefix("library/")
+        host, slash, rest = self.name.partition("/")
+        path = rest if slash and host == self.registry else self.name
+        return path.removeprefix("library/") if self.registry == DOCKER_HUB else path
 
     def pinned(self, digest: str) -> Reference:
         """Return the same repository at `digest`, without a tag: skopeo refuses both at once.

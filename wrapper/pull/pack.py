@@ -53,7 +53,7 @@ def archive_layout(plan: PullPlan, sizes: Mapping[str, int] | None = None) -> Ar
         plan: what travels.
         sizes: digest and size in bytes of every blob that counts; by default all.
     """
-    docker = docker_manifest((named for _, named in plan.parts), plan.blob_sizes)
+    docker = docker_manifest([named for _, named in plan.parts], plan.blob_sizes)
     return ArchiveLayout(index_of(plan), plan.blob_sizes if sizes is None else sizes, plan.omitted, docker)
 
 

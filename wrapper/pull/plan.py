@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.contents import FORMAT, ArchiveContents, NamedImage
-from ..archive.summary import describe
+from ..archive.summary import describe, with_references
 from ..delta.artifact import EMPTY_CONFIG
 from ..delta.graph import sources_needed
 from ..host.text import human_bytes
@@ -204,7 +204,7 @@ class PullPlan:
             if planned.source
             for _, named in planned.parts[:1]
         }
-        contents = describe(found, read_config, references)
+        contents = with_references(describe(found, read_config), references)
         changes = [planned.change for planned in self.images]
         alone = contents.images[: len(changes)]
         images = (replace(image, change=change) for image, change in zip(alone, changes, strict=True))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import stat
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import HostError, UsageError, host_errors
+from ..errors import UsageError, host_errors
 from ..host.space import room_for
 from ..host.temporary import PrivateFolder
 from ..oci.manifest import digest_of
@@ -42,19 +42,16 @@ class FolderDestination(CopiedDestination):
         self.refuse_replacing(self._path)
         digest = upload.image.image.root.digest
         if not dry_run:
-            with ExitStack() as stack:
-                try:
-                    staging = PrivateFolder.create(self._path.parent)
-                except OSError as error:
-                    raise HostError(
-                        f"cannot write {self._path}: {error.strerror}", "choose another place"
-                    ) from None
-                stack.callback(staging.remove)
+            with host_errors(f"cannot write {self._path}"):
+                staging = PrivateFolder.create(self._path.parent)
+            try:
                 new = staging.path / "new"
                 # Wherever temporary files go: skopeo writes to the file system of the destination.
                 with room_for(staging.path, sum(upload.sizes().values())):
                     digest = self.copy(upload, f"dir:{new}")
                 self._swap(new, staging.path / "old")
+            finally:
+                staging.remove()
         return self.sent(upload, changed=True, digest=digest, previous=previous)
 
     def _swap(self, new: Path, old: Path) -> None:

@@ -29,7 +29,7 @@ from .upload import Upload, UploadResult
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
 
     from ..archive.contents import ArchiveContents
     from ..oci.manifest import Descriptor
@@ -144,7 +144,9 @@ class LayoutDestination(LocalDestination):
         upload.report(f"writing {self.reference}")
         new = self._lacking(upload)
         with room_for(self._layout.folder, sum(new.values())):
-            changed = self._layout.add(_entries(upload, self._tag), new, upload.blob_source.open_blob)
+            changed = self._layout.add(
+                list(map(image_descriptor, _named(upload, self._tag))), new, upload.blob_source.open_blob
+            )
         return self.sent(upload, changed=changed, digest=digest, previous=previous)
 
     def _lacking(self, upload: Upload) -> dict[str, int]:
@@ -192,18 +194,18 @@ def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folde
     """
     upload.fetch_absent()
     sizes = upload.sizes()
-    index = index_document(_entries(upload, tag), index_annotations([], {}))
-    require_readable(name, index, [upload.image, *(each for each in upload.images if each.subject)], sizes)
+    images = _named(upload, tag)
+    index = index_document(list(map(image_descriptor, images)), index_annotations([], {}))
+    require_readable(name, index, images, sizes)
     upload.report(f"packing {name}")
-    docker = docker_manifest((upload.image.called(tag), *upload.images[:-1]), sizes)
-    layout = ArchiveLayout(index, sizes, (), docker)
+    layout = ArchiveLayout(index, sizes, (), docker_manifest(images, sizes))
     with host_errors(f"cannot write {name}"), room_for(folder, layout.size):
         return write_archive(file, layout, upload.blob_source.open_blob)
 
 
-def _entries(upload: Upload, tag: str | None) -> list[dict[str, Any]]:
-    named = upload.image.called(tag)
-    return [image_descriptor(each) for each in (named, *(each for each in upload.images if each.subject))]
+def _named(upload: Upload, tag: str | None) -> list[NamedImage]:
+    """Return what is written: the image, under another tag where one is given, and what belongs to it."""
+    return [upload.image.called(tag), *upload.images[:-1]]
 
 
 class CopiedDestination(LocalDestination):

@@ -100,9 +100,7 @@ def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequenc
     doing = _doing(destination)
     results = skopeo.probes([probe.question for probe in probes], doing)
     for probe, (_, stderr) in zip(probes, results, strict=True):
-        answers = probe.answers(stderr)
-        if answers.get(probe.impossible) or not probe.stopped_in_time(stderr, answers):
-            raise _unknown(skopeo, destination, probe, stderr)
+        answers = _clear_answers(skopeo, destination, probe, stderr)
         present.update(digest for digest, is_there in answers.items() if is_there)
         unclear += [layer for layer in probe.layers if layer.digest not in answers]
         again = again or answers.keys() != probe.digests
@@ -110,11 +108,19 @@ def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequenc
         # skopeo said that a layer is missing, and not why it got no answer for another: it says so of that alone.
         probe = _probe(skopeo, destination, access, unclear)
         ((_, stderr),) = skopeo.probes([probe.question], doing)
-        answers = probe.answers(stderr)
-        if answers.keys() != probe.digests or not probe.stopped_in_time(stderr, answers):
+        answers = _clear_answers(skopeo, destination, probe, stderr)
+        if answers.keys() != probe.digests:
             raise _unknown(skopeo, destination, probe, stderr)
         present.update(digest for digest, is_there in answers.items() if is_there)
     return present
+
+
+def _clear_answers(skopeo: Skopeo, destination: Reference, probe: _Probe, stderr: str) -> dict[str, bool]:
+    """Return the answers of a probe that ended as it should."""
+    answers = probe.answers(stderr)
+    if answers.get(probe.impossible) or not probe.stopped_in_time(stderr, answers):
+        raise _unknown(skopeo, destination, probe, stderr)
+    return answers
 
 
 def _unknown(skopeo: Skopeo, destination: Reference, probe: _Probe, stderr: str) -> RegistryError:

@@ -7,7 +7,6 @@ that does not hash to its name, so any number of runs may share a cache, and a p
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, host_errors
-from ..host.files import CHUNK, open_plain
+from ..host.files import CHUNK, open_plain, sha256_of
 from ..host.temporary import PART, create_file
 
 if TYPE_CHECKING:
@@ -74,10 +73,8 @@ class Cache:
             _place(entry, target)
             # What was placed is hashed, and not what stands under the entry's name at another moment.
             with target.open("rb") as file:
-                found = hashlib.sha256()
-                while chunk := file.read(CHUNK):
-                    found.update(chunk)
-            if digest != f"sha256:{found.hexdigest()}":
+                found = sha256_of(file)
+            if digest != f"sha256:{found}":
                 self._report(f"warning: the cached copy of {digest} is damaged: it is dropped")
                 target.unlink()
                 entry.unlink(missing_ok=True)
