@@ -15,17 +15,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.bench.deltas import GO
 from tests.fuzz.harness import UNCOMPILED
 from tests.support.streams import spelled, words
-from wrapper.delta import deflate
-from wrapper.delta.codec import parse_layer
+from wrapper.delta import format1
+from wrapper.delta.format1 import parse_layer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def there_and_back(stream: bytes, module: Any = deflate) -> None:
+GO = """package main
+import ("compress/gzip"; "io"; "os")
+func main() { w := gzip.NewWriter(os.Stdout); io.Copy(w, os.Stdin); w.Close() }
+"""
+
+
+def there_and_back(stream: bytes, module: Any = format1) -> None:
     assert module.serialize(*module.parse(stream), len(stream)) == stream
 
 
@@ -75,9 +80,9 @@ def test_several_members_and_what_follows() -> None:
 @given(st.binary(max_size=3000), st.integers(0, 9), st.integers(0, 4), st.integers(1, 9), st.integers(0, 3000))
 def test_compiled_and_plain_do_the_same(data: bytes, level: int, strategy: int, memory: int, cut: int) -> None:
     stream = spelled(data + data[:cut], level, strategy, memory)
-    assert deflate.parse(stream) == UNCOMPILED.parse(stream)
+    assert format1.parse(stream) == UNCOMPILED.parse(stream)
     parts = UNCOMPILED.parse(stream)
-    assert deflate.serialize(*parts, len(stream)) == UNCOMPILED.serialize(*parts, len(stream)) == stream
+    assert format1.serialize(*parts, len(stream)) == UNCOMPILED.serialize(*parts, len(stream)) == stream
 
 
 @settings(max_examples=300, deadline=None)
@@ -100,12 +105,12 @@ def test_damaged_streams_and_parts_never_do_harm(rng: random.Random, times: int)
 
     stream = spelled(words(rng.randrange(5), 200), rng.randrange(10), rng.randrange(5))
     bad = damaged(stream)
-    parts = outcome(deflate, "parse", bad)
+    parts = outcome(format1, "parse", bad)
     assert parts == outcome(UNCOMPILED, "parse", bad)
     if isinstance(parts, tuple):
-        assert deflate.serialize(*parts, len(bad)) == bad
-    worse = [damaged(part) for part in deflate.parse(stream)]
-    assert outcome(deflate, "serialize", *worse, len(stream)) == outcome(
+        assert format1.serialize(*parts, len(bad)) == bad
+    worse = [damaged(part) for part in format1.parse(stream)]
+    assert outcome(format1, "serialize", *worse, len(stream)) == outcome(
         UNCOMPILED, "serialize", *worse, len(stream)
     )
 
@@ -119,13 +124,13 @@ def test_a_length_that_is_spelled_as_nobody_does() -> None:
     trailer = zlib.crc32(content).to_bytes(4, "little") + len(content).to_bytes(4, "little")
     stream = gzip.compress(b"")[:10] + packed + trailer
     assert zlib.decompress(stream, 31) == content
-    with pytest.raises(deflate.MalformedError):
-        deflate.parse(stream)
+    with pytest.raises(format1.MalformedError):
+        format1.parse(stream)
     assert parse_layer(stream) is None
 
 
 def test_it_runs_compiled_here() -> None:
     """scripts/setup installs a compiler."""
-    assert deflate.COMPILED
+    assert format1.COMPILED
     assert not UNCOMPILED.COMPILED
     assert sys.version_info >= (3, 11)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.format1 import encode
 from tests.support.streams import spelled, words
-from wrapper.delta.codec import TooLargeError, decode, encode, parse_layer
+from wrapper.delta.format1 import TooLargeError, decode, parse_layer
 from wrapper.errors import ContentError
 
 ROOM = 1 << 28

@@ -1,4 +1,4 @@
-# The types with which Cython compiles deflate.py; bounds are checked all the same.
+# The types with which Cython compiles format1.py; bounds are checked all the same.
 cimport cython
 
 cdef int _BITS, _CHUNK, _ROOM, _STORED, _FIXED, _DYNAMIC, _MORE, _REST, _END

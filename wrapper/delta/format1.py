@@ -1,5 +1,10 @@
 # cython: language_level=3, wraparound=False, initializedcheck=False, nonecheck=False, annotation_typing=False
-"""gzip layers parsed into what the compressor decided and how it was encoded; and serialized again, bit for bit.
+"""Layers' changes of format 1, as older versions made them: they are applied, and no longer made.
+
+All of that is in this file: it goes when nobody has such archives any more. `docs/layer-delta.md` has the format.
+
+A gzip layer is parsed into what the compressor decided and how it was encoded, and serialized again, bit for bit.
+The streams that an old layer is parsed to are what zstd compresses the new layer's streams against.
 
 A deflate stream (RFC 1951) is a list of blocks, each a header and tokens: a literal byte, or a match of so many
 bytes at such a distance. Where content did not change, a compressor decides as before: only the bits are
@@ -11,16 +16,33 @@ others. So tokens are what two releases of a layer have in common. Here they sta
 - `frames`: all the rest: gzip's headers and trailers (RFC 1952), and for each block its type, the bits of its
   header, and how many tokens it has.
 
-This file is plain Python; `deflate.pxd` has the types with which Cython compiles it. Either way it does the same,
+This file is plain Python; `format1.pxd` has the types with which Cython compiles it. Either way it does the same,
 the compiled way some twenty times as fast.
 """
 
 from __future__ import annotations
 
+import struct
+import sys
 from array import array
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ContentError, HostError
+from ..host.text import human_bytes
+from ..oci.manifest import digest_of
+from .malformed import MalformedError, TooLongError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import BinaryIO
+
+    from .artifact import LayerDelta
+
     Words = array[int]
 
 COMPILED = __file__.endswith(".so")
@@ -37,10 +59,6 @@ _LENGTH_BITS = bytes([0] * 8 + [each // 4 for each in range(4, 24)] + [0])
 _DISTANCE_BITS = bytes([0, 0] + [each // 2 for each in range(28)])
 
 
-class MalformedError(ValueError):
-    """This is no gzip stream that can be parsed, or no streams that make one."""
-
-
 def _bases(extra: bytes, first: int) -> list[int]:
     found = [first]
     for bits in extra[: len(extra) - 1]:
@@ -51,10 +69,6 @@ def _bases(extra: bytes, first: int) -> list[int]:
 # 285 is the length 258, which 284 could encode too.
 _LENGTH_BASES = [*_bases(_LENGTH_BITS[:28], 3), 258]
 _DISTANCE_BASES = _bases(_DISTANCE_BITS, 1)
-
-
-class TooLongError(MalformedError):
-    """What it is parsed to is longer than it may be."""
 
 
 class _Reader:
@@ -658,3 +672,237 @@ def serialize(frames: bytes, lengths: bytes, distances: bytes, literals: bytes, 
         MalformedError: they make none, or a longer one.
     """
     return _Serializer(frames, lengths, distances, literals, bound).serialize()
+
+
+MAGIC = b"LAYDELT1"
+_GZIP = b"\x1f\x8b"
+_RAW_KIND, _GZIP_KIND = 0, 1
+HEADER = struct.Struct("<8sB8Q")
+_FRAME = b"\x28\xb5\x2f\xfd"
+_SINGLE_SEGMENT = 0x20
+# zstd takes no shorter prefix.
+_SHORTEST_PREFIX = 8
+_LARGEST_WINDOW = 31 if sys.maxsize > 2**32 else 30
+# What every decoder grants (RFC 8878, 3.1.1.1.2), in bytes.
+_COMMON_WINDOW = 8 << 20
+# How many times as much memory as a layer and its sources are long is taken at least.
+_TIMES = 6
+# How many times as long as a layer its parts may be: a match of two bits is four bytes.
+_EXPANSION = 16
+
+
+class TooLargeError(HostError):
+    """It would take more memory than is allowed."""
+
+    def __init__(self, what: str = "a layer's change") -> None:
+        """Say what takes so much."""
+        super().__init__(f"{what} takes more memory than is allowed", "allow more with --delta-memory")
+
+
+class ParsedLayer(NamedTuple):
+    """A layer, parsed.
+
+    Attributes:
+        kind: what it was: gzip, or anything else, which is one part of raw bytes.
+        streams: what it consists of, as `parse` gives it.
+    """
+
+    kind: int
+    streams: tuple[bytes, bytes, bytes, bytes]
+
+    @property
+    def size(self) -> int:
+        """How long they are together, in bytes."""
+        return sum(map(len, self.streams))
+
+
+def parse_layer(layer: bytes, memory: int = sys.maxsize) -> ParsedLayer | None:
+    """Parse a gzip stream, or take a tar as it is; None for what can't be parsed.
+
+    Args:
+        layer: its bytes; of hostile origin.
+        memory: how much may be taken beside them, in bytes.
+
+    Raises:
+        TooLargeError: it would be more.
+    """
+    if layer.startswith(_GZIP):
+        try:
+            # The longest part is there twice while it is put together, and may be nearly all.
+            return ParsedLayer(_GZIP_KIND, parse(layer, max(memory, 0) // 2))
+        except TooLongError:
+            raise TooLargeError from None
+        except MalformedError:
+            return None
+    if layer[257:262] == b"ustar":
+        return ParsedLayer(_RAW_KIND, (b"", b"", b"", layer))
+    return None
+
+
+def decode(delta: bytes, olds: Sequence[ParsedLayer], size: int, memory: int) -> bytes:
+    """Make a layer of older ones.
+
+    Args:
+        delta: its bytes; of hostile origin.
+        olds: the older layers, in the same order.
+        size: how long the layer is, in bytes.
+        memory: how much may be taken, the delta and the older layers included, in bytes.
+
+    Raises:
+        ContentError: it is malformed, or makes something longer or shorter.
+        TooLargeError: it would take more memory.
+    """
+    try:
+        layer = _decode(delta, olds, size, memory)
+    except (MalformedError, zstd.ZstdError, struct.error, EOFError) as error:
+        raise ContentError(f"a layer's delta is malformed: {error}", "have the archive made again") from None
+    if len(layer) != size:
+        raise ContentError(f"a layer's delta makes {len(layer)} bytes, and {size} were promised")
+    return layer
+
+
+class _Stream(NamedTuple):
+    """A stream of a delta, as its header describes it: lengths in bytes, and where the frame begins."""
+
+    length: int
+    place: int
+    packed: int
+    prefix: int
+    window: int
+
+
+def _decode(delta: bytes, olds: Sequence[ParsedLayer], size: int, memory: int) -> bytes:
+    if len(delta) < HEADER.size or not delta.startswith(MAGIC) or delta[len(MAGIC)] not in (_RAW_KIND, _GZIP_KIND):
+        raise ContentError("a layer's delta is of another format", "install the version that made the archive")
+    kind = delta[len(MAGIC)]
+    if any(old.kind != kind for old in olds):
+        raise MalformedError("it is for layers of another kind")
+    expected = _read_header(delta, olds, size)
+    if _decoding_memory(len(delta), expected, olds, size) > memory:
+        raise TooLargeError()
+    streams = []
+    for number, stream in enumerate(expected):
+        prefix = b"".join(old.streams[number] for old in olds)
+        streams.append(_decompress(delta[stream.place : stream.place + stream.packed], prefix, stream.length))
+    if kind == _RAW_KIND:
+        return streams[3]
+    return serialize(streams[0], streams[1], streams[2], streams[3], size)
+
+
+def _read_header(delta: bytes, olds: Sequence[ParsedLayer], size: int) -> list[_Stream]:
+    """Read how long everything will be; nothing is decompressed."""
+    sizes = HEADER.unpack_from(delta)[2:]
+    if sum(sizes[::2]) > _EXPANSION * size + 65536:
+        raise MalformedError("its parts are longer than such a layer's can be")
+    place = HEADER.size
+    found = []
+    for number, (length, packed) in enumerate(zip(sizes[::2], sizes[1::2], strict=True)):
+        if packed > len(delta) - place:
+            raise MalformedError("it ends too early")
+        prefix = sum(len(old.streams[number]) for old in olds)
+        window = _window(delta[place : place + min(packed, 18)])
+        if window > max(_COMMON_WINDOW, 2 * (length + prefix)):
+            raise MalformedError("its window is larger than what it could be used for")
+        found.append(_Stream(length, place, packed, prefix, window))
+        place += packed
+    if place != len(delta):
+        raise MalformedError("there is more than was promised")
+    return found
+
+
+def _window(frame: bytes) -> int:
+    """Return how much of its output a zstd frame wants to be kept, in bytes, by its header (RFC 8878, 3.1.1.1)."""
+    content = zstd.get_frame_info(frame).decompressed_size
+    # Frames to be skipped have no window, and nothing in them.
+    if not frame.startswith(_FRAME) or len(frame) < 6:
+        raise MalformedError("no zstd frame")
+    if frame[4] & _SINGLE_SEGMENT:
+        return content or 0
+    base = 1 << (10 + (frame[5] >> 3))
+    return base + (base >> 3) * (frame[5] & 7)
+
+
+def _decoding_memory(delta: int, streams: Sequence[_Stream], olds: Sequence[ParsedLayer], size: int) -> int:
+    """Return what `decode` takes at most, in bytes."""
+    most = 0
+    done = 0
+    for stream in streams:
+        # The prefix joined, and zstd's copy; zstd's window, and twice what comes out.
+        prefix = stream.prefix * (2 if len(olds) > 1 else 1)
+        most = max(most, done + stream.packed + prefix + stream.window + 2 * stream.length)
+        done += stream.length
+    return delta + sum(old.size for old in olds) + max(most, done + 2 * size)
+
+
+def _decompress(data: bytes, prefix: bytes, size: int) -> bytes:
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW}
+    decompressor = zstd.ZstdDecompressor(zstd_dict=_dictionary(prefix), options=options)
+    # One byte more than was promised is enough to know.
+    found = decompressor.decompress(data, max_length=size + 1)
+    if len(found) != size or not decompressor.eof or decompressor.unused_data:
+        raise MalformedError("a part has another length")
+    return found
+
+
+def _dictionary(prefix: bytes) -> tuple[zstd.ZstdDict, int] | None:
+    return zstd.ZstdDict(prefix, is_raw=True).as_prefix if len(prefix) >= _SHORTEST_PREFIX else None
+
+
+def make_layer(delta: LayerDelta, open_blob: Callable[[str], BinaryIO], memory: int) -> bytes:
+    """Make a layer.
+
+    Nothing is read or expanded before it is known to fit into the memory that is allowed.
+
+    Args:
+        delta: what it is made of; of hostile origin.
+        open_blob: opens the delta, and each older layer.
+        memory: how much it may take, in bytes.
+
+    Raises:
+        HostError: it would take more memory.
+        ContentError: something is not as long as was said, can't be parsed, or makes another layer.
+    """
+    try:
+        if delta.size + sum(delta.sources.values()) > memory // _TIMES:
+            raise TooLargeError
+        olds: list[ParsedLayer] = []
+        for source, size in delta.sources.items():
+            left = memory - sum(old.size for old in olds)
+            olds.append(_read_source(delta, source, size, open_blob, left))
+        # What is read may be there twice for a moment.
+        if sum(old.size for old in olds) + 2 * delta.blob_size > memory:
+            raise TooLargeError
+        change = read_exactly(open_blob, delta.blob, delta.blob_size)
+        layer = decode(change, olds, delta.size, memory)
+    except TooLargeError:
+        raise HostError(
+            f"making {delta.layer} of its change takes more memory than {human_bytes(memory)}",
+            "allow more with --delta-memory",
+        ) from None
+    if digest_of(layer) != delta.layer:
+        raise ContentError(f"the change of {delta.layer} makes another layer", "have the archive made again")
+    return layer
+
+
+def _read_source(
+    delta: LayerDelta, source: str, size: int, open_blob: Callable[[str], BinaryIO], memory: int
+) -> ParsedLayer:
+    if 2 * size > memory:
+        raise TooLargeError
+    parts = parse_layer(read_exactly(open_blob, source, size), memory - size)
+    if parts is None:
+        raise ContentError(f"{delta.layer} is said to be made of {source}, which can't be taken apart")
+    return parts
+
+
+def read_exactly(open_blob: Callable[[str], BinaryIO], digest: str, size: int) -> bytes:
+    """Read a blob that was said to have so many bytes, and no more of one that is longer.
+
+    Raises:
+        ContentError: it is longer or shorter.
+    """
+    with open_blob(digest) as file:
+        data = file.read(size)
+        if len(data) != size or file.read(1):
+            raise ContentError(f"{digest} is not {size} bytes long, as was said", "have the archive made again")
+    return data
