@@ -1,6 +1,7 @@
-"""What pyproject.toml can't say: one module is compiled, where there is a compiler."""
+"""What pyproject.toml can't say: some modules are compiled, where there is a compiler."""
 
 import os
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -13,12 +14,17 @@ def _extensions() -> list[Extension]:
         return []
     from Cython.Build import cythonize
 
-    module = Extension("wrapper.delta.deflate", ["wrapper/delta/deflate.py"], extra_compile_args=_FLAGS)
-    extensions: list[Extension] = cythonize([module], build_dir="build", compiler_directives={"language_level": 3})
+    # What has types for Cython beside it.
+    names = sorted(path.stem for path in Path("wrapper/delta").glob("*.pxd"))
+    modules = [
+        Extension(f"wrapper.delta.{name}", [f"wrapper/delta/{name}.py"], extra_compile_args=_FLAGS)
+        for name in names
+    ]
+    extensions: list[Extension] = cythonize(modules, build_dir="build", compiler_directives={"language_level": 3})
     for extension in extensions:
-        # Without a compiler the package is installed all the same: deflate.py runs as it is, slowly.
+        # Without a compiler the package is installed all the same: the modules run as they are, slowly.
         extension.optional = True
     return extensions
 
 
-setup(ext_modules=_extensions())
+setup(ext_modules=_extensions(), options={"build_ext": {"parallel": os.cpu_count() or 1}})

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .delta import is_compiled
 from .errors import FREE_SPACE, HostError, IncrementalError, NotFoundError, RegistryError
 from .host.temporary import default_temp_dir
 from .host.text import human_bytes
@@ -66,6 +67,7 @@ def _findings(options: SkopeoOptions, access: Access, reference: Reference | Non
     yield folder
     yield from _check_auth_files(access)
     yield _check_policy(access)
+    yield _check_modules()
     if folder.status == ERROR:
         yield Finding("skopeo", WARNING, "was not looked at: it needs the temporary folder")
         return
@@ -78,6 +80,17 @@ def _findings(options: SkopeoOptions, access: Access, reference: Reference | Non
                 yield from _check_registry(skopeo, reference, access)
     except IncrementalError as error:
         yield Finding("skopeo", ERROR, error.message, error.next_step)
+
+
+def _check_modules() -> Finding:
+    if is_compiled():
+        return Finding("delta", OK, "layers can be made of their changes at full speed")
+    return Finding(
+        "delta",
+        WARNING,
+        "its modules are not compiled here: pull --delta sends layers whole, and pushing changes takes hours",
+        "install a compiler (gcc, python3-dev) and then this tool again, or a wheel built on a machine alike",
+    )
 
 
 def _check_speed(version: str) -> Iterator[Finding]:

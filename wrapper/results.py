@@ -8,6 +8,9 @@ from typing import Any
 WHERE = ("inside", "omitted", "foreign", "delta")
 """Where a layer of an archive's images is."""
 
+WHOLE, REPACKED, CHANGE = TRAVELS = ("whole", "repacked", "change")
+"""How a layer travels: as it is; as its content, compressed better; as that content's change from older layers'."""
+
 OK, WARNING, ERROR = STATUSES = ("ok", "warning", "error")
 """How something is that `doctor` looked at."""
 
@@ -76,12 +79,18 @@ class DeltaInfo:
     Attributes:
         digest: its digest.
         size: its size in bytes.
-        sources: digests of the layers that the layer is made from.
+        sources: digests of the layers that the layer is made from; none where it is repacked.
+        content: how long the layer's content is, in bytes; None where that is not known.
+        model: the compressor that the layer came out of, as far as that is known.
+        corrections: how often that decided otherwise than was predicted.
     """
 
     digest: str
     size: int
     sources: tuple[str, ...]
+    content: int | None = None
+    model: str = ""
+    corrections: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,9 @@ class LayerInfo:
         bases: for an omitted layer, digests of the bases that have it.
         urls: for a foreign layer, where it is to be had.
         delta: for one that travels as its change, that; None for others.
+        travels: one of `TRAVELS`; None for one that does not travel, and in a dry run where that is not known.
+        reason: of one that travels whole although `pull --delta` was asked for, why; of a dry run, what it would
+            be made from.
     """
 
     digest: str
@@ -105,6 +117,8 @@ class LayerInfo:
     bases: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
     delta: DeltaInfo | None = None
+    travels: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,7 +135,7 @@ class Contents:
         layers_new: how many layers travel, each counted once.
         layers_shared: how many layers are left out.
         layers_foreign: how many layers are foreign and never travel.
-        layers_delta: how many travel as their change; they are among `layers_new`.
+        layers_delta: how many travel as their change, or repacked; they are among `layers_new`.
         omitted: what its destination must have: the layers that are left out, and those that changes are made from.
         layers: every layer of the images.
         delta_sources: of `omitted`, those that changes are made from.

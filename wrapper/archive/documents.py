@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..delta.artifact import FEATURE, PREFIX, LayerDelta, read_artifact
+from ..delta.artifact import FEATURES, PREFIX, LayerDelta, read_artifact
 from ..delta.graph import check_deltas, sources_needed
 from ..errors import ContentError
 from ..oci.documents import OURS, Bounds, check_schema, count_values, parse_document
@@ -170,7 +170,7 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
     said = index.annotations
     if f"{PREFIX}format" not in said:
         return (), None
-    unknown = {each for each in said.get(f"{PREFIX}requires", "").split(",") if each} - {FEATURE}
+    unknown = {each for each in said.get(f"{PREFIX}requires", "").split(",") if each} - FEATURES
     newer = unknown or said.get(f"{PREFIX}bundle", BUNDLE) != BUNDLE
     if said[f"{PREFIX}format"] != FORMAT or newer:
         wanted = f"format {said[f'{PREFIX}format']} {said.get(f'{PREFIX}requires', '')}".strip()

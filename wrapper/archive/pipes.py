@@ -1,7 +1,9 @@
-"""Blobs that skopeo reads straight out of an archive, through named pipes: nothing is unpacked.
+"""Blobs that skopeo reads through named pipes: straight out of an archive, or as a process makes them.
 
 A pipe serves one reader. As soon as one has opened it, a fresh pipe takes its name for the next one, as when skopeo
 tries again, and only then are bytes fed and the end closed.
+
+Of the processes that make blobs one runs at a time: who opened another pipe waits for his turn.
 
 Who waits at a pipe that nobody feeds any more waits for ever: whoever runs skopeo looks, by `check`, whether the
 feeder is still there.
@@ -15,7 +17,8 @@ import fcntl
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..errors import ContentError, HostError, IncrementalError, host_errors
 
@@ -47,15 +50,41 @@ class Extent(NamedTuple):
     size: int
 
 
+class Maker(Protocol):
+    """A process that makes a blob, and writes it to a pipe."""
+
+    def is_running(self) -> bool:
+        """Say whether it has not ended yet."""
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for its end, for so many seconds at most; say whether it has ended."""
+
+    def result(self) -> object:
+        """Return what it returned.
+
+        Raises:
+            IncrementalError: it made nothing, or something else than it was to make.
+        """
+
+    def end(self) -> None:
+        """End it."""
+
+
+Start = Callable[[int], Maker]
+"""Starts a process that writes to a descriptor."""
+
+
 class PipeFeeder:
     """Serves blobs as named pipes, for as long as it is entered, to any number of readers one after the other."""
 
-    def __init__(self, folder: Path, blobs: Mapping[str, Sequence[Extent]], source: str = "the archive") -> None:
+    def __init__(
+        self, folder: Path, blobs: Mapping[str, Sequence[Extent] | Start], source: str = "the archive"
+    ) -> None:
         """Make the pipes.
 
         Args:
             folder: where; it is ours alone.
-            blobs: for the name of each pipe, what is read from it, one part after the other.
+            blobs: for the name of each pipe, what is read from it, one part after the other; or what makes that.
             source: what to call the files that are read in messages.
 
         Raises:
@@ -66,6 +95,7 @@ class PipeFeeder:
         self._source = source
         self._failure: IncrementalError | None = None
         self._feeding: dict[int, list[Extent]] = {}
+        self._maker: Maker | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
         for name in blobs:
@@ -92,11 +122,22 @@ class PipeFeeder:
         """Look whether pipes are still fed.
 
         Raises:
-            ContentError: the archive became shorter.
+            ContentError: the archive became shorter, or a blob can't be made.
             HostError: it can't be read, or a pipe can't be made.
         """
         if self._failure:
             raise self._failure
+
+    def settle(self) -> None:
+        """Look once more, when nobody reads: a process that makes a blob may be about to say why it ended.
+
+        Raises:
+            IncrementalError: as for `check`.
+        """
+        deadline = time.monotonic() + _GRACE
+        while self._maker and not self._failure and time.monotonic() < deadline:
+            time.sleep(_SHORTEST)
+        self.check()
 
     def _run(self) -> None:
         try:
@@ -109,6 +150,9 @@ class PipeFeeder:
         finally:
             for pipe in self._feeding:
                 os.close(pipe)
+            if self._maker:
+                self._maker.end()
+                self._maker = None
 
     def _serve_all(self) -> None:
         pause = _SHORTEST
@@ -125,9 +169,16 @@ class PipeFeeder:
             self._ended.wait(_DRAIN if self._feeding else pause)
             for pipe in list(self._feeding):
                 self._feed(pipe)
+            if self._maker and not self._maker.is_running():
+                # What it raises ends the push.
+                self._maker.result()
+                self._maker = None
 
     def _serve(self, name: str) -> None:
         """Begin to feed, if somebody waits at a pipe."""
+        blob = self._blobs[name]
+        if callable(blob) and self._maker:
+            return
         path = self._folder / name
         with host_errors(f"cannot make a pipe in {self._folder}"):
             try:
@@ -137,13 +188,19 @@ class PipeFeeder:
                     # Nobody has opened it for reading.
                     return
                 raise
-            self._feeding[pipe] = list(self._blobs[name])
+            # Closed in the end, whatever comes.
+            self._feeding[pipe] = [] if callable(blob) else list(blob)
             fresh = path.with_name(f"{name}.fresh")
             os.mkfifo(fresh, 0o600)
             fresh.replace(path)
         # A larger pipe is faster, and no right of ours.
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _AT_ONCE)
+        if callable(blob):
+            # Whoever writes waits until somebody reads.
+            os.set_blocking(pipe, True)
+            self._maker = blob(pipe)
+            # It has its own end of the pipe: with nothing to feed, ours is closed.
         self._feed(pipe)
 
     def _feed(self, pipe: int) -> None:

@@ -10,11 +10,23 @@ from ..errors import ContentError
 from ..oci.documents import DOCUMENT_BYTES, parse_document
 from ..oci.manifest import Index
 from ..oci.platforms import Platform
-from ..results import WHERE, Contents, DeltaInfo, ImageInfo, LayerInfo, LeafInfo, OmittedLayer
+from ..results import (
+    CHANGE,
+    REPACKED,
+    WHERE,
+    WHOLE,
+    Contents,
+    DeltaInfo,
+    ImageInfo,
+    LayerInfo,
+    LeafInfo,
+    OmittedLayer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ..delta.artifact import LayerDelta
     from ..oci.manifest import FetchedManifest
     from .contents import ArchiveContents, NamedImage
 
@@ -96,11 +108,31 @@ def _describe_layers(found: ArchiveContents) -> tuple[LayerInfo, ...]:
             delta = found.deltas.get(digest)
             where = "omitted" if digest in found.omitted else "delta" if delta else "inside"
             bases = tuple(found.bases_of.get(digest, ())) if where == "omitted" else ()
-            change = DeltaInfo(delta.blob, delta.blob_size, tuple(delta.sources)) if delta else None
-            layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, where, bases, (), change))
+            travels = None if where == "omitted" else _travels(delta)
+            change = _describe_delta(delta) if delta and where == "delta" else None
+            layers.setdefault(
+                digest, LayerInfo(digest, layer.size, layer.media_type, where, bases, (), change, travels)
+            )
         for digest, layer in image.foreign.items():
             layers.setdefault(digest, LayerInfo(digest, layer.size, layer.media_type, "foreign", (), layer.urls))
     return tuple(layers.values())
+
+
+def _travels(delta: LayerDelta | None) -> str:
+    if delta is None:
+        return WHOLE
+    return CHANGE if delta.sources else REPACKED
+
+
+def _describe_delta(delta: LayerDelta) -> DeltaInfo:
+    return DeltaInfo(
+        delta.blob,
+        delta.blob_size,
+        tuple(delta.sources),
+        delta.contents.get(delta.layer),
+        delta.model,
+        delta.corrections,
+    )
 
 
 def _platform(leaf: FetchedManifest, read_platform: Callable[[str], str | None]) -> str | None:

@@ -120,7 +120,7 @@ def _cache_options(options: Mapping[str, Any]) -> CacheOptions | None:
 def _delta_options(options: Mapping[str, Any]) -> DeltaOptions:
     from ..delta.options import DeltaOptions
 
-    given = {name: options.get(f"delta_{name}") for name in ("level", "min_saving", "memory")}
+    given = {name: options.get(f"delta_{name}") for name in ("effort", "min_saving", "memory")}
     said = {name: value for name, value in given.items() if value is not None}
     return DeltaOptions(enabled=options.get("delta", False), **said)
 

@@ -148,7 +148,7 @@ delta_memory_option = click.option(
     "--delta-memory",
     callback=in_bytes,
     metavar="SIZE",
-    help="Memory that making a layer of its change may take, 1Gi by default.",
+    help="Memory that making changes, or layers of them, may take, 1Gi by default.",
 )
 
 

@@ -83,7 +83,7 @@ def page(result: InspectResult, name: str) -> str:
         parts.append(_table("bases", "Bases: one that has them must be at the destination", ("Digest",), rows))
     for where, title, more in (
         ("inside", "Layers that travel", ()),
-        ("delta", "Layers that travel as their change", ("Bytes of the change", "Made from")),
+        ("delta", "Layers that travel as their change, or repacked", ("Bytes of that", "Compressor", "Made from")),
         ("omitted", "Layers that are left out", ("In base",)),
         ("foreign", "Foreign layers, which never travel", ("To be had from",)),
     ):
@@ -141,7 +141,8 @@ def _image_row(image: ImageInfo) -> list[str]:
 def _layer_row(layer: LayerInfo) -> list[str]:
     row = [_code(layer.digest), _text(layer.media_type), str(layer.size)]
     if layer.delta:
-        row += [str(layer.delta.size), " ".join(map(_code, layer.delta.sources))]
+        made_of = " ".join(map(_code, layer.delta.sources)) or "repacked"
+        row += [str(layer.delta.size), _text(layer.delta.model), made_of]
     elif layer.where != "inside":
         row.append(" ".join(map(_code, (*layer.bases, *layer.urls))))
     return row

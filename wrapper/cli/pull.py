@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..delta.options import EFFORTS
 from .options import (
     base_option,
     common_options,
@@ -62,12 +63,15 @@ _signature_options = together(
 )
 
 _delta_options = together(
-    click.option("--delta", is_flag=True, help="Let new layers travel as their change, where that saves enough."),
     click.option(
-        "--delta-level",
-        type=click.IntRange(1, 22),
-        metavar="N",
-        help="zstd's level for changes, 1 to 22: 15 by default.",
+        "--delta",
+        is_flag=True,
+        help="Let new layers travel as their change, or repacked, where that saves enough.",
+    ),
+    click.option(
+        "--delta-effort",
+        type=click.Choice(EFFORTS),
+        help="How much work goes into changes: what takes longer becomes smaller.",
     ),
     click.option(
         "--delta-min-saving",

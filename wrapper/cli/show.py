@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, MissingLayersError, one_line
 from ..host.text import human_bytes, plural
+from ..results import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..errors import IncrementalError
     from ..results import (
         Contents,
+        DeltaInfo,
         DoctorResult,
         ImageInfo,
         InspectResult,
@@ -109,12 +111,7 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
     ):
         for layer in result.layers:
             if layer.where == where:
-                of = (
-                    f", of {human_bytes(layer.delta.size)}, from {' '.join(layer.delta.sources)}"
-                    if layer.delta
-                    else ""
-                )
-                _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}{of}")
+                _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}{_made_of(layer.delta)}")
     for source in result.delta_sources:
         _line(out, "older layer", f"{source.digest}  {human_bytes(source.size)}, of which changes are made")
     _show_amounts(result, out)
@@ -168,19 +165,31 @@ def _show_json(shown: dict[str, Any], out: TextIO) -> None:
     out.flush()
 
 
+def _made_of(delta: DeltaInfo | None) -> str:
+    """Say how a layer travels that does not travel whole."""
+    if delta is None:
+        return ""
+    how = f"from {' '.join(delta.sources)}" if delta.sources else "repacked"
+    return f", of {human_bytes(delta.size)}, {how}" + (f", {delta.model}" if delta.model else "")
+
+
 def _show_changes(result: PullResult, out: TextIO) -> None:
-    """Show what became of each layer, where deltas were wanted."""
-    if not result.delta_sources:
+    """Show how each layer travels, where changes were wanted."""
+    if not any(layer.delta or layer.reason for layer in result.layers):
         return
-    total = human_bytes(sum(source.size for source in result.delta_sources))
-    _line(out, "compared with", f"{plural(len(result.delta_sources), 'base layer')}, {total}")
-    if result.archive is None:
-        return
-    rows = [("LAYER", "TRAVELS", "BYTES", "OF")]
+    if result.delta_sources:
+        total = human_bytes(sum(source.size for source in result.delta_sources))
+        _line(out, "compared with", f"{plural(len(result.delta_sources), 'base layer')}, {total}")
+    rows = [("LAYER", "TRAVELS", "BYTES", "OF", "MODEL", "CORRECTIONS", "FROM, OR WHY WHOLE")]
     for layer in result.layers:
-        after = layer.delta.size if layer.delta else layer.size if layer.where == "inside" else 0
-        how = {"inside": "whole", "omitted": "not: shared", "foreign": "not: foreign", "delta": "as its change"}
-        rows.append((layer.digest, how[layer.where], str(after), str(layer.size)))
+        how = {"omitted": "not: shared", "foreign": "not: foreign"}.get(layer.where) or layer.travels or "-"
+        bytes_ = str(layer.size) if layer.travels == WHOLE else "-"
+        if layer.delta:
+            delta = layer.delta
+            row = (how, str(delta.size), str(layer.size), delta.model or "-", str(delta.corrections))
+            rows.append((layer.digest, *row, " ".join(delta.sources) or "-"))
+        else:
+            rows.append((layer.digest, how, bytes_, str(layer.size), "-", "-", layer.reason or "-"))
     _table(rows, out)
 
 

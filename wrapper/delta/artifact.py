@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
 
     from ..oci.manifest import FetchedManifest
 
-FEATURE = "layer-delta"
+FEATURE = "layer-delta-2"
 """What an archive with deltas requires of its reader."""
+
+FEATURES = frozenset({"layer-delta", FEATURE})
+"""What an archive with deltas may require: format 1 is still read."""
 
 PREFIX = "io.skopeo-incremental."
 """What the names of our annotations begin with."""
 
-ARTIFACT_TYPE = "application/vnd.skopeo-incremental.layer-deltas.v1"
-BLOB_TYPE = "application/vnd.skopeo-incremental.layer-delta.v1"
+ARTIFACT_TYPE = "application/vnd.skopeo-incremental.layer-deltas.v2"
+BLOB_TYPE = "application/vnd.skopeo-incremental.layer-delta.v2"
+_ARTIFACT_TYPE_1 = "application/vnd.skopeo-incremental.layer-deltas.v1"
 EMPTY_CONFIG = b"{}"
 
 MANIFESTS = 256
@@ -31,16 +36,24 @@ MANIFESTS = 256
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 
+SOURCES = 16
+"""How many layers a delta may be made from, as its schema says."""
+
+
 class LayerDelta(NamedTuple):
-    """A layer that travels as its change.
+    """A layer that travels as its change, or repacked, which is a change of nothing.
 
     Attributes:
         layer: the digest of the layer that it makes.
         size: how long that is, in bytes.
         blob: the digest of the delta.
         blob_size: how long that is, in bytes.
-        sources: digest and size in bytes of each layer that it is made from, in order.
+        sources: digest and size in bytes of each layer that it is made from, in order; none where it is repacked.
         manifests: digests of manifests that have those, by which they can be fetched.
+        contents: how long the contents of the layer and of the sources are, in bytes, by their digests: what
+            is left when they are decompressed. Nothing in format 1, which does not say.
+        model: what is known of the layer's compressor, for people.
+        corrections: how often that decided otherwise than was predicted.
     """
 
     layer: str
@@ -49,6 +62,14 @@ class LayerDelta(NamedTuple):
     blob_size: int
     sources: Mapping[str, int]
     manifests: tuple[str, ...]
+    contents: Mapping[str, int] = MappingProxyType({})
+    model: str = ""
+    corrections: int = 0
+
+    @property
+    def is_format_1(self) -> bool:
+        """Whether an older version made it."""
+        return not self.contents
 
 
 class DeltaArtifact(NamedTuple):
@@ -80,11 +101,16 @@ def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> Delta
             "annotations": {
                 f"{PREFIX}delta.layer": delta.layer,
                 f"{PREFIX}delta.size": str(delta.size),
-                f"{PREFIX}delta.sources": json.dumps([[digest, size] for digest, size in delta.sources.items()]),
+                f"{PREFIX}delta.content": str(delta.contents[delta.layer]),
+                f"{PREFIX}delta.sources": json.dumps(
+                    [[digest, size, delta.contents[digest]] for digest, size in delta.sources.items()]
+                ),
                 f"{PREFIX}delta.manifests": json.dumps(list(delta.manifests)),
+                f"{PREFIX}delta.model": delta.model,
+                f"{PREFIX}delta.corrections": str(delta.corrections),
             },
         }
-        for delta in sorted(deltas)
+        for delta in sorted(deltas, key=lambda each: each.layer)
     ]
     raw = canonical_json(
         {
@@ -111,19 +137,32 @@ def read_artifact(raw: bytes, subject: str, what: str) -> list[LayerDelta]:
         ContentError: it breaks its schema, or belongs to another image.
     """
     document = parse_document(raw, what)
-    check_schema(document, "layer-deltas", what)
+    is_format_1 = document.get("artifactType") == _ARTIFACT_TYPE_1
+    check_schema(document, "layer-deltas-1" if is_format_1 else "layer-deltas", what)
     if document["subject"]["digest"] != subject:
         raise ContentError(f"{what} belongs to {document['subject']['digest']}, not to {subject}")
-    return [_read(layer, what) for layer in document["layers"]]
+    return [(_read_1 if is_format_1 else _read)(layer, what) for layer in document["layers"]]
 
 
 def _read(layer: dict[str, Any], what: str) -> LayerDelta:
-    said = layer["annotations"]
-    sources, manifests = said[f"{PREFIX}delta.sources"], said[f"{PREFIX}delta.manifests"]
-    # Lists that stand in annotations are text there.
-    text = f'{{"sources": {sources}, "manifests": {manifests}}}'
-    parsed = parse_document(text.encode(), what)
-    check_schema(parsed, "layer-delta-sources", what)
+    said, parsed = _annotations(layer, what, "layer-delta-sources")
+    digest = said[f"{PREFIX}delta.layer"]
+    return LayerDelta(
+        digest,
+        int(said[f"{PREFIX}delta.size"]),
+        layer["digest"],
+        layer["size"],
+        {source: size for source, size, _ in parsed["sources"]},
+        tuple(parsed["manifests"]),
+        {source: content for source, _, content in parsed["sources"]}
+        | {digest: int(said[f"{PREFIX}delta.content"])},
+        said[f"{PREFIX}delta.model"],
+        int(said[f"{PREFIX}delta.corrections"]),
+    )
+
+
+def _read_1(layer: dict[str, Any], what: str) -> LayerDelta:
+    said, parsed = _annotations(layer, what, "layer-delta-sources-1")
     return LayerDelta(
         said[f"{PREFIX}delta.layer"],
         int(said[f"{PREFIX}delta.size"]),
@@ -132,3 +171,14 @@ def _read(layer: dict[str, Any], what: str) -> LayerDelta:
         dict(parsed["sources"]),
         tuple(parsed["manifests"]),
     )
+
+
+def _annotations(layer: dict[str, Any], what: str, schema: str) -> tuple[dict[str, str], Any]:
+    """Return a delta's annotations, and what stands in those that hold lists."""
+    said = layer["annotations"]
+    sources, manifests = said[f"{PREFIX}delta.sources"], said[f"{PREFIX}delta.manifests"]
+    # Lists that stand in annotations are text there.
+    text = f'{{"sources": {sources}, "manifests": {manifests}}}'
+    parsed = parse_document(text.encode(), what)
+    check_schema(parsed, schema, what)
+    return said, parsed

@@ -127,12 +127,13 @@ def check_deltas(
 
     Raises:
         ContentError: a change makes no layer of its images, or is longer than that; there are two lengths for one
-            layer; or layers are made from each other in a circle, or in too many steps.
+            layer, or its content; or layers are made from each other in a circle, or in too many steps.
     """
     if not deltas:
         return
     again = "have the archive made again"
     sizes = {delta.layer: delta.size for delta in deltas.values()}
+    contents: dict[str, int] = {}
     for delta in deltas.values():
         if layers.get(delta.layer) != delta.size:
             raise ContentError(f"{name} has a change of {delta.layer}, which is no layer of its images")
@@ -141,10 +142,10 @@ def check_deltas(
         for source, size in delta.sources.items():
             known = size_inside(source)
             if sizes.setdefault(source, size if known is None else known) != size:
-                raise ContentError(
-                    f"{name} makes layers from {source}, to which it gives two lengths: {sizes[source]} and {size}",
-                    again,
-                )
+                raise _two_lengths(name, source, sizes[source], size)
+        for each, size in delta.contents.items():
+            if contents.setdefault(each, size) != size:
+                raise _two_lengths(name, each, contents[each], size)
     making = plan_making(
         {digest: delta.size for digest, delta in deltas.items()},
         deltas,
@@ -153,6 +154,13 @@ def check_deltas(
     if making.missing:
         raise ContentError(f"{name} makes {min(making.missing)} from layers that are made from it", again)
     require_few_steps(making, STEPS, name)
+
+
+def _two_lengths(name: str, layer: str, one: int, other: int) -> ContentError:
+    return ContentError(
+        f"{name} makes layers from {layer}, to which it gives two lengths: {one} and {other}",
+        "have the archive made again",
+    )
 
 
 def require_few_steps(making: Making, steps: int, name: str) -> None:

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LEVEL = 15
-"""zstd's level by default: see README."""
+from ..errors import UsageError
+
+EFFORTS = ("fast", "default", "best")
+"""How much work may go into a change: what takes longer becomes smaller."""
 
 MIN_SAVING = 10.0
 """What a delta has to save by default, in percent of the layer."""
 
 MEMORY = 1 << 30
-"""How much memory a delta may take by default, in bytes."""
+"""How much memory deltas may take by default, in bytes."""
 
-# Of a layer and its sources together: they, their parts, and what zstd keeps about those, most at its highest
-# levels.
-_TIMES, _TIMES_HIGHEST, _HIGHEST = 6, 16, 20
+LEAST_MEMORY = 256 << 20
+"""How much memory making a change takes at least, in bytes."""
 
 
 @dataclass(frozen=True)
 class DeltaOptions:
-    """Whether and how new layers are expressed as their change; to make them again only the memory counts.
+    """Whether and how new layers travel as their change, or repacked; to make them again only the memory counts.
 
     Attributes:
         enabled: whether `pull` does so.
-        level: zstd's, 1 to 22.
+        effort: one of `EFFORTS`.
         min_saving: what a delta has to save, in percent of the layer.
-        memory: how much memory may be taken, in bytes.
+        memory: how much memory may be taken, by all processes together, in bytes. Less of it takes longer; below
+            `LEAST_MEMORY` layers travel whole.
     """
 
     enabled: bool = False
-    level: int = LEVEL
+    effort: str = "default"
     min_saving: float = MIN_SAVING
     memory: int = MEMORY
 
-    @property
-    def room(self) -> int:
-        """How long a layer and its sources may be together, in bytes: that is known before they are there."""
-        return self.memory // (_TIMES_HIGHEST if self.level >= _HIGHEST else _TIMES)
+    def __post_init__(self) -> None:
+        """Refuse efforts that there are not.
+
+        Raises:
+            UsageError: it is none.
+        """
+        if self.effort not in EFFORTS:
+            raise UsageError(f"'{self.effort:.100}' is no effort", f"choose one of {', '.join(EFFORTS)}")

@@ -1,60 +1,106 @@
-"""Making deltas at pull: new layers against those that the bases have and the new image has no more."""
+"""Making deltas at pull: new layers against those that the bases have and the new image has no more.
+
+A layer without any relative is repacked: its content alone travels, compressed better than gzip does.
+"""
 
 from __future__ import annotations
 
+import os
+import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..delta.artifact import EMPTY_CONFIG, MANIFESTS, LayerDelta, make_artifact
-from ..delta.codec import TooLargeError, decode, encode, parse_layer, warn_where_slow
-from ..errors import ContentError
+from ..delta import is_compiled
+from ..delta.artifact import EMPTY_CONFIG, MANIFESTS, SOURCES, LayerDelta, make_artifact
+from ..delta.options import LEAST_MEMORY
+from ..errors import IncrementalError
+from ..host.files import sha256_of
+from ..host.signals import check
+from ..host.space import room_for
 from ..host.text import human_bytes, plural
+from ..host.workers import Worker, WorkerError
 from ..oci.layout import Layout
-from ..oci.manifest import digest_of
-from ..source.making import read_exactly
 from ..source.stores import LAYER_TRANSPORTS
 from .plan import DeltaCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from pathlib import Path
 
-    from ..delta.codec import ParsedLayer
     from ..delta.options import DeltaOptions
-    from ..oci.manifest import FetchedManifest
+    from ..oci.manifest import Descriptor, FetchedManifest
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
     from ..source.cache import Cache
     from .plan import PlannedImage, PullPlan
 
-_CANDIDATES = 16
-_QUICK = 3
-# What another source has to save to be worth its fetching at the other side.
-_WORTH_IT = 0.97
+_SHORT = 16 * 1024
+"""Layers of so many bytes travel whole: no change could save much."""
+
+_TIMES, _AND = 64, 64 << 20
+"""How many times as long as a layer its content may be, and so many bytes more: real ones are far below."""
+
+_OWN_MEMORY = 64 << 20
+"""What this process takes of the memory that is allowed, in bytes."""
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP_MODULUS = 1 << 32
+_ZSTD_TIMES = 4
+_LOOK = 0.02
 
 
-def find_candidates(plan: PullPlan, options: DeltaOptions) -> dict[str, DeltaCandidates]:
-    """Return for each new layer what it may be made from; nothing for those that are too large."""
+def find_candidates(plan: PullPlan, options: DeltaOptions) -> tuple[dict[str, DeltaCandidates], dict[str, str]]:
+    """Say what new layers may be made from.
+
+    Args:
+        plan: what travels.
+        options: how changes are made.
+
+    Returns:
+        For each new layer that may travel as its change, or repacked, what it may be made from; and for the others
+        why they travel whole.
+    """
     metadata = {digest for _, named in plan.parts for digest in named.image.metadata}
     new = {
-        digest: size for digest, size in plan.blob_sizes.items() if digest in plan.layers and digest not in metadata
+        digest: layer
+        for digest, layer in plan.layers.items()
+        if digest in plan.blob_sizes and digest not in metadata
     }
+    whole = {digest: why for digest, layer in new.items() if (why := _why_whole(layer, options))}
     # In a registry each image has a repository of its own: what several need is made from what all of them have.
     common: dict[str, dict[str, int]] = {}
     leaves: dict[str, list[FetchedManifest]] = {}
     for planned in plan.images:
         for digest, sources in _sources_in(planned, new).items():
+            if not planned.delta:
+                whole.setdefault(digest, "an image needs it whose layers are to travel whole")
             known = common.setdefault(digest, sources)
             common[digest] = {source: size for source, size in known.items() if source in sources}
             leaves.setdefault(digest, []).extend(leaf for _, leaf in planned.leaves)
-    candidates = {}
-    for digest, sources in common.items():
-        if fitting := _fitting(new[digest], sources, options.room):
-            candidates[digest] = DeltaCandidates(new[digest], fitting, leaves[digest])
-    return candidates
+    candidates = {
+        digest: DeltaCandidates(new[digest].size, _likeliest(new[digest].size, sources), leaves[digest])
+        for digest, sources in common.items()
+        if digest not in whole
+    }
+    return candidates, {digest: why for digest, why in whole.items() if digest in common}
 
 
-def _sources_in(planned: PlannedImage, new: Mapping[str, int]) -> dict[str, dict[str, int]]:
+def _why_whole(layer: Descriptor, options: DeltaOptions) -> str:
+    """Say why a layer travels whole, if that is known beforehand; else nothing."""
+    if not is_compiled():
+        return "the modules that make changes are not compiled here"
+    if options.memory < LEAST_MEMORY:
+        return f"making changes takes {human_bytes(LEAST_MEMORY)} of memory, and --delta-memory allows less"
+    if layer.size <= _SHORT:
+        return "it is short"
+    return _ZSTD_STAYS if layer.media_type.endswith("zstd") else ""
+
+
+_ZSTD_STAYS = "it is compressed by zstd, which is not predicted"
+
+
+def _sources_in(planned: PlannedImage, new: Collection[str]) -> dict[str, dict[str, int]]:
     """Return for each of the new layers that an image needs what its bases have and it has no more.
 
     What travels itself is no source: one step makes a layer, and no circle comes about.
@@ -73,6 +119,18 @@ def _sources_in(planned: PlannedImage, new: Mapping[str, int]) -> dict[str, dict
     return found
 
 
+def _alike(planned: PlannedImage, leaf: FetchedManifest) -> list[FetchedManifest]:
+    """Return the bases' manifests for the same platform, or all where none says so."""
+    bases = [base for _, base in planned.leaves]
+    return [base for base in bases if leaf.platform and base.platform == leaf.platform] or bases
+
+
+def _likeliest(size: int, sources: Mapping[str, int]) -> dict[str, int]:
+    """Return the sources that are looked at, those of the layer's own length first."""
+    ordered = sorted(sources, key=lambda each: (abs(sources[each] - size), each))
+    return {digest: sources[digest] for digest in ordered[:SOURCES]}
+
+
 def make_deltas(
     skopeo: Skopeo,
     plan: PullPlan,
@@ -82,7 +140,7 @@ def make_deltas(
     cache: Cache | None,
     report: Callable[[str], None],
 ) -> PullPlan:
-    """Express new layers against old ones where that is worth it, and prove each delta by applying it.
+    """Express new layers by their contents, against old ones where that helps, and prove each delta by applying it.
 
     Args:
         skopeo: an entered `Skopeo`.
@@ -99,9 +157,10 @@ def make_deltas(
     Raises:
         IncrementalError: a base's layer can't be fetched.
     """
+    for digest, why in plan.reasons.items():
+        report(f"{digest} travels whole: {why}")
     if not plan.candidates:
         return plan
-    warn_where_slow(report)
     _add_bases(skopeo, plan, blob_source, report)
     wanted = {source.digest: source.size for source in plan.delta_sources}
     place = Layout.create(skopeo.new_folder("sources"))
@@ -109,16 +168,25 @@ def make_deltas(
     blob_source.fetch(
         skopeo, {digest: size for digest, size in wanted.items() if blob_source.offers(digest)}, report
     )
-    store = _ParsedLayers(blob_source, options.memory)
-    deltas: dict[str, LayerDelta] = {}
-    for digest, found in plan.candidates.items():
-        delta = _make_one(digest, found, layout, store, options)
-        if delta:
-            deltas[digest] = delta
-            report(f"{digest}: {human_bytes(delta.size)} travel as a change of {human_bytes(delta.blob_size)}")
+    folder = skopeo.new_folder("changes")
+    folder.mkdir(exist_ok=True)
+    bench = _Workbench(plan.candidates, layout, blob_source, folder, options, report)
+    deltas = {}
+    reasons = dict(plan.reasons)
+    for digest, found in bench.make_all():
+        if isinstance(found, LayerDelta):
+            deltas[digest] = found
+            how = f"as its change from {plural(len(found.sources), 'layer')}" if found.sources else "repacked"
+            report(
+                f"{digest} travels {how}: {human_bytes(found.blob_size)} of {human_bytes(found.size)} "
+                f"({found.model}, {plural(found.corrections, 'correction')})"
+            )
+        else:
+            reasons[digest] = found
+            report(f"{digest} travels whole: {found}")
+    plan = replace(plan, reasons=reasons)
     if not deltas:
         return plan
-    report(f"{plural(len(deltas), 'layer')} of {len(plan.candidates)} travel as their change")
     artifacts = []
     left = dict(deltas)
     for planned in plan.images:
@@ -142,165 +210,195 @@ def _add_bases(skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, report: 
             blob_source.add_manifest(source, leaf)
 
 
-class _ParsedLayers:
-    """The old layers, parsed, as long as there is room for them."""
+class _Running(NamedTuple):
+    """A layer whose change is being made, from the contents of those sources."""
 
-    def __init__(self, blob_source: BlobSource, memory: int) -> None:
+    digest: str
+    worker: Worker
+    out: Path
+    sources: list[str]
+
+
+class _Workbench:
+    """Makes changes, several at a time, in processes of their own."""
+
+    def __init__(
+        self,
+        candidates: Mapping[str, DeltaCandidates],
+        layout: Layout,
+        blob_source: BlobSource,
+        folder: Path,
+        options: DeltaOptions,
+        report: Callable[[str], None],
+    ) -> None:
+        self._candidates = candidates
+        self._layout = layout
         self._blob_source = blob_source
-        self._memory = memory
-        self._parts: dict[str, ParsedLayer | None] = {}
+        self._folder = folder
+        self._options = options
+        self._report = report
+        memory = options.memory - _OWN_MEMORY
+        self._at_once = max(1, min(os.cpu_count() or 1, len(candidates), memory // LEAST_MEMORY))
+        self._memory = memory // self._at_once
+        # Older layers' contents: where they are, and how long. Those that can't be expanded have none.
+        self._contents: dict[str, tuple[Path, int] | None] = {}
 
-    @property
-    def left(self) -> int:
-        """How much memory they leave, in bytes."""
-        return self._memory - sum(parts.size for parts in self._parts.values() if parts)
-
-    def parts(self, digest: str, size: int, beside: int, keep: Collection[str]) -> ParsedLayer | None:
-        """Return what a layer was parsed to.
-
-        Args:
-            digest: of the layer.
-            size: its size in bytes.
-            beside: how much memory else is taken, in bytes.
-            keep: layers that are still needed, by their digests.
+    def make_all(self) -> Iterator[tuple[str, LayerDelta | str]]:
+        """Make all changes.
 
         Returns:
-            Its parts; None for what is not at hand, can't be parsed, or is too large.
+            Each layer, with its change, or the reason why it travels whole.
 
         Raises:
-            ContentError: it is not what its digest or size says.
+            DiskFullError: there is too little space.
         """
-        if digest not in self._blob_source:
-            return None
-        if digest not in self._parts:
-            try:
-                self._parts[digest] = self._parse(digest, size, beside)
-            except TooLargeError:
-                self.keep_only(keep)
-                try:
-                    self._parts[digest] = self._parse(digest, size, beside)
-                except TooLargeError:
-                    return None
-        return self._parts[digest]
-
-    def keep_only(self, digests: Collection[str]) -> None:
-        """Forget all others."""
-        self._parts = {digest: parts for digest, parts in self._parts.items() if digest in digests}
-
-    def _parse(self, digest: str, size: int, beside: int) -> ParsedLayer | None:
-        left = self.left - beside
-        # What is read may be there twice for a moment.
-        if 2 * size > left:
-            raise TooLargeError
-        return parse_layer(read_exactly(self._blob_source.open_blob, digest, size), left - size)
-
-
-def _make_one(
-    digest: str,
-    candidates: DeltaCandidates,
-    layout: Layout,
-    store: _ParsedLayers,
-    options: DeltaOptions,
-) -> LayerDelta | None:
-    """Express a layer as its change; None where it is to travel whole: nothing is saved, or it is too large."""
-    store.keep_only(candidates.sources)
-    new = _parse_new(layout, digest, candidates.size, store)
-    if new is None:
-        return None
-    olds: dict[str, ParsedLayer] = {}
-    for source, size in candidates.sources.items():
-        parts = store.parts(source, size, new.size, olds)
-        if parts and parts.kind == new.kind:
-            olds[source] = parts
-    store.keep_only(olds)
-    found = _encode_best(new, olds, options)
-    if not found or len(found[1]) > candidates.size * (1 - options.min_saving / 100):
-        return None
-    chosen, blob = found
-    # Whatever is not as it should be shows here, and the layer travels whole.
-    try:
-        made = decode(blob, [olds[source] for source in chosen], candidates.size, options.memory - new.size)
-    except (ContentError, TooLargeError):
-        return None
-    if digest_of(made) != digest:
-        return None
-    having = {
-        leaf.digest for leaf in candidates.leaves if {layer.digest for layer in leaf.manifest.layers} & {*chosen}
-    }
-    # More may not be named: nobody could read it.
-    if len(having) > MANIFESTS:
-        return None
-    sources = {source: candidates.sources[source] for source in chosen}
-    return LayerDelta(digest, candidates.size, layout.put(blob), len(blob), sources, tuple(sorted(having)))
-
-
-def _parse_new(layout: Layout, digest: str, size: int, store: _ParsedLayers) -> ParsedLayer | None:
-    def parse() -> ParsedLayer | None:
-        return parse_layer(read_exactly(layout.open_blob, digest, size), store.left - size)
-
-    try:
-        return parse()
-    except TooLargeError:
-        store.keep_only(())
-    with suppress(TooLargeError):
-        return parse()
-    return None
-
-
-def _encode_best(
-    new: ParsedLayer, olds: Mapping[str, ParsedLayer], options: DeltaOptions
-) -> tuple[list[str], bytes] | None:
-    """Express a layer against the sources that help most, as far as there is memory."""
-    total = sum(parts.size for parts in olds.values())
-
-    def encoded(sources: Sequence[str], level: int) -> bytes | None:
-        against = [olds[source] for source in sources]
+        room = self._room()
+        self._report(
+            f"making changes of {plural(len(self._candidates), 'layer')}, {self._at_once} at a time: "
+            f"about {human_bytes(room)} in {self._folder}"
+        )
+        running: list[_Running] = []
+        # Long ones first: the others are made beside them.
+        waiting = sorted(self._candidates, key=lambda digest: -self._candidates[digest].size)
         try:
-            return encode(new, against, level, options.memory - total + sum(parts.size for parts in against))
-        except TooLargeError:
+            with room_for(self._folder, room):
+                while waiting or running:
+                    while waiting and len(running) < self._at_once:
+                        digest = waiting.pop(0)
+                        if (why := self._look(digest)) is not None:
+                            yield digest, why
+                        else:
+                            running.append(self._start(digest))
+                    for each in [each for each in running if not each.worker.is_running()]:
+                        running.remove(each)
+                        yield each.digest, self._finish(each)
+                        self._forget_all_but(waiting, running)
+                    check()
+                    if running:
+                        time.sleep(_LOOK)
+        finally:
+            for each in running:
+                each.worker.end()
+
+    def _room(self) -> int:
+        """Say how much disk space it takes about, in bytes."""
+        sources = {source: size for each in self._candidates.values() for source, size in each.sources.items()}
+        old = sum(self._estimate(source, size) for source, size in sources.items() if source in self._blob_source)
+        new = sorted(self._estimate(digest, each.size) for digest, each in self._candidates.items())
+        return old + sum(new[-self._at_once :])
+
+    def _estimate(self, digest: str, size: int) -> int:
+        """Say how long a layer's content is about, in bytes, by its first bytes and its last ones."""
+        path = self._file_of(digest)
+        if path is None:
+            return _ZSTD_TIMES * size
+        with path.open("rb") as file:
+            start = file.read(4)
+            if start == _ZSTD:
+                return _ZSTD_TIMES * size
+            if not start.startswith(_GZIP):
+                return size
+            file.seek(-4, os.SEEK_END)
+            # ISIZE (RFC 1952, 2.3.1) tells the last four bytes of the length.
+            told = int.from_bytes(file.read(4), "little")
+        while told < size - size // 64:
+            told += _GZIP_MODULUS
+        return min(told, _TIMES * size + _AND)
+
+    def _file_of(self, digest: str) -> Path | None:
+        path = self._layout.blob(digest) if digest in self._candidates else self._blob_source.file(digest)
+        return path if path and path.exists() else None
+
+    def _look(self, digest: str) -> str | None:
+        """Say why a layer travels whole, if one look at it tells."""
+        with self._layout.open_blob(digest) as file:
+            return _ZSTD_STAYS if file.read(4) == _ZSTD else None
+
+    def _start(self, digest: str) -> _Running:
+        from ..delta.jobs import MAKE
+
+        candidates = self._candidates[digest]
+        sources = [source for source, size in candidates.sources.items() if self._expanded(source, size)]
+        # Nobody could read a change that names more manifests.
+        if len(_having(candidates, sources)) > MANIFESTS:
+            sources = []
+        contents = [str(found[0]) for source in sources if (found := self._contents[source])]
+        out = self._folder / f"{digest.removeprefix('sha256:')}.change"
+        limit = _TIMES * candidates.size + _AND
+        arguments = [str(self._layout.blob(digest)), digest, contents, str(out)]
+        worker = Worker(MAKE, [*arguments, self._options.effort, self._memory, limit])
+        return _Running(digest, worker, out, sources)
+
+    def _finish(self, running: _Running) -> LayerDelta | str:
+        """Put a change into the layout; or say why there is none."""
+        try:
+            made = running.worker.result()
+            # Whatever is not as it should be shows there, and the layer travels whole.
+            if made["reason"]:
+                return str(made["reason"])
+            candidates = self._candidates[running.digest]
+            if made["size"] > candidates.size * (1 - self._options.min_saving / 100):
+                saved = max(0.0, 100 - 100 * made["size"] / candidates.size)
+                return f"a change saves {saved:.1f} %, and {self._options.min_saving:g} % are wanted"
+            return self._put(running, candidates, made)
+        except WorkerError as error:
+            return f"its change could not be made: {error}"
+        except IncrementalError as error:
+            return f"its change could not be made: {error.message}"
+        finally:
+            for path in self._folder.glob(f"{running.out.name}*"):
+                path.unlink(missing_ok=True)
+
+    def _put(self, running: _Running, candidates: DeltaCandidates, made: Mapping[str, Any]) -> LayerDelta:
+        with running.out.open("rb") as file:
+            blob = f"sha256:{sha256_of(file)}"
+        running.out.replace(self._layout.blob(blob))
+        used = [running.sources[place] for place in made["used"]]
+        contents = {source: found[1] for source in used if (found := self._contents[source])}
+        return LayerDelta(
+            running.digest,
+            candidates.size,
+            blob,
+            made["size"],
+            {source: candidates.sources[source] for source in used},
+            tuple(_having(candidates, used)),
+            contents | {running.digest: made["content"]},
+            made["model"],
+            made["corrections"],
+        )
+
+    def _expanded(self, source: str, size: int) -> bool:
+        """Expand an older layer, unless that was done; say whether it has a content."""
+        if source not in self._contents:
+            self._contents[source] = self._expand(source, size) if source in self._blob_source else None
+        return self._contents[source] is not None
+
+    def _expand(self, source: str, size: int) -> tuple[Path, int] | None:
+        from ..delta.change import expand
+        from ..delta.malformed import MalformedError
+
+        path = self._folder / f"{source.removeprefix('sha256:')}.content"
+        try:
+            with self._blob_source.open_blob(source) as layer:
+                return path, expand(layer, path, _TIMES * size + _AND)
+        except MalformedError as error:
+            # It may be anything; nothing is made from it then.
+            self._report(f"older layer {source} is of no use: {error}")
+            path.unlink(missing_ok=True)
             return None
 
-    def quick(*sources: str) -> int | None:
-        blob = encoded(sources, _QUICK)
-        return None if blob is None else len(blob)
-
-    chosen = _choose(list(olds), quick)
-    while chosen:
-        if (blob := encoded(chosen, options.level)) is not None:
-            return chosen, blob
-        chosen.pop()
-    return None
+    def _forget_all_but(self, waiting: Iterable[str], running: Iterable[_Running]) -> None:
+        """Remove the contents that nobody needs any more."""
+        needed = {source for each in running for source in each.sources}
+        needed |= {source for digest in waiting for source in self._candidates[digest].sources}
+        for source in self._contents.keys() - needed:
+            if found := self._contents[source]:
+                with suppress(OSError):
+                    found[0].unlink()
 
 
-def _choose(sources: list[str], size_from: Callable[..., int | None]) -> list[str]:
-    """Choose sources: the best one, and those that save something beside it."""
-    if len(sources) <= 1:
-        return sources
-    alone = {source: found for source in sources if (found := size_from(source)) is not None}
-    ranked = sorted(alone, key=lambda source: alone[source])
-    if not ranked:
-        return []
-    chosen, size = ranked[:1], alone[ranked[0]]
-    for source in ranked[1:]:
-        together = size_from(*chosen, source)
-        if together is not None and together < size * _WORTH_IT:
-            chosen.append(source)
-            size = together
-    return chosen
-
-
-def _alike(planned: PlannedImage, leaf: FetchedManifest) -> list[FetchedManifest]:
-    """Return the bases' manifests for the same platform, or all where none says so."""
-    bases = [base for _, base in planned.leaves]
-    return [base for base in bases if leaf.platform and base.platform == leaf.platform] or bases
-
-
-def _fitting(size: int, sources: Mapping[str, int], room: int) -> dict[str, int]:
-    """Return the sources for which there is room beside a layer, those of its own length first."""
-    left = room - size
-    found = {}
-    for digest in sorted(sources, key=lambda each: abs(sources[each] - size))[:_CANDIDATES]:
-        if sources[digest] <= left:
-            found[digest] = sources[digest]
-            left -= sources[digest]
-    return found
+def _having(candidates: DeltaCandidates, sources: Collection[str]) -> list[str]:
+    """Return the digests of the bases' manifests that have some of these layers, sorted."""
+    return sorted(
+        {leaf.digest for leaf in candidates.leaves if {layer.digest for layer in leaf.manifest.layers} & {*sources}}
+    )

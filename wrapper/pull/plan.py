@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.contents import FORMAT, ArchiveContents, NamedImage
 from ..archive.summary import describe, with_references
+from ..delta import is_compiled
 from ..delta.artifact import EMPTY_CONFIG
 from ..delta.graph import sources_needed
-from ..host.text import human_bytes
+from ..host.text import human_bytes, plural
 from ..oci.manifest import digest_of
 from ..results import OmittedLayer
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ..delta.artifact import DeltaArtifact, LayerDelta
     from ..oci.image import Image
     from ..oci.manifest import Descriptor, FetchedManifest
-    from ..results import Contents
+    from ..results import Contents, LayerInfo
     from ..skopeo.inspect import ImageSource
 
 
@@ -29,7 +30,8 @@ class DeltaCandidates(NamedTuple):
 
     Attributes:
         size: its size in bytes.
-        sources: digest and size in bytes of each layer that the bases have and the new image has not.
+        sources: digest and size in bytes of layers that the bases have and the new image has not; none where it
+            can only be repacked.
         leaves: the bases' manifests.
     """
 
@@ -110,6 +112,7 @@ class PullPlan:
         deltas: layers that travel as their change, by their digests.
         artifacts: what says so in the archive, for each image that has some.
         candidates: what new layers may be made from, by their digests.
+        reasons: why others travel whole although changes are wanted, by their digests.
     """
 
     images: tuple[PlannedImage, ...]
@@ -118,6 +121,7 @@ class PullPlan:
     deltas: Mapping[str, LayerDelta] = field(default_factory=dict)
     artifacts: tuple[DeltaArtifact, ...] = ()
     candidates: Mapping[str, DeltaCandidates] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def delta_sources(self) -> tuple[OmittedLayer, ...]:
@@ -206,13 +210,29 @@ class PullPlan:
         }
         contents = with_references(describe(found, read_config), references)
         changes = [planned.change for planned in self.images]
+        contents = replace(contents, layers=tuple(map(self._explained, contents.layers)))
         alone = contents.images[: len(changes)]
         images = (replace(image, change=change) for image, change in zip(alone, changes, strict=True))
         return replace(contents, images=(*images, *contents.images[len(changes) :]))
 
+    def _explained(self, layer: LayerInfo) -> LayerInfo:
+        """Return what is said of a layer with why it travels so, where changes are wanted."""
+        if layer.where != "inside":
+            return layer
+        if reason := self.reasons.get(layer.digest):
+            return replace(layer, reason=reason)
+        if layer.digest not in self.candidates:
+            return layer
+        # What becomes of it is known when it is there.
+        number = len(self.candidates[layer.digest].sources)
+        reason = f"to be compared with {plural(number, 'older layer')}" if number else "to be repacked"
+        return replace(layer, travels=None, reason=reason)
+
     def warnings(self) -> tuple[str, ...]:
         """Say what the user should know before the archive is sent, one line each."""
         lines = [note for planned in self.images for note in planned.notes]
+        if any(planned.delta for planned in self.images) and not is_compiled():
+            lines.append("the modules that make changes are not compiled here: all layers travel whole")
         for planned in self.images:
             final = planned.source.reference if planned.source else planned.name or planned.image.root.digest
             if planned.image.root.digest in planned.bases:

@@ -140,7 +140,8 @@ class Puller(NamedTuple):
         if any(planned.delta for planned in plan.images):
             from .deltas import find_candidates
 
-            plan = replace(plan, candidates=find_candidates(plan, self.options.deltas))
+            candidates, reasons = find_candidates(plan, self.options.deltas)
+            plan = replace(plan, candidates=candidates, reasons=reasons)
         return plan
 
     def _with_deltas(self, skopeo: Skopeo, plan: PullPlan, layout: Layout, cache: Cache | None) -> PullPlan:

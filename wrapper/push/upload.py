@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..archive.pipes import Extent, PipeFeeder
+from ..archive.pipes import PipeFeeder
 from ..archive.reader import COPY_AGAIN
 from ..errors import ContentError, IncrementalError
 from ..host.space import room_for
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ..archive.contents import NamedImage
+    from ..archive.pipes import Extent, Start
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..results import TagChange
     from ..skopeo.access import Access
@@ -53,10 +54,12 @@ class OfferedBlobs(NamedTuple):
     Attributes:
         layout: where they are.
         check: raises what is wrong, as `PipeFeeder.check`, if some can't be read any more.
+        settle: likewise, as `PipeFeeder.settle`, when nobody reads any more.
     """
 
     layout: Layout
     check: Callable[[], None]
+    settle: Callable[[], None]
 
 
 class Upload(NamedTuple):
@@ -108,8 +111,8 @@ class Upload(NamedTuple):
         """Give skopeo these blobs.
 
         Args:
-            piped: let skopeo read layers straight out of archives, through named pipes; what can't be read so is
-                written to the private folder, as is all the rest.
+            piped: let skopeo read layers straight out of archives, or as they are made, through named pipes; what
+                can't be read so is written to the private folder, as is all the rest.
             layers: whether skopeo needs any layer; else the destination has them all.
 
         Raises:
@@ -119,13 +122,14 @@ class Upload(NamedTuple):
         blobs = Layout.create(self.skopeo.new_folder("blobs"))
         sizes = self.sizes(layers=layers)
         pipes = self._pipes(sizes) if piped else {}
-        check: Callable[[], None] = _nothing
+        check = settle = _nothing
         with ExitStack() as stack:
             if pipes:
-                by_name = {blobs.blob(digest).name: extent for digest, extent in pipes.items()}
+                by_name = {blobs.blob(digest).name: blob for digest, blob in pipes.items()}
                 try:
                     feeder = PipeFeeder(blobs.blobs / "sha256", by_name, self.blob_source.names)
-                    check = stack.enter_context(feeder).check
+                    stack.enter_context(feeder)
+                    check, settle = feeder.check, feeder.settle
                 except OSError as error:
                     self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
                     pipes = {}
@@ -138,21 +142,24 @@ class Upload(NamedTuple):
                         del rest[digest]
             with room_for(self.skopeo.folder, sum(rest.values())):
                 blobs.add([], rest, self.blob_source.open_blob)
-            yield OfferedBlobs(blobs, check)
+            yield OfferedBlobs(blobs, check, settle)
 
-    def _pipes(self, sizes: Mapping[str, int]) -> dict[str, tuple[Extent, ...]]:
-        """Return what can go through a pipe: layers of an archive, not short ones, with one reader at a time."""
+    def _pipes(self, sizes: Mapping[str, int]) -> dict[str, tuple[Extent, ...] | Start]:
+        """Return what can go through a pipe: layers of an archive, or that are made, with one reader at a time.
+
+        Short ones go by files.
+        """
         times: Counter[str] = Counter()
         for named in self.images:
             times.update(dict.fromkeys(named.image.metadata, 2))
             for leaf in named.image.leaves:
                 times |= Counter(layer.digest for layer in leaf.manifest.layers)
-        extents = {
-            digest: self.blob_source.extents(digest)
+        found = {
+            digest: self.blob_source.start_making(digest) or self.blob_source.extents(digest)
             for digest, size in sizes.items()
             if size > _SHORT and times[digest] == 1
         }
-        return {digest: parts for digest, parts in extents.items() if parts}
+        return {digest: blob for digest, blob in found.items() if blob}
 
     def copy(
         self,
@@ -198,7 +205,7 @@ class Upload(NamedTuple):
             )
         except IncrementalError as error:
             # What skopeo says of a pipe that ended early is not the reason.
-            blobs.check()
+            blobs.settle()
             if not isinstance(error, ContentError):
                 raise
             # All of it was verified: what skopeo reads straight out of an archive may be another by now.

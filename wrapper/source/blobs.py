@@ -18,7 +18,7 @@ from ..oci.layout import Layout
 from ..oci.manifest import build_layers_dictionary
 from ..skopeo.inspect import read_image, read_roots
 from .download import Download, fetch_alone
-from .making import make_layer
+from .making import LayerMaker
 from .stores import BlobFolder, BlobStore, open_blob_store, verified_reader
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..archive.pipes import Extent
     from ..archive.reader import ArchiveFile
+    from ..host.workers import Worker
     from ..oci.manifest import FetchedManifest
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
@@ -76,6 +77,8 @@ class BlobSource:
         self.deltas = merge_deltas(self.contents)
         self.looked_up: dict[str, FetchedManifest | None] = {}
         self._options = options or DeltaOptions()
+        self._maker = LayerMaker(self.deltas, self.open_blob, self.extents)
+        self._stack.callback(self._maker.close)
 
     def __enter__(self) -> BlobSource:
         """Return itself."""
@@ -86,8 +89,8 @@ class BlobSource:
         self._stack.close()
 
     def __contains__(self, digest: str) -> bool:
-        """Say whether a blob is in an archive, or was fetched from a base."""
-        return digest in self._fetched_blobs or self.archived(digest)
+        """Say whether a blob is in an archive, was fetched from a base, or can be made of its change."""
+        return digest in self._fetched_blobs or digest in self._maker or self.archived(digest)
 
     def archived(self, digest: str) -> bool:
         """Say whether a blob is in an archive."""
@@ -202,11 +205,35 @@ class BlobSource:
             IncrementalError: one can't be fetched.
         """
         making = self.making(layers)
-        self._fetch(
-            skopeo, {digest: size for digest, size in making.needed.items() if digest not in self}, report, preserve
-        )
+        needed = {digest: size for digest, size in making.needed.items() if digest not in self}
+        made = [digest for digest in making.order if not self.deltas[digest].is_format_1]
+        if len(made) == len(making.order):
+            # Of these, all that is needed may be at hand already.
+            needed = {
+                digest: size
+                for digest, size in needed.items()
+                if digest in layers or not self._maker.has_content(digest)
+            }
+        far = sum(size for digest, size in needed.items() if not any(digest in store for store in self._stores))
+        with room_for(skopeo.folder, self._maker.room(made) + far):
+            self._fetch(skopeo, needed, report, preserve)
+            if len(made) == len(making.order):
+                self._maker.prepare(skopeo.folder, made, report)
+                self._forget(needed.keys() - layers.keys())
+                return
+        # Older versions' changes are made in memory, each after what it is made from.
         for digest in making.order:
-            self._make(skopeo, digest, report)
+            if self.deltas[digest].is_format_1:
+                self._make(skopeo, digest, report)
+            else:
+                self._maker.prepare(skopeo.folder, [digest], report)
+
+    def _forget(self, digests: Iterable[str]) -> None:
+        """Remove layers that were fetched for their contents alone."""
+        for digest in digests:
+            self._fetched_blobs.pop(digest, None)
+            if path := self._files.pop(digest, None):
+                path.unlink(missing_ok=True)
 
     def _fetch(
         self, skopeo: Skopeo, layers: Mapping[str, int], report: Callable[[str], None], preserve: bool
@@ -232,15 +259,14 @@ class BlobSource:
                     self.add_layers(layout, own)
 
     def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
-        """Make a layer of its change and of older layers, which are at hand."""
-        from ..delta.codec import warn_where_slow
+        """Make a layer of its change of format 1 and of older layers, which are at hand."""
+        from ..delta.format1 import make_layer
 
-        warn_where_slow(report)
         delta = self.deltas[digest]
         report(f"making {digest} ({human_bytes(delta.size)}) of its change ({human_bytes(delta.blob_size)})")
         with room_for(skopeo.folder, delta.size):
             layout = Layout.create(skopeo.new_folder("made"))
-            layout.put(make_layer(delta, self.open_blob, self._options))
+            layout.put(make_layer(delta, self.open_blob, self._options.memory))
         self.add_layers(layout, [digest])
 
     def add_layers(self, layout: Layout, digests: Iterable[str]) -> None:
@@ -254,17 +280,24 @@ class BlobSource:
         return self._files.get(digest)
 
     def open_blob(self, digest: str) -> BinaryIO:
-        """Open a blob for reading: one of an archive, which was verified, or one that was fetched.
+        """Open a blob for reading: one of an archive, which was verified, one that was fetched, or that is made.
 
         Reading it to its end raises ContentError where it is not what its digest says.
         """
-        archive = self._holding(digest)
-        return archive.open_blob(digest) if archive else self._fetched_blobs[digest](digest)
+        if archive := self._holding(digest):
+            return archive.open_blob(digest)
+        if digest in self._fetched_blobs:
+            return self._fetched_blobs[digest](digest)
+        return self._maker.open(digest)
 
     def extents(self, digest: str) -> tuple[Extent, ...]:
         """Return where a blob lies in an archive's files; nothing where it must be copied from its place."""
         archive = self._holding(digest)
         return archive.extents(digest) if archive else ()
+
+    def start_making(self, digest: str) -> Callable[[int], Worker] | None:
+        """Return what lets a layer be made and written to a descriptor; None for what is not made."""
+        return partial(self._maker.start, digest) if digest in self._maker else None
 
     def read(self, digest: str) -> bytes:
         """Return a small blob of an archive, a manifest or config.

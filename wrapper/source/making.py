@@ -1,81 +1,236 @@
-"""Layers that are made of their change and of older layers, within the memory that is allowed."""
+"""Layers that are made of their change when they are read: only old contents stand on the disk meanwhile."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import fcntl
+import io
+import os
+import shutil
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..archive.verified import verified
+from ..delta import is_compiled
 from ..errors import ContentError, HostError
-from ..host.text import human_bytes
-from ..oci.manifest import digest_of
+from ..host.files import CHUNK
+from ..host.space import room_for
+from ..host.text import human_bytes, plural
+from ..host.workers import Worker, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import BinaryIO
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from pathlib import Path
 
+    from ..archive.pipes import Extent
     from ..delta.artifact import LayerDelta
-    from ..delta.codec import ParsedLayer
-    from ..delta.options import DeltaOptions
+
+_AGAIN = "have the archive made again"
+
+_UNCOMPILED_RATE = 100_000
+"""How many bytes of content a receiver without compiled modules makes in a second, more or less."""
 
 
-def make_layer(delta: LayerDelta, open_blob: Callable[[str], BinaryIO], options: DeltaOptions) -> bytes:
-    """Make a layer.
+class LayerMaker:
+    """Makes layers of their changes, of format 2, each as often as it is read, in a process of its own."""
 
-    Nothing is read or expanded before it is known to fit into the memory that is allowed.
+    def __init__(
+        self,
+        deltas: Mapping[str, LayerDelta],
+        open_blob: Callable[[str], BinaryIO],
+        extents: Callable[[str], tuple[Extent, ...]],
+    ) -> None:
+        """Begin with no layer.
+
+        Args:
+            deltas: layers as their change, by their digests.
+            open_blob: opens a change, or an older layer that is at hand.
+            extents: says where a change lies in open files; nothing where those are none of the system's.
+        """
+        self._deltas = deltas
+        self._open_blob = open_blob
+        self._extents = extents
+        self._contents: dict[str, Path] = {}
+        self._copies: dict[str, BinaryIO] = {}
+        self._ready: set[str] = set()
+
+    def __contains__(self, digest: object) -> bool:
+        """Say whether a layer can be made."""
+        return digest in self._ready
+
+    def close(self) -> None:
+        """Close the files of its own."""
+        for file in self._copies.values():
+            file.close()
+
+    def has_content(self, digest: str) -> bool:
+        """Say whether the content of an older layer is here: that layer itself is needed no more."""
+        return digest in self._contents
+
+    def room(self, layers: Collection[str]) -> int:
+        """Return how much disk space `prepare` takes for layers, in bytes."""
+        return sum(self._new_contents(layers).values()) + sum(
+            self._deltas[digest].blob_size for digest in layers if not self._extents(self._deltas[digest].blob)
+        )
+
+    def prepare(self, folder: Path, layers: Sequence[str], report: Callable[[str], None]) -> None:
+        """Put the contents of older layers on the disk: layers can be made then.
+
+        Args:
+            folder: of our own.
+            layers: digests, each after those that it is made from; those are at hand, or among them.
+            report: receives a line for each step.
+
+        Raises:
+            DiskFullError: there is too little space.
+            ContentError: an older layer, or a change, is not what was said.
+        """
+        layers = [digest for digest in layers if digest not in self._ready]
+        if not layers:
+            return
+        warn_where_slow(sum(self._deltas[digest].contents[digest] for digest in layers), report)
+        new, room = self._new_contents(layers), self.room(layers)
+        if room:
+            what = plural(len(new), "older layer")
+            report(f"expanding {what}: {human_bytes(room)} in {folder}, as long as layers are made of them")
+        with room_for(folder, room):
+            for digest in layers:
+                delta = self._deltas[digest]
+                if not self._extents(delta.blob):
+                    self._copy(folder, delta)
+                for source, length in delta.sources.items():
+                    if source not in self._contents:
+                        self._require_length(source, length)
+                        self._contents[source] = self._expand(folder, source, new[source])
+                self._ready.add(digest)
+
+    def open(self, digest: str) -> BinaryIO:
+        """Make a layer, and return it as a file that is read from its beginning to its end.
+
+        Reading it to its end raises ContentError where it is not what its digest says.
+        """
+
+        def refuse(what: str) -> ContentError:
+            return ContentError(f"{digest}, which was made of its change, {what}", _AGAIN)
+
+        reader = io.BufferedReader(_MadeReader(lambda output: self.start(digest, output), digest), CHUNK)
+        return verified(reader, digest, self._deltas[digest].size, refuse)
+
+    def start(self, digest: str, output: int) -> Worker:
+        """Let a layer be made and written to a descriptor, which the caller closes on his side."""
+        from ..delta.jobs import WRITE_LAYER
+
+        delta = self._deltas[digest]
+        return self._start(WRITE_LAYER, delta, [digest, delta.size], output)
+
+    def _start(self, job: str, delta: LayerDelta, arguments: Sequence[Any], output: int | None = None) -> Worker:
+        extents = self._where(delta.blob)
+        contents = [str(self._contents[source]) for source in delta.sources]
+        return Worker(job, [extents, contents, *arguments], output, sorted({each[0] for each in extents}))
+
+    def _where(self, blob: str) -> Sequence[tuple[int, int, int]]:
+        if blob in self._copies:
+            file = self._copies[blob]
+            return [(file.fileno(), 0, os.fstat(file.fileno()).st_size)]
+        return self._extents(blob)
+
+    def _new_contents(self, layers: Collection[str]) -> dict[str, int]:
+        """Return how long the contents are that have yet to be put on the disk, by their layers' digests."""
+        return {
+            source: delta.contents[source]
+            for delta in (self._deltas[digest] for digest in layers)
+            for source in delta.sources
+            if source not in self._contents
+        }
+
+    def _require_length(self, source: str, length: int) -> None:
+        """Refuse what another archive says of an older layer that an archive has: of others readers know it."""
+        found = sum(extent.size for extent in self._extents(source))
+        if found and found != length:
+            raise ContentError(f"{source} is {found} bytes long, and not {length} bytes long, as was said", _AGAIN)
+
+    def _expand(self, folder: Path, source: str, size: int) -> Path:
+        path = folder / f"{source.removeprefix('sha256:')}.content"
+        if source in self._ready:
+            from ..delta.jobs import WRITE_CONTENT
+
+            # Made only to make others of it, a layer need not be compressed.
+            result_of(self._start(WRITE_CONTENT, self._deltas[source], [source, size, str(path)]), source)
+        else:
+            from ..delta.jobs import expand_layer
+
+            with self._open_blob(source) as layer:
+                expand_layer(layer, source, path, size)
+        return path
+
+    def _copy(self, folder: Path, delta: LayerDelta) -> None:
+        """Copy a change out of an archive that is no file of the system's: others must be able to read it."""
+        path = folder / f"{delta.blob.removeprefix('sha256:')}.change"
+        with path.open("wb") as copy, self._open_blob(delta.blob) as blob:
+            shutil.copyfileobj(blob, copy, CHUNK)
+        self._copies[delta.blob] = path.open("rb")
+
+
+class _MadeReader(io.RawIOBase):
+    """What a worker writes, as a file."""
+
+    def __init__(self, start: Callable[[int], Worker], digest: str) -> None:
+        self._digest = digest
+        self._pipe, output = os.pipe()
+        self._is_whole = False
+        # A larger pipe is faster, and no right of ours.
+        with suppress(OSError):
+            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, CHUNK)
+        try:
+            self._worker = start(output)
+        except BaseException:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(output)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = os.readv(self._pipe, [buffer])
+        if not read and not self._is_whole:
+            result_of(self._worker, self._digest)
+            self._is_whole = True
+        return read
+
+    def close(self) -> None:
+        if not self.closed:
+            self._worker.end()
+            os.close(self._pipe)
+        super().close()
+
+
+def result_of(worker: Worker, digest: str) -> Any:
+    """Wait for what makes a layer, and return its result.
+
+    Raises:
+        IncrementalError: as it was raised there.
+        HostError: it was killed, or had too little memory.
+    """
+    try:
+        return worker.result()
+    except WorkerError as error:
+        raise HostError(
+            f"{digest} could not be made of its change: {error}",
+            "see whether there is memory enough, and try again",
+        ) from None
+
+
+def warn_where_slow(size: int, report: Callable[[str], None]) -> None:
+    """Say so where layers are made uncompiled.
 
     Args:
-        delta: what it is made of; of hostile origin.
-        open_blob: opens the delta, and each older layer.
-        options: how much memory it may take.
-
-    Raises:
-        HostError: it would take more memory.
-        ContentError: something is not as long as was said, can't be parsed, or makes another layer.
+        size: how long their contents are together, in bytes.
+        report: receives the line.
     """
-    from ..delta.codec import TooLargeError, decode
-
-    try:
-        if delta.size + sum(delta.sources.values()) > options.room:
-            raise TooLargeError
-        olds: list[ParsedLayer] = []
-        for source, size in delta.sources.items():
-            left = options.memory - sum(old.size for old in olds)
-            olds.append(_read_source(delta, source, size, open_blob, left))
-        # What is read may be there twice for a moment.
-        if sum(old.size for old in olds) + 2 * delta.blob_size > options.memory:
-            raise TooLargeError
-        change = read_exactly(open_blob, delta.blob, delta.blob_size)
-        layer = decode(change, olds, delta.size, options.memory)
-    except TooLargeError:
-        raise HostError(
-            f"making {delta.layer} of its change takes more memory than {human_bytes(options.memory)}",
-            "allow more with --delta-memory",
-        ) from None
-    if digest_of(layer) != delta.layer:
-        raise ContentError(f"the change of {delta.layer} makes another layer", "have the archive made again")
-    return layer
-
-
-def _read_source(
-    delta: LayerDelta, source: str, size: int, open_blob: Callable[[str], BinaryIO], memory: int
-) -> ParsedLayer:
-    from ..delta.codec import TooLargeError, parse_layer
-
-    if 2 * size > memory:
-        raise TooLargeError
-    parts = parse_layer(read_exactly(open_blob, source, size), memory - size)
-    if parts is None:
-        raise ContentError(f"{delta.layer} is said to be made of {source}, which can't be taken apart")
-    return parts
-
-
-def read_exactly(open_blob: Callable[[str], BinaryIO], digest: str, size: int) -> bytes:
-    """Read a blob that was said to have so many bytes, and no more of one that is longer.
-
-    Raises:
-        ContentError: it is longer or shorter.
-    """
-    with open_blob(digest) as file:
-        data = file.read(size)
-        if len(data) != size or file.read(1):
-            raise ContentError(f"{digest} is not {size} bytes long, as was said", "have the archive made again")
-    return data
+    if not is_compiled():
+        minutes = size // _UNCOMPILED_RATE // 60 + 1
+        report(
+            f"warning: the modules that make layers are not compiled here: {human_bytes(size)} of content take "
+            f"some {plural(minutes, 'minute')}"
+        )

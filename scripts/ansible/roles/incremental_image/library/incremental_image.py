@@ -50,6 +50,14 @@ options:
     description: Take multi-architecture images whole.
     type: bool
     default: false
+  delta:
+    description: C(pull) and C(bundle), let new layers travel as their change, or repacked, where that saves enough.
+    type: bool
+    default: false
+  delta_effort:
+    description: C(pull) and C(bundle), how much work goes into changes.
+    choices: [fast, default, best]
+    type: str
   additional_tags:
     description: C(push), further tags.
     type: list
@@ -232,8 +240,11 @@ def _content(result: dict) -> list:
 
 def pull(command: Command, sources: list) -> None:
     """Write the archive, unless it is there."""
-    archive = command.parameters["archive"]
-    options = command.access() + (["--all"] if command.parameters["all"] else [])
+    parameters = command.parameters
+    archive = parameters["archive"]
+    options = command.access() + [f"--{name}" for name in ("all", "delta") if parameters[name]]
+    if parameters["delta_effort"]:
+        options += ["--delta-effort", parameters["delta_effort"]]
     planned = command.run("pull", *sources, "--dry-run", *options)
     if planned["code"]:
         command.finish(planned, False, {}, {})
@@ -315,6 +326,8 @@ def main() -> None:
             "base_images": {"type": "list", "elements": "dict"},
             "destination": text,
             "all": {"type": "bool", "default": False},
+            "delta": {"type": "bool", "default": False},
+            "delta_effort": {"type": "str", "choices": ["fast", "default", "best"]},
             "additional_tags": several,
             "overwrite_tag": {"type": "bool", "default": True},
             "only": several,
