@@ -5,41 +5,26 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import random
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import deltas
+from tests.bench import deltas, pairs
+from tests.bench.measuring import PULL, PUSH, TOOL, Run, measure
 from tests.support.images import platform, put_image, put_list
 from tests.support.registry import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-TOOL = (sys.executable, "-m", "wrapper")
-PULL = ("--final-tls-verify", "false", "--base-tls-verify", "false", "--quiet")
-PUSH = ("--dest-tls-verify", "false", "--quiet")
-SAMPLE = 0.01
 OURS = ("pull", "push", "vet", "--help", "--version")
-
-
-@dataclass
-class Run:
-    """One run of a command: wall time in seconds; peaks of memory (of all its processes) and of disk, in bytes."""
-
-    seconds: float
-    memory: int
-    disk: int
-    fetched: int
 
 
 @dataclass
@@ -52,87 +37,6 @@ class Row:
 
     def median(self, what: str) -> float:
         return statistics.median(getattr(run, what) for run in self.runs)
-
-
-class Sampler:
-    """Looks at a process, at those that it began, and at folders again and again while a command runs."""
-
-    def __init__(self, process: int, folders: Sequence[Path]) -> None:
-        self._process = process
-        self._folders = folders
-        self._ended = threading.Event()
-        self.memory = self.disk = 0
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Sampler:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(SAMPLE):
-            self.disk = max(self.disk, sum(map(_disk, self._folders)))
-            self.memory = max(self.memory, _memory(self._process))
-
-
-def _memory(process: int) -> int:
-    """Return what a process and all below it have, in bytes; what several share counts once."""
-    folder = Path(f"/proc/{process}")
-    try:
-        rollup = (folder / "smaps_rollup").read_text()
-        own = next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
-        children = [child for task in folder.glob("task/*/children") for child in task.read_text().split()]
-    except (OSError, StopIteration):
-        # It has ended meanwhile.
-        return 0
-    return own + sum(_memory(int(child)) for child in children)
-
-
-def _disk(path: Path) -> int:
-    """Return what is used below a folder, in bytes: sparse files take nothing."""
-    total = 0
-    try:
-        for each in os.scandir(path):
-            if each.is_dir(follow_symlinks=False):
-                total += _disk(Path(each.path))
-            else:
-                total += each.stat(follow_symlinks=False).st_blocks * 512
-    except FileNotFoundError:
-        pass
-    return total
-
-
-def measure(command: Sequence[str], folder: Path, registry: Registry) -> Run:
-    """Run a command in an empty folder, and measure it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "tmp").mkdir(parents=True)
-    before = _sent(registry)
-    # What other runs have written is not this one's to wait for.
-    os.sync()
-    environment = os.environ | {"TMPDIR": str(folder / "tmp")}
-    begun = time.perf_counter()
-    with (
-        subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) as process,
-        Sampler(process.pid, [folder]) as sampler,
-    ):
-        code = process.wait()
-        seconds = time.perf_counter() - begun
-    if code:
-        raise SystemExit(f"failed: {' '.join(command)}")
-    return Run(seconds, sampler.memory, sampler.disk, _sent(registry) - before)
-
-
-def _sent(registry: Registry) -> int:
-    """Return how many bytes a registry has answered with so far, by its access log."""
-    total = 0
-    for line in registry.log.read_text().splitlines():
-        parts = line.split('" ')
-        if len(parts) > 1 and (fields := parts[1].split()) and len(fields) > 1 and fields[1].isdigit():
-            total += int(fields[1]) if '"GET ' in line else 0
-    return total
 
 
 def noise(seed: str, size: int) -> bytes:
@@ -382,10 +286,10 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="measure what grows with what instead")
     parser.add_argument("--profile", action="store_true", help="say where the time of one run went instead")
     parser.add_argument("--start", action="store_true", help="measure how long starting takes instead")
-    parser.add_argument("--delta", action="store_true", help="measure changes of real layers, from PyPI, instead")
-    parser.add_argument(
-        "--levels", type=int, nargs="+", default=[15, 19, 22], metavar="N", help="zstd's, for --delta"
-    )
+    parser.add_argument("--delta", action="store_true", help="measure changes of real layers instead")
+    parser.add_argument("--pairs", nargs="+", metavar="NAME", help="for --delta: these; such as '2048 MiB'")
+    parser.add_argument("--compressors", nargs="+", default=["Go 6"], metavar="NAME", help="for --delta; or all")
+    parser.add_argument("--efforts", nargs="+", default=["default"], metavar="NAME", help="for --delta")
     parser.add_argument("--tmpdir", type=Path, default=Path("/var/tmp"), help="where the images are made")
     given = parser.parse_args()
     sys.stdout.write(subprocess.run(["skopeo", "--version"], check=True, capture_output=True, text=True).stdout)
@@ -395,7 +299,10 @@ def main() -> None:
             sys.stdout.write("\n".join(profile(place, size) for size in given.sizes) + "\n")
             return
         if given.delta:
-            sys.stdout.write(f"{deltas.compare(place, given.levels)}\n")
+            wanted = given.pairs or pairs.names()
+            for line in deltas.compare(place, wanted, given.compressors, given.efforts):
+                sys.stdout.write(f"{line}\n")
+                sys.stdout.flush()
             return
         if given.start:
             sys.stdout.write(f"{start(place, given.times)}\nlast column: empty Pythons\n")

@@ -1,106 +1,111 @@
-"""How small real changes of layers become, and how long that takes, beside zstd's patches."""
+"""How small real changes of layers become, and what making and applying them takes: by the tool's own commands."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import resource
-import subprocess
-import sys
-import tarfile
-import time
-import zipfile
-from typing import TYPE_CHECKING
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from wrapper.delta.codec import decode, encode, parse_layer, zstd
-from wrapper.delta.options import LEVEL
+from tests.bench.measuring import PULL, PUSH, TOOL, measure
+from tests.bench.pairs import compressors, make_pair
+from tests.support import format1
+from tests.support.images import layer, put_image
+from tests.support.registry import Registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-PAIRS = {"numpy": ("1.26.3", "1.26.4"), "pandas": ("2.2.2", "2.2.3")}
-GO = """package main
-import ("compress/gzip"; "io"; "os")
-func main() { w := gzip.NewWriter(os.Stdout); io.Copy(w, os.Stdin); w.Close() }
-"""
+    from tests.bench.measuring import Run
+
+_LEVEL = 15
+_FORMAT_1 = 64 << 20
+"""Longer layers are not made with format 1, which would take six times their size of memory."""
 
 
-def layer(name: str, version: str, folder: Path) -> bytes:
-    """Return a reproducible tar of a wheel's files."""
-    wanted = ["--no-deps", "--only-binary=:all:", "--python-version", "3.11", "--platform", "manylinux2014_x86_64"]
-    pip = (sys.executable, "-m", "pip", "--quiet", "download", *wanted, "--dest", str(folder), f"{name}=={version}")
-    subprocess.run(pip, check=True, stderr=subprocess.DEVNULL)
-    (wheel,) = folder.glob(f"{name}-{version}-*.whl")
-    out = io.BytesIO()
-    with zipfile.ZipFile(wheel) as files, tarfile.open(fileobj=out, mode="w") as tar:
-        for each in sorted(files.namelist()):
-            if not each.endswith("/"):
-                member = tarfile.TarInfo(f"usr/lib/python3/dist-packages/{each}")
-                data = files.read(each)
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-    return out.getvalue()
+@dataclass
+class Row:
+    """A pair of layers: sizes in bytes, and what making the change and applying it took."""
+
+    pair: str
+    compressor: str
+    effort: str
+    size: int
+    format_1: int | None
+    found: dict[str, Any]
+    pull: Run
+    push: Run
+
+    def line(self) -> str:
+        delta = self.found.get("delta") or {}
+        size = delta.get("size", self.size)
+        before = "-" if self.format_1 is None else f"{100 * self.format_1 / self.size:.1f} %"
+        return (
+            f"{self.pair:<27}{self.compressor:<12}{self.effort:<8}{self.size:>11}{before:>8}{size:>11}"
+            f"{100 * size / self.size:>7.2f} %  {self.found['travels']:<9}{delta.get('model') or '-':<22}"
+            f"{delta.get('corrections', 0):>9}{_run(self.pull)}{_run(self.push)}"
+        )
 
 
-def piped(*command: str) -> Callable[[bytes], bytes]:
-    return lambda data: subprocess.run(command, input=data, capture_output=True, check=True).stdout
+def _run(run: Run) -> str:
+    return f"{run.seconds:>7.1f} s{run.memory / 2**20:>5.0f}{run.disk / 2**20:>6.0f}"
 
 
-def compressors(folder: Path) -> dict[str, Callable[[bytes], bytes]]:
-    """Return those that this machine has."""
-    found: dict[str, Callable[[bytes], bytes]] = {
-        "zlib 6": lambda data: gzip.compress(data, 6, mtime=0),
-        "pigz": piped("pigz", "-c", "-n"),
-        "GNU gzip -9": piped("gzip", "-9", "-n", "-c"),
-    }
+HEAD = (
+    f"{'layer':<27}{'compressor':<12}{'effort':<8}{'bytes':>11}{'format 1':>9}{'change':>10}{'share':>9}  "
+    f"{'travels':<9}{'model':<22}{'corrected':>9}{'pull':>9}{' MiB':>5}{'disk':>6}{'push':>9}{' MiB':>5}{'disk':>6}"
+)
+
+
+def compare(
+    folder: Path, pairs: Sequence[str], wanted: Sequence[str], efforts: Sequence[str], *, format_1: bool = True
+) -> Iterator[str]:
+    """Measure pairs with compressors, by pull and push between two registries; yield lines."""
+    yield HEAD
+    vendor, customer = Registry(folder / "vendor").start(), Registry(folder / "customer").start()
     try:
-        (folder / "main.go").write_text(GO)
-        build = ["go", "build", "-o", str(folder / "gogzip"), str(folder / "main.go")]
-        subprocess.run(build, check=True, capture_output=True)
-        found["Go compress/gzip"] = piped(str(folder / "gogzip"))
-    except (OSError, subprocess.CalledProcessError):
-        sys.stderr.write("no Go here: its compressor is left out\n")
-    return found
+        for number, pair in enumerate(pairs):
+            old, new = make_pair(pair, folder)
+            ways = compressors(folder)
+            for place, way in enumerate(ways if "all" in wanted else wanted):
+                if way not in ways:
+                    continue
+                olds, news = ([ways[way](each)] if each else [layer("nothing else")] for each in (old, new))
+                before = _format_1(news[0], olds[0]) if format_1 and old else None
+                for effort in efforts:
+                    name = f"app/n{number}x{place}{effort}"
+                    row = _measure(folder, vendor, customer, name, olds, news, effort)
+                    yield Row(pair, way, effort, len(news[0]), before, *row).line()
+                    for registry in (vendor, customer):
+                        shutil.rmtree(registry.folder / "data", ignore_errors=True)
+    finally:
+        vendor.stop()
+        customer.stop()
+    yield "share: of the gzip layer; MiB: memory of all processes; disk: MiB of temporary files and archive"
 
 
-def patch(new: bytes, old: bytes) -> int:
-    """Return how long zstd's own patch is, at the highest level that is bearable."""
-    options: dict[int, int] = {
-        zstd.CompressionParameter.compression_level: 19,
-        zstd.CompressionParameter.window_log: 27,
-        zstd.CompressionParameter.enable_long_distance_matching: 1,
-    }
-    return len(zstd.compress(new, options=options, zstd_dict=zstd.ZstdDict(old, is_raw=True).as_prefix))
+def _measure(
+    folder: Path, vendor: Registry, customer: Registry, name: str, olds: list[bytes], news: list[bytes], effort: str
+) -> tuple[dict[str, Any], Run, Run]:
+    put_image(vendor, name, "1", olds)
+    put_image(vendor, name, "2", news)
+    put_image(customer, name, "1", olds)
+    archive, said = folder / "change.tar", folder / "said.json"
+    base = ["--base", f"{vendor.host}/{name}:1", "--delta", "--delta-effort", effort, "--json"]
+    pull = [*TOOL, "pull", f"{vendor.host}/{name}:2", *base, "-o", "change.tar", *PULL]
+    pulled = measure(pull, folder / "work", vendor, said)
+    (folder / "work/change.tar").replace(archive)
+    (found,) = json.loads(said.read_text())["layers"]
+    pushed = measure([*TOOL, "push", str(archive), f"{customer.host}/{name}:2", *PUSH], folder / "work", customer)
+    return found, pulled, pushed
 
 
-def compare(folder: Path, levels: list[int]) -> str:
-    """Measure all pairs with all compressors."""
-    head = f"{'layer':<8}{'compressor':<18}{'level':>5}{'bytes':>12}{'delta':>11}{'share':>8}"
-    lines = [head + f"{'parse':>10}{'make':>9}{'apply':>9}{'zstd on gzip':>14}{'on raw tars':>13}"]
-    for name, versions in PAIRS.items():
-        old, new = (layer(name, version, folder) for version in versions)
-        raw = patch(new, old)
-        for compressor, compress in compressors(folder).items():
-            before, after = compress(old), compress(new)
-            begun = time.perf_counter()
-            parts = [parse_layer(each) for each in (before, after)]
-            parsed = time.perf_counter() - begun
-            assert parts[0]
-            assert parts[1]
-            gzipped = patch(after, before)
-            for level in levels:
-                begun = time.perf_counter()
-                delta = encode(parts[1], [parts[0]], level)
-                made = time.perf_counter() - begun
-                begun = time.perf_counter()
-                assert decode(delta, [parts[0]], len(after), 1 << 30) == after
-                applied = time.perf_counter() - begun
-                rate = (len(before) + len(after)) / parsed / 1e6
-                lines.append(
-                    f"{name:<8}{compressor:<18}{level:>5}{len(after):>12}{len(delta):>11}"
-                    f"{100 * len(delta) / len(after):>6.1f} %{rate:>5.0f} MB/s{made:>7.1f} s{applied:>7.2f} s"
-                    f"{gzipped:>14}{raw:>13}"
-                )
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return "\n".join([*lines, f"memory at most: {memory} MiB; the default level is {LEVEL}"])
+def _format_1(new: bytes, old: bytes) -> int | None:
+    """Return how long format 1's change is."""
+    if len(new) + len(old) > _FORMAT_1:
+        return None
+    parts = [format1.parse_layer(each) for each in (new, old)]
+    if parts[0] is None or parts[1] is None:
+        return None
+    return len(format1.encode(parts[0], [parts[1]], _LEVEL))

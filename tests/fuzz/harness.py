@@ -9,13 +9,15 @@ import re
 import tarfile
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tests.support import deflated, uncompiled
 from wrapper.archive.documents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.summary import describe
-from wrapper.delta import deflate
-from wrapper.delta.codec import MAGIC, decode, parse_layer
+from wrapper.delta import format1, models, recipe
+from wrapper.delta.format1 import MAGIC, decode, parse_layer
+from wrapper.delta.malformed import MalformedError
 from wrapper.errors import IncrementalError
 from wrapper.oci.image import resolve_image
 from wrapper.oci.layout import Layout
@@ -96,7 +98,9 @@ def _tar(data: bytes) -> bytes:
 
 
 def _uncompiled() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("uncompiled", Path(deflate.__file__).with_name("deflate.py"))
+    spec = importlib.util.spec_from_file_location(
+        "wrapper.delta.uncompiled", Path(format1.__file__).with_name("format1.py")
+    )
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -105,7 +109,7 @@ def _uncompiled() -> ModuleType:
 
 
 UNCOMPILED = _uncompiled()
-"""`wrapper.delta.deflate`, not compiled: the other one has to do the same."""
+"""`wrapper.delta.format1`, not compiled: the other one has to do the same."""
 
 OLD = gzip.compress(b"an old layer " * 20, mtime=0)
 _BOUND = 1 << 16
@@ -120,12 +124,12 @@ def layer(data: bytes) -> None:
         except module.MalformedError as error:
             return str(error)
 
-    parts = outcome(deflate, "parse", data)
+    parts = outcome(format1, "parse", data)
     assert parts == outcome(UNCOMPILED, "parse", data)
     if isinstance(parts, tuple):
-        assert deflate.serialize(*parts, len(data)) == data
+        assert format1.serialize(*parts, len(data)) == data
     several = ([*data.split(SEPARATOR), b"", b"", b""])[:4]
-    assert outcome(deflate, "serialize", *several, _BOUND) == outcome(UNCOMPILED, "serialize", *several, _BOUND)
+    assert outcome(format1, "serialize", *several, _BOUND) == outcome(UNCOMPILED, "serialize", *several, _BOUND)
     old = parse_layer(OLD)
     assert old
     for size in (len(data), 300):
@@ -135,4 +139,49 @@ def layer(data: bytes) -> None:
             continue
 
 
-READERS: dict[str, Callable[[bytes], None]] = {"archive": archive, "layer": layer, "manifest": manifest}
+PLAIN = uncompiled.load("recipe")
+"""`wrapper.delta.recipe`, with all that it needs, not compiled."""
+
+_MODELS = [(1, 0, 0, 0, 0, 0), (2, 0, 6, 8, 0, 0), (2, 0, 1, 9, 1 << 14, 1 << 15), (3, 0, 6, 0, 0, 0)]
+_MODELS += [(4, 0, 1, 0, 0, 0), (4, 0, 6, 0, 0, 0), (5, 4, 5, 0, 1 << 14, 1 << 14), (5, 1, 6, 0, 0, 0)]
+
+
+def gzip_recipe(data: bytes) -> None:
+    """Make the recipe of a stream, and the stream again; follow a recipe. Compiled or not, the outcome is one."""
+    numbers = _MODELS[data[0] % len(_MODELS)] if data else _MODELS[0]
+    data = data[1:]
+
+    def made(module: Any) -> object:
+        try:
+            found = module.analyse(io.BytesIO(data).read, names=[module.models.Name(*numbers)])
+        except MalformedError as error:
+            return str(error)
+        return found.recipe, found.corrections
+
+    def followed(module: Any, content: bytes, text: bytes, size: int) -> object:
+        written = b""
+        try:
+            for piece in module.rebuild([content], text, size):
+                written += piece
+        except MalformedError as error:
+            written = str(error).encode()
+        assert len(written) <= max(size, 100)
+        return written
+
+    outcome = made(recipe)
+    assert outcome == made(PLAIN)
+    if isinstance(outcome, tuple):
+        content: list[bytes] = []
+        recipe.analyse(io.BytesIO(data).read, content.append, names=[models.Name(*numbers)])
+        assert followed(recipe, b"".join(content), outcome[0], len(data)) == data
+    parts = ([*data.split(SEPARATOR), *[b""] * 7])[:7]
+    text = deflated.recipe(models.Name(*numbers), len(parts[0]), 1 << 22, parts[1:])
+    assert followed(recipe, parts[0], text, 5_000) == followed(PLAIN, parts[0], text, 5_000)
+
+
+READERS: dict[str, Callable[[bytes], None]] = {
+    "archive": archive,
+    "layer": layer,
+    "manifest": manifest,
+    "recipe": gzip_recipe,
+}

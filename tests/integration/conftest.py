@@ -9,6 +9,7 @@ from tests.support.images import Image, fresh, layer, platform, put_image, put_l
 from tests.support.registry import Registry
 from tests.support.release import Release
 from tests.support.tool import ACCOUNTS, Tool
+from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,11 @@ def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 @pytest.fixture(scope="session")
 def customer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     yield from _running(Registry(tmp_path_factory.mktemp("customer")))
+
+
+@pytest.fixture
+def world(tool: Tool, vendor: Registry, customer: Registry) -> World:
+    return World(tool, vendor, customer)
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import os
-import random
 import subprocess
-import tarfile
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -18,73 +15,13 @@ from jsonschema import Draft202012Validator
 from tests.support.archives import members_of, repack
 from tests.support.changes import change, write_changes
 from tests.support.images import digest_of, fresh, platform, put_image, put_list
-from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, refused, skopeo
+from tests.support.world import World, files, tar, zipped
 
 if TYPE_CHECKING:
     from tests.support.images import Image
     from tests.support.registry import Registry
     from tests.support.release import Release
-
-
-def files(seed: object, count: int = 6) -> dict[str, bytes]:
-    rng = random.Random(str(seed))
-    some = [rng.randbytes(rng.randrange(2, 9)) for _ in range(3000)]
-    return {f"file{each}": b"".join(rng.choices(some, k=6000)) for each in range(count)}
-
-
-def tar(content: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as file:
-        for name, data in content.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            file.addfile(member, io.BytesIO(data))
-    return out.getvalue()
-
-
-def zipped(content: dict[str, bytes], level: int = 6) -> bytes:
-    return gzip.compress(tar(content), level, mtime=0)
-
-
-class World:
-    """An application at a vendor's, in releases of which each changes a file of a large layer."""
-
-    def __init__(self, tool: Tool, vendor: Registry, customer: Registry) -> None:
-        self.tool, self.vendor, self.customer, self.at = tool, vendor, customer, fresh()
-        self.content = files(self.at)
-        self.common = zipped(files(f"{self.at}common", 1))
-        self.images: dict[str, Image] = {}
-        self.contents: dict[str, dict[str, bytes]] = {}
-        for tag in "1234":
-            self.contents[tag] = self.content = {**self.content, "file2": f"release {tag}".encode() * 50}
-            self.images[tag] = put_image(vendor, self.at, tag, [self.common, zipped(self.content)])
-
-    def reference(self, tag: str) -> str:
-        return f"{self.vendor.host}/{self.at}:{tag}"
-
-    def there(self, tag: str, at: str | None = None) -> str:
-        return f"{self.customer.host}/{at or self.at}:{tag}"
-
-    def pull(self, tag: str, *options: Any, base: str | None = None) -> Any:
-        bases = ("--base", self.reference(base)) if base else ()
-        return self.tool.good(
-            "pull", self.reference(tag), *bases, "-o", f"{tag}.tar", "--json", *options, *PLAIN_PULL
-        ).json
-
-    def deliver(self, tag: str) -> None:
-        self.pull(tag)
-        self.tool.good("push", f"{tag}.tar", self.there(tag), *PLAIN_DEST)
-
-    def arrived(self, tag: str, at: str | None = None) -> bool:
-        raw = self.customer.manifest(at or self.at, tag)
-        image = self.images[tag]
-        repository = at or self.at
-        return raw == image.raw and all(self.customer.has_blob(repository, each) for each in image.layers)
-
-
-@pytest.fixture
-def world(tool: Tool, vendor: Registry, customer: Registry) -> World:
-    return World(tool, vendor, customer)
 
 
 def test_a_change_travels_and_arrives(world: World) -> None:
@@ -220,7 +157,9 @@ def test_local_bases_lend_old_layers(world: World) -> None:
     # These know which layers the other side has, and have none of them.
     raw = world.tool.home / "1.json"
     raw.write_bytes(world.images["1"].raw)
-    assert world.pull("2", "--delta", "--base", f"manifest:{raw}")["layers_delta"] == 0
+    pulled = world.pull("2", "--delta", "--base", f"manifest:{raw}")
+    assert [layer["travels"] for layer in pulled["layers"]] == [None, "repacked"]
+    assert pulled["delta_sources"][0]["digest"] == world.images["1"].layers[1]
 
 
 def test_what_does_not_save_enough_travels_whole(world: World) -> None:
@@ -311,7 +250,7 @@ def test_kinds_of_layers(world: World, vendor: Registry, customer: Registry, kin
     image = put_image(vendor, at, "2", [new], layer_types=types)
     pull = ("pull", f"{vendor.host}/{at}:2", "--base", f"{vendor.host}/{at}:1", "--delta", "-o", "o.tar", "--json")
     pulled = world.tool.good(*pull, *PLAIN_PULL).json
-    assert pulled["layers_delta"] == (1 if kind == "tar" else 0)
+    assert pulled["layers_delta"] == (0 if kind == "zstd" else 1)
     world.tool.good("push", "o.tar", f"{customer.host}/{at}:2", *PLAIN_DEST)
     assert customer.manifest(at, "2") == image.raw
 
@@ -356,7 +295,8 @@ def test_bundles(world: World, release: Release) -> None:
         spec = release.spec(tag, [f"large:{tag}", f"team/one:{tag}"], defaults={"delta": True})
         earlier = ("--base-spec", "spec-1.json") if tag == "2" else ()
         pulled = release.tool.good("pull", "--spec", spec, *earlier, "-o", f"{tag}.tar", "--json", *PLAIN_PULL).json
-        assert pulled["layers_delta"] == (1 if tag == "2" else 0)
+        made = [layer["travels"] for layer in pulled["layers"] if layer["delta"]]
+        assert made == ["change" if tag == "2" else "repacked"]
         release.push(f"{tag}.tar")
     assert release.there("large:2") == release.images["large:2"].digest
 
@@ -374,7 +314,8 @@ def test_what_two_images_need_is_made_from_what_both_have(release: Release, alik
         earlier = ("--base-spec", "spec-1.json") if tag == "2" else ()
         pulled = release.tool.good("pull", "--spec", spec, *earlier, "-o", f"{tag}.tar", "--json", *PLAIN_PULL).json
         release.push(f"{tag}.tar")
-    assert pulled["layers_delta"] == (1 if alike else 0)
+    made = [layer["travels"] for layer in pulled["layers"] if layer["delta"]]
+    assert made == ["change" if alike else "repacked"]
     for name in ("left:2", "right:2"):
         assert release.there(name) == release.images[name].digest
 
@@ -383,8 +324,8 @@ def test_an_older_version_refuses_and_so_do_we(world: World) -> None:
     world.pull("2", "--delta", base="1")
     archive = world.tool.home / "2.tar"
     index = json.loads(members_of(archive)["index.json"])
-    assert index["annotations"]["io.skopeo-incremental.requires"] == "layer-delta"
-    index["annotations"]["io.skopeo-incremental.requires"] = "layer-delta,what-comes-next"
+    assert index["annotations"]["io.skopeo-incremental.requires"] == "layer-delta-2"
+    index["annotations"]["io.skopeo-incremental.requires"] = "layer-delta-2,what-comes-next"
     repack(archive, {"index.json": json.dumps(index).encode()})
     refused(world.tool("inspect", "2.tar", "--json"), 4, "newer version")
 

@@ -30,8 +30,43 @@ def change(
     size: int = 1000,
     blob: bytes = b"no change",
     manifests: Sequence[str] = (),
+    content: int = 5000,
+    contents: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """A layer of an artifact; sources without a size are as long as `size`."""
+    """A layer of an artifact; sources without a size are as long as `size`, and all contents as `content`."""
+    sized = [
+        [
+            each,
+            sources[each] if not isinstance(sources, (list, tuple)) else size,
+            (contents or {}).get(each, content),
+        ]
+        for each in sources
+    ]
+    return {
+        "mediaType": "application/vnd.skopeo-incremental.layer-delta.v2",
+        "digest": digest_of(blob),
+        "size": len(blob),
+        "annotations": {
+            f"{PREFIX}delta.layer": layer,
+            f"{PREFIX}delta.size": str(size),
+            f"{PREFIX}delta.content": str((contents or {}).get(layer, content)),
+            f"{PREFIX}delta.sources": json.dumps(sized),
+            f"{PREFIX}delta.manifests": json.dumps(list(manifests)),
+            f"{PREFIX}delta.model": "zlib 6",
+            f"{PREFIX}delta.corrections": "0",
+        },
+    }
+
+
+def change_1(
+    layer: str,
+    sources: Sequence[str] | Mapping[str, int],
+    *,
+    size: int = 1000,
+    blob: bytes = b"no change",
+    manifests: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The same in format 1, which older versions made."""
     sized = [[each, sources[each] if not isinstance(sources, (list, tuple)) else size] for each in sources]
     return {
         "mediaType": "application/vnd.skopeo-incremental.layer-delta.v1",
@@ -53,7 +88,10 @@ def write_changes(
 
     Its layers travel as their change, but `layers` as they are, or not at all where they are not among the blobs.
     """
-    own = {
+    by_version: dict[str, list[dict[str, Any]]] = {}
+    for each in changes:
+        by_version.setdefault(each["mediaType"][-1], []).append(each)
+    layers_made = {
         each["annotations"][f"{PREFIX}delta.layer"]: int(each["annotations"][f"{PREFIX}delta.size"])
         for each in changes
     }
@@ -63,7 +101,7 @@ def write_changes(
         "config": {"mediaType": OCI_CONFIG, "digest": digest_of(CONFIG), "size": len(CONFIG)},
         "layers": [
             {"mediaType": OCI_LAYER, "digest": digest, "size": size}
-            for digest, size in {**own, **(layers or {})}.items()
+            for digest, size in {**layers_made, **(layers or {})}.items()
         ],
     }
     raw = json.dumps(image).encode()
@@ -73,13 +111,14 @@ def write_changes(
             {
                 "schemaVersion": 2,
                 "mediaType": OCI_MANIFEST,
-                "artifactType": "application/vnd.skopeo-incremental.layer-deltas.v1",
+                "artifactType": f"application/vnd.skopeo-incremental.layer-deltas.v{version}",
                 "config": {"mediaType": OCI_CONFIG, "digest": digest_of(EMPTY), "size": len(EMPTY)},
-                "layers": list(changes[place : place + _EACH]),
+                "layers": own[place : place + _EACH],
                 "subject": subject,
             }
         ).encode()
-        for place in range(0, len(changes), _EACH)
+        for version, own in by_version.items()
+        for place in range(0, len(own), _EACH)
     ]
     entries = [subject | {"annotations": {"org.opencontainers.image.ref.name": "1"}}]
     entries += [
@@ -88,7 +127,8 @@ def write_changes(
         for each in artifacts
     ]
     absent = {digest: [name_of("base")] for digest in layers or {} if digest not in by_digest(*blobs)}
-    said = {"format": "1", "requires": "layer-delta", "bases": name_of("base"), "omitted": json.dumps(absent)}
+    said = {"format": "1", "requires": "layer-delta,layer-delta-2", "bases": name_of("base")}
+    said["omitted"] = json.dumps(absent)
     index = {
         "schemaVersion": 2,
         "manifests": entries,

@@ -74,7 +74,8 @@ BAD_ENDS = {
         "images": [{"digest": "", "media_type": "x", "platform": None, "manifests": [], "layers": []}],
     },
     "omitted": {"": ["sha256:" + "0" * 64]},
-    "layer-delta-sources": {"sources": [["", 1]], "manifests": []},
+    "layer-delta-sources": {"sources": [["", 1, 1]], "manifests": []},
+    "layer-delta-sources-1": {"sources": [["", 1]], "manifests": []},
 }
 
 
