@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 # Paths and debug information would make two builds differ.
-_FLAGS = ["-g0", "-O2"]
+_FLAGS = ["-g0"]
+_CORES = os.cpu_count() or 1
 
 
 def _extensions() -> list[Extension]:
@@ -20,11 +21,13 @@ def _extensions() -> list[Extension]:
         Extension(f"wrapper.delta.{name}", [f"wrapper/delta/{name}.py"], extra_compile_args=_FLAGS)
         for name in names
     ]
-    extensions: list[Extension] = cythonize(modules, build_dir="build", compiler_directives={"language_level": 3})
+    extensions: list[Extension] = cythonize(
+        modules, build_dir="build", compiler_directives={"language_level": 3}, nthreads=_CORES
+    )
     for extension in extensions:
         # Without a compiler the package is installed all the same: the modules run as they are, slowly.
         extension.optional = True
     return extensions
 
 
-setup(ext_modules=_extensions(), options={"build_ext": {"parallel": os.cpu_count() or 1}})
+setup(ext_modules=_extensions(), options={"build_ext": {"parallel": _CORES}})

@@ -8,6 +8,7 @@ import io
 import re
 import tarfile
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,9 @@ from tests.support import deflated, uncompiled
 from wrapper.archive.documents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.summary import describe
-from wrapper.delta import format1, models, recipe
+from wrapper.delta import format1, models, patch, recipe
+from wrapper.delta.change import MAGIC as CHANGE_MAGIC
+from wrapper.delta.change import open_change
 from wrapper.delta.format1 import MAGIC, decode, parse_layer
 from wrapper.delta.malformed import MalformedError
 from wrapper.errors import IncrementalError
@@ -179,8 +182,60 @@ def gzip_recipe(data: bytes) -> None:
     assert followed(recipe, parts[0], text, 5_000) == followed(PLAIN, parts[0], text, 5_000)
 
 
+PLAIN_PATCH = uncompiled.load("patch")
+"""`wrapper.delta.patch`, not compiled."""
+
+OLD_CONTENT = bytes(range(256)) * 8
+_CONTENT = 5_000
+
+
+class _Content:
+    """`OLD_CONTENT`, as `patch.Contents` gives content of files."""
+
+    length = len(OLD_CONTENT)
+
+    def read_into(self, place: int, view: memoryview) -> None:
+        assert 0 <= place <= self.length - len(view)
+        view[:] = OLD_CONTENT[place : place + len(view)]
+
+
+def layer_change(data: bytes) -> None:
+    """Apply a change, and a patch's streams. Compiled or not, the outcome is one."""
+    try:
+        found = open_change(lambda place, count: (CHANGE_MAGIC + data)[place : place + count], len(data) + 8)
+        with tempfile.TemporaryDirectory() as folder:
+            old = Path(folder, "old")
+            old.write_bytes(OLD_CONTENT)
+            written = 0
+            for piece in found.apply([old] * len(found.old_sizes)):
+                written += len(piece)
+                assert written <= found.size
+                if written > _BOUND:
+                    break
+    except MalformedError:
+        pass
+
+    def made(module: Any, streams: list[bytes]) -> object:
+        reads = [iter([stream[:3], stream[3:]] if len(stream) > 3 else [stream]) for stream in streams]
+        written = b""
+        try:
+            for piece in module.apply([partial(next, read, b"") for read in reads], _Content(), _CONTENT):
+                written += piece
+        except MalformedError as error:
+            return str(error)
+        assert len(written) == _CONTENT
+        return written
+
+    for several in (7, 9):
+        streams = ([*data.split(SEPARATOR), *[b""] * several])[:several]
+        # Bytes that are nowhere else need not be found by the fuzzer.
+        streams[patch.EXTRA] *= 100
+        assert made(patch, streams) == made(PLAIN_PATCH, streams)
+
+
 READERS: dict[str, Callable[[bytes], None]] = {
     "archive": archive,
+    "change": layer_change,
     "layer": layer,
     "manifest": manifest,
     "recipe": gzip_recipe,

@@ -108,11 +108,10 @@ class _Plan(NamedTuple):
     thrice: bool
 
 
-def _plan(quick: bool, batch: int, codec: int, level: int, extra: int, thrice: bool) -> _Plan:
+def _plan(quick: bool, batch: int, codec: int, level: int, extra: Effort, thrice: bool) -> _Plan:
     contexts = {MOVES: 3, GAPS: 0, LENGTHS: 3, ZEROS: 3, RUNS: 0}
-    streams = tuple(Effort(codec, level, contexts.get(number, 0)) for number in (*range(EXTRA), EXTRA, DIFFERENCES))
-    streams = (*streams[:EXTRA], Effort(codec, extra, 4), streams[-1])
-    return _Plan(quick, batch, streams, thrice)
+    small = [Effort(codec, level, contexts[number]) for number in range(EXTRA)]
+    return _Plan(quick, batch, (*small, extra, Effort(codec, level, 0)), thrice)
 
 
 _EXTREME = 1 << 31
@@ -120,9 +119,9 @@ _PLANS = dict(
     zip(
         EFFORTS,
         (
-            _plan(True, 64 << 20, ZSTD, 12, 9, False),
-            _plan(False, 64 << 20, LZMA, 6, 6, True),
-            _plan(False, 256 << 20, LZMA, 9 | _EXTREME, 9 | _EXTREME, True),
+            _plan(True, 64 << 20, ZSTD, 12, Effort(ZSTD, 9), False),
+            _plan(False, 64 << 20, LZMA, 6, Effort(LZMA, 6, 4, hasty=8 << 20), True),
+            _plan(False, 256 << 20, LZMA, 9 | _EXTREME, Effort(LZMA, 9 | _EXTREME, 4), True),
         ),
         strict=True,
     )

@@ -226,7 +226,7 @@ class _Pairs:
                 changed.append(member)
         self._pair(changed, olds, by_name, used)
         old_rest = max(old_rests, key=lambda each: each.size)
-        if rest.size > _ODD:
+        if rest.size > _ODD or (rest.size and not news):
             self.changed.append((rest, old_rest if old_rest.size else None))
         self._olds = sorted([*olds, *old_rests], key=lambda each: each.begin)
 

@@ -279,6 +279,7 @@ class TestExpand:
             zstd.compress(CONTENT)[:5],
             zstd.compress(CONTENT) + b"rest",
         ],
+        ids=["cut", "header cut", "wrong sum", "second cut", "zstd cut", "zstd header cut", "zstd rest"],
     )
     def test_malformed(self, tmp_path: Path, layer: bytes) -> None:
         with pytest.raises(MalformedError):

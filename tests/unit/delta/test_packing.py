@@ -55,7 +55,7 @@ def packed(data: bytes, effort: Effort, folder: Path, memory: int = 1 << 28) -> 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=40).map(lambda data: data * 20), rest=st.binary(max_size=50))
 def test_streams_come_back(codec: int, tmp_path: Path, data: bytes, rest: bytes) -> None:
-    made, pieces = packed(data + rest, Effort(codec, 3), tmp_path)
+    made, pieces = packed(data + rest, Effort(codec, 3, hasty=300), tmp_path)
     assert unpack(b"before" + made + b"after", pieces, 6) == data + rest
     assert len(made) <= len(data + rest)
 
