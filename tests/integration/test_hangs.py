@@ -83,7 +83,13 @@ class Hanging:
         return ran, time.monotonic() - begun
 
     def left(self) -> list[str]:
-        """What still runs of the programs."""
+        """What still runs of the programs: one that was killed may take a moment to go."""
+        deadline = time.monotonic() + 5
+        while (found := self.running()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return found
+
+    def running(self) -> list[str]:
         lines = []
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             try:
