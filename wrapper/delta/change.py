@@ -42,6 +42,7 @@ from .patch import (
     most_covers,
 )
 from .recipe import Recipe, analyse, rebuild
+from .varint import VarintReader, encode
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -63,6 +64,8 @@ _FIRST_STEP = 1 << 10
 _MOST_HEADER = 1 << 17
 _MOST_CONTENT = 1 << 42
 _MOST_OLDS, _MOST_PIECES = 1024, 4096
+# How many bytes a number in a patch has at most.
+_MOST_NUMBER = 8
 # How far back the decoders of all streams but the extra bytes' may look: the binary logarithm of bytes. There are
 # eight of them.
 _SMALL_WINDOW = 23
@@ -188,7 +191,7 @@ def make_change(
         for stream in streams:
             header += [len(stream.pieces), *(number for piece in stream.pieces for number in piece)]
         with out.open("wb") as file:
-            file.write(MAGIC + b"".join(map(_encode, header)))
+            file.write(MAGIC + b"".join(map(encode, header)))
             file.write(recipe)
             for stream in streams:
                 file.writelines(stream.read())
@@ -393,21 +396,24 @@ class Change:
         Raises:
             MalformedError: it is none, or would take too much to be applied.
         """
-        header = _Header(read_at(0, _MOST_HEADER))
+        data = read_at(0, _MOST_HEADER)
+        if not data.startswith(MAGIC):
+            raise MalformedError("a layer's change of another format")
+        header = VarintReader(data, len(MAGIC), "a change without a header")
         self._read_at = read_at
-        self._kind = header.number(_GZIP)
-        self.size = header.number(_MOST_CONTENT)
-        self.content_size = header.number(_MOST_CONTENT)
-        self.old_sizes = tuple(header.number(_MOST_CONTENT) for _ in range(header.number(_MOST_OLDS)))
-        recipe = header.number(size)
-        count = header.number(DIFFERENCES + 3)
+        self._kind = header.next(_GZIP)
+        self.size = header.next(_MOST_CONTENT)
+        self.content_size = header.next(_MOST_CONTENT)
+        self.old_sizes = tuple(header.next(_MOST_CONTENT) for _ in range(header.next(_MOST_OLDS)))
+        recipe = header.next(size)
+        count = header.next(DIFFERENCES + 3)
         if count not in (1, DIFFERENCES + 1, DIFFERENCES + 3):
             raise MalformedError("a change with a number of streams that there can't be")
         left = _MOST_PIECES
         streams: list[list[Piece]] = []
         for number in range(count):
             extra = number == EXTRA or count == 1
-            pieces = [self._piece(header, extra, size) for _ in range(header.number(left))]
+            pieces = [self._piece(header, extra, size) for _ in range(header.next(left))]
             left -= len(pieces)
             streams.append(pieces)
         self._check_lengths(streams)
@@ -423,10 +429,10 @@ class Change:
         if self._kind == _PLAIN and (recipe or self.size != self.content_size):
             raise MalformedError("a plain layer that is not its content")
 
-    def _piece(self, header: _Header, extra: bool, size: int) -> Piece:
-        codec = header.number(ZSTD)
-        window = header.number(MOST_WINDOW if extra else _SMALL_WINDOW)
-        piece = Piece(codec, window, header.number(_MOST_CONTENT), header.number(size))
+    def _piece(self, header: VarintReader, extra: bool, size: int) -> Piece:
+        codec = header.next(ZSTD)
+        window = header.next(MOST_WINDOW if extra else _SMALL_WINDOW)
+        piece = Piece(codec, window, header.next(_MOST_CONTENT), header.next(size))
         if window < LEAST_WINDOW or not 0 < piece.packed <= piece.length:
             raise MalformedError("a piece of a stream that there can't be")
         return piece
@@ -481,44 +487,6 @@ class Change:
 
     def _read_recipe(self, place: int, count: int) -> bytes:
         return self._read_at(self._recipe_place + place, max(0, min(count, self._recipe_size - place)))
-
-
-_MOST_NUMBER = 8
-
-
-class _Header:
-    """The numbers that a change begins with; of hostile origin."""
-
-    def __init__(self, data: bytes) -> None:
-        if not data.startswith(MAGIC):
-            raise MalformedError("a layer's change of another format")
-        self._data = data
-        self.place = len(MAGIC)
-
-    def number(self, most: int) -> int:
-        """Read a number, which may be no more than that."""
-        number = shift = 0
-        while True:
-            if self.place >= len(self._data) or shift > 56:
-                raise MalformedError("a change without a header")
-            byte = self._data[self.place]
-            self.place += 1
-            number |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        if number > most:
-            raise MalformedError("a number that is too large")
-        return number
-
-
-def _encode(number: int) -> bytes:
-    found = bytearray()
-    while number > 127:
-        found.append(number & 127 | 128)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
 
 
 def open_change(read_at: Callable[[int, int], bytes], size: int) -> Change:

@@ -28,6 +28,7 @@ from . import choice, models
 from .malformed import MalformedError, TooLongError
 from .prediction import STREAMS, Analyser, Rebuilder, most_steps
 from .streams import StreamReader
+from .varint import VarintReader, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -94,7 +95,7 @@ def analyse(
     numbers += [content, steps]
     for stream in analyser.streams:
         numbers += [stream.length, stream.packed]
-    recipe = b"".join([*map(_number, numbers), *packed])
+    recipe = b"".join([*map(encode, numbers), *packed])
     if len(recipe) > bound:
         raise TooLongError("the recipe is longer than it may be")
     return Analysis(
@@ -107,38 +108,6 @@ def analyse(
         analyser.verbatim_headers,
         steps,
     )
-
-
-def _number(number: int) -> bytes:
-    kept = bytearray()
-    while number > 127:
-        kept.append((number & 127) | 128)
-        number >>= 7
-    kept.append(number)
-    return bytes(kept)
-
-
-class _Head:
-    """The numbers that a recipe begins with; of hostile origin."""
-
-    def __init__(self, read_at: Callable[[int, int], bytes]) -> None:
-        self.data = read_at(0, _HEAD)
-        self.place = 0
-
-    def next(self, most: int) -> int:
-        number = shift = 0
-        while True:
-            if self.place == len(self.data) or shift > 56:
-                raise MalformedError("a recipe without a head")
-            byte = self.data[self.place]
-            self.place += 1
-            number |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        if number > most:
-            raise MalformedError("a number that is too large")
-        return number
 
 
 class Recipe:
@@ -165,7 +134,7 @@ class Recipe:
             self._read_at: Callable[[int, int], bytes] = lambda place, count: data[place : place + count]
         else:
             self._read_at = recipe
-        head = _Head(self._read_at)
+        head = VarintReader(self._read_at(0, _HEAD), 0, "a recipe without a head")
         if head.next(127) != _VERSION:
             raise MalformedError("a recipe of another version")
         family, generation, level, memory_level = (head.next(255) for _ in range(4))

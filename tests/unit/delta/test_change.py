@@ -20,6 +20,7 @@ from wrapper.delta import change
 from wrapper.delta.change import Change, Made, expand, make_change, open_change
 from wrapper.delta.malformed import MalformedError, TooLongError
 from wrapper.delta.options import EFFORTS
+from wrapper.delta.varint import encode
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -154,7 +155,7 @@ def test_long_layers_are_analysed_beside(tmp_path: Path) -> None:
 
 
 def numbers(*values: int) -> bytes:
-    return change.MAGIC + b"".join(map(change._encode, values))
+    return change.MAGIC + b"".join(map(encode, values))
 
 
 class TestHostileHeaders:
