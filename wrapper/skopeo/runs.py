@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -27,6 +28,9 @@ PARALLEL_RUNS = 6
 
 _MARGIN = 1.0
 """For how much longer than it may take skopeo is left to itself: it says best what it waited for. In seconds."""
+
+_NOTICE = 0.1
+"""How long a signal may take that has reached a child of ours already, in seconds."""
 
 
 class Question(NamedTuple):
@@ -181,6 +185,12 @@ def starting(what: str) -> Iterator[None]:
     except sh.ForkException as error:
         reason = str(error).strip().rpartition("\n")[2].strip()
         raise HostError(f"{what} can't be started: {reason}", LIMITS) from error
+    except ValueError as error:
+        # sh could not make sense of what its child said before it became skopeo: nothing, for something ended it. A
+        # Ctrl-C does that, for until then the child is in our group; our own notice of it may come a moment later.
+        time.sleep(_NOTICE)
+        check()
+        raise HostError(f"{what} was ended while it started", LIMITS) from error
 
 
 def no_answer(doing: str, why: EarlyEndError, seconds: float | None) -> IncrementalError:
