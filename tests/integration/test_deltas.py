@@ -19,6 +19,9 @@ from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, refused, skopeo
 from tests.support.world import World, files, tar, zipped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.support.images import Image
     from tests.support.registry import Registry
     from tests.support.release import Release
@@ -388,9 +391,39 @@ def test_hostile_changes(world: World) -> None:
     attack(nothing, bytes(other))
 
 
-def test_images_that_umoci_built_and_skopeo_pushed(world: World, vendor: Registry, customer: Registry) -> None:
-    """Both compress with pgzip. Of a registry that has the old release alone, the old layer alone is read."""
-    at, home = fresh("umoci"), world.tool.home
+def put_umoci(root: Path, tag: str, destination: str) -> None:
+    """Put a folder as an image that umoci has built and skopeo pushed."""
+    home = root.parent
+    for command in (
+        ["umoci", "init", "--layout", "layout"] if tag == "1" else ["true"],
+        ["umoci", "new", "--image", f"layout:{tag}"],
+        ["umoci", "insert", "--rootless", "--image", f"layout:{tag}", root, "/app"],
+    ):
+        subprocess.run(command, cwd=home, check=True, capture_output=True)
+    skopeo("copy", "--dest-tls-verify=false", f"oci:layout:{tag}", destination, cwd=home)
+
+
+def put_buildah(root: Path, tag: str, destination: str) -> None:
+    """Put a folder as an image that buildah has built and pushed."""
+    stores = root.parent / "stores"
+
+    def buildah(*arguments: str | Path) -> str:
+        command = ["buildah", "--root", stores, "--runroot", stores / "run", "--storage-driver", "vfs", *arguments]
+        ended = subprocess.run(command, cwd=root.parent, check=True, capture_output=True, text=True)
+        return ended.stdout.strip()
+
+    container = buildah("from", "scratch")
+    buildah("copy", container, root, "/app")
+    buildah("commit", "--tls-verify=false", container, destination)
+    buildah("rm", container)
+
+
+@pytest.mark.parametrize("put", [put_umoci, put_buildah])
+def test_images_that_others_built(
+    world: World, vendor: Registry, customer: Registry, put: Callable[[Path, str, str], None]
+) -> None:
+    """All compress with pgzip. Of a registry that has the old release alone, the old layer alone is read."""
+    at, home = fresh("built"), world.tool.home
     content = files(at, 12)
     for tag in "12":
         root = home / f"root{tag}"
@@ -399,15 +432,7 @@ def test_images_that_umoci_built_and_skopeo_pushed(world: World, vendor: Registr
             (root / name).write_bytes(data)
             os.utime(root / name, (0, 0))
         os.utime(root, (0, 0))
-        for command in (
-            ["umoci", "init", "--layout", "layout"] if tag == "1" else ["true"],
-            ["umoci", "new", "--image", f"layout:{tag}"],
-            ["umoci", "insert", "--rootless", "--image", f"layout:{tag}", root, "/app"],
-        ):
-            subprocess.run(command, cwd=home, check=True, capture_output=True)
-        skopeo(
-            "copy", "--dest-tls-verify=false", f"oci:layout:{tag}", f"docker://{vendor.host}/{at}:{tag}", cwd=home
-        )
+        put(root, tag, f"docker://{vendor.host}/{at}:{tag}")
     old = f"docker://{vendor.host}/{at}:1", f"docker://{customer.host}/{at}:1"
     skopeo("copy", "--src-tls-verify=false", "--dest-tls-verify=false", *old)
     pull = ("pull", f"{vendor.host}/{at}:2", "--base", f"{vendor.host}/{at}:1", "--delta", "-o", "o.tar", "--json")

@@ -33,9 +33,10 @@ def load(name: str) -> Any:
     """Import a module of `wrapper.delta`, and those that it needs, from their Python files."""
     if _NAME not in sys.modules:
         package = ModuleType(_NAME)
-        package.__path__ = [str(_FOLDER)]
+        # In no folder, where others find compiled modules; and the fuzzer watches what finders after its own find.
+        package.__path__ = []
         sys.modules[_NAME] = package
-        sys.meta_path.insert(0, _Finder())
+        sys.meta_path.append(_Finder())
         # What is raised is raised for both.
         sys.modules[f"{_NAME}.malformed"] = malformed
     return importlib.import_module(f"{_NAME}.{name}")
