@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import io
 import re
 import tarfile
@@ -100,18 +99,7 @@ def _tar(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _uncompiled() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "wrapper.delta.uncompiled", Path(format1.__file__).with_name("format1.py")
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-UNCOMPILED = _uncompiled()
+UNCOMPILED: ModuleType = uncompiled.load("format1")
 """`wrapper.delta.format1`, not compiled: the other one has to do the same."""
 
 OLD = gzip.compress(b"an old layer " * 20, mtime=0)

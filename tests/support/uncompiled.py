@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
 
-_NAME = "uncompiled_delta"
+_NAME = "wrapper.uncompiled_delta"
 _FOLDER = Path(wrapper.delta.__file__).parent
 
 
