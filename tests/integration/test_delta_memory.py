@@ -190,8 +190,8 @@ def test_what_is_made_and_applied_keeps_to_the_bound(
 ) -> None:
     """Layers whose contents are larger than what may be taken for each."""
     at = fresh()
-    old = content(at, 30 * MIB)
-    new = old[: 15 * MIB] + bytes(reversed(old[15 * MIB : 16 * MIB])) + old[16 * MIB :]
+    old = content(at, 20 * MIB)
+    new = old[: 10 * MIB] + bytes(reversed(old[10 * MIB : 11 * MIB])) + old[11 * MIB :]
     for registry in (vendor, customer):
         put_image(registry, at, "1", [spelled(old, 1)])
     image = put_image(vendor, at, "2", [spelled(new, 1), spelled(content((at, 2), 5 * MIB), 1)])

@@ -54,7 +54,7 @@ def processes_in(folder: Path) -> list[str]:
     for process in Path("/proc").iterdir():
         try:
             if process.name.isdigit() and folder in (process / "cwd").readlink().parents:
-                found.append((process / "cmdline").read_text())
+                found.append((process / "cmdline").read_text(errors="replace"))
         except OSError:
             continue
     return found

@@ -36,7 +36,7 @@ def workers(part: str) -> list[int]:
     found = []
     for process in Path("/proc").iterdir():
         try:
-            text = (process / "cmdline").read_text() if process.name.isdigit() else ""
+            text = (process / "cmdline").read_text(errors="replace") if process.name.isdigit() else ""
         except OSError:
             continue
         if part in text and "from wrapper.host.workers" in text:
