@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+AARCH64 = ", aarch64"
 WHEELS = {
     "pandas": ("2.2.2", "2.2.3"),
     "cryptography": ("42.0.7", "42.0.8"),
@@ -52,7 +53,7 @@ def make_pair(name: str, folder: Path) -> tuple[bytes, bytes]:
 
 def names() -> list[str]:
     """Return what `make_pair` takes, as far as this machine has the tools for it."""
-    found = [*WHEELS]
+    found = [*WHEELS, f"pandas{AARCH64}"]
     if shutil.which("npm"):
         found += PACKAGES
     if shutil.which("mmdebstrap"):
@@ -62,8 +63,8 @@ def names() -> list[str]:
 
 
 def _pair(name: str, folder: Path) -> tuple[bytes, bytes]:
-    if name in WHEELS:
-        old, new = WHEELS[name]
+    if name.removesuffix(AARCH64) in WHEELS:
+        old, new = WHEELS[name.removesuffix(AARCH64)]
         return _wheel(name, old, folder), _wheel(name, new, folder)
     if name in PACKAGES:
         package, old, new = PACKAGES[name]
@@ -89,13 +90,15 @@ def _tar(members: Iterable[tuple[str, bytes]], *, moved: bool = False) -> bytes:
 
 
 def _wheel(name: str, version: str, folder: Path, *, moved: bool = False) -> bytes:
-    stem = f"{name.replace('-', '_')}-{version}-"
-    if not list(folder.glob(f"{stem}*.whl")):
-        platforms = [f"--platform={each}" for each in ("manylinux2014_x86_64", "manylinux_2_28_x86_64")]
+    machine = "aarch64" if name.endswith(AARCH64) else "x86_64"
+    name = name.removesuffix(AARCH64)
+    pattern = f"{name.replace('-', '_')}-{version}-*{machine}*.whl"
+    if not list(folder.glob(pattern)):
+        platforms = [f"--platform={each}_{machine}" for each in ("manylinux2014", "manylinux_2_28")]
         wanted = ["--no-deps", "--only-binary=:all:", "--python-version", "3.12", *platforms]
         pip = (sys.executable, "-m", "pip", "--quiet", "download", *wanted, "--dest", str(folder))
         subprocess.run([*pip, f"{name}=={version}"], check=True, stderr=subprocess.DEVNULL)
-    (wheel,) = folder.glob(f"{stem}*.whl")
+    (wheel,) = folder.glob(pattern)
     with zipfile.ZipFile(wheel) as files:
         inside = sorted(each for each in files.namelist() if not each.endswith("/"))
         return _tar(((f"usr/lib/python3/dist-packages/{each}", files.read(each)) for each in inside), moved=moved)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support import deflated, uncompiled
+from tests.support import deflated, programs, uncompiled
 from wrapper.archive.documents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.summary import describe
@@ -173,7 +173,8 @@ def gzip_recipe(data: bytes) -> None:
 PLAIN_PATCH = uncompiled.load("patch")
 """`wrapper.delta.patch`, not compiled."""
 
-OLD_CONTENT = bytes(range(256)) * 8
+_LINKED = programs.link(programs.X86_64, {"a": 1, "b": 2, "c": 3}, pointers=9).data
+OLD_CONTENT = bytes(range(256)) * 8 + _LINKED
 _CONTENT = 5_000
 
 
@@ -185,6 +186,10 @@ class _Content:
     def read_into(self, place: int, view: memoryview) -> None:
         assert 0 <= place <= self.length - len(view)
         view[:] = OLD_CONTENT[place : place + len(view)]
+
+    def read(self, place: int, count: int) -> bytes:
+        assert 0 <= place <= self.length - count
+        return OLD_CONTENT[place : place + count]
 
 
 def layer_change(data: bytes) -> None:
@@ -214,7 +219,7 @@ def layer_change(data: bytes) -> None:
         assert len(written) == _CONTENT
         return written
 
-    for several in (7, 9):
+    for several in (7, 8, 9):
         streams = ([*data.split(SEPARATOR), *[b""] * several])[:several]
         # Bytes that are nowhere else need not be found by the fuzzer.
         streams[patch.EXTRA] *= 100

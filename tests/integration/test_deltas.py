@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from tests.support import programs
 from tests.support.archives import members_of, repack
 from tests.support.changes import change, write_changes
 from tests.support.images import digest_of, fresh, platform, put_image, put_list
@@ -331,6 +332,37 @@ def test_an_older_version_refuses_and_so_do_we(world: World) -> None:
     index["annotations"]["io.skopeo-incremental.requires"] = "layer-delta-2,what-comes-next"
     repack(archive, {"index.json": json.dumps(index).encode()})
     refused(world.tool("inspect", "2.tar", "--json"), 4, "newer version")
+
+
+PROGRAMS: dict[str, Callable[[Path], tuple[bytes, bytes]]] = {
+    "position-independent": lambda folder: programs.compiled(folder, "-pie", "-fPIE"),
+    "at a fixed address": lambda folder: programs.compiled(folder, "-no-pie", "-fno-pie"),
+    "aarch64": lambda _: tuple(linked.data for linked in programs.releases(programs.AARCH64, 400)),
+}
+
+
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_programs(world: World, tmp_path: Path, kind: str) -> None:
+    """Addresses in them are predicted; a reader has to know how, and is told."""
+    old, new = PROGRAMS[kind](tmp_path)
+    sizes = []
+    for magic in (b"\x7fELF", b"no program"):
+        at = fresh()
+        for registry in (world.vendor, world.customer):
+            put_image(registry, at, "1", [zipped({"text": b"t", "program": old.replace(b"\x7fELF", magic)})])
+        layer = zipped({"program": new.replace(b"\x7fELF", magic), "text": b"text"})
+        image = put_image(world.vendor, at, "2", [layer])
+        here, there = f"{world.vendor.host}/{at}", f"{world.customer.host}/{at}"
+        pulled = world.tool.good(
+            "pull", f"{here}:2", "--base", f"{here}:1", "--delta", "-o", "x.tar", "--json", *PLAIN_PULL
+        ).json
+        sizes.append(pulled["layers"][0]["delta"]["size"])
+        index = json.loads(members_of(world.tool.home / "x.tar")["index.json"])
+        required = index["annotations"]["io.skopeo-incremental.requires"]
+        assert required == ("layer-delta-2,layer-delta-programs" if len(sizes) == 1 else "layer-delta-2")
+        world.tool.good("push", "x.tar", f"{there}:2", *PLAIN_DEST)
+        assert world.customer.manifest(at, "2") == image.raw
+    assert sizes[0] < sizes[1]
 
 
 def test_hostile_changes(world: World) -> None:

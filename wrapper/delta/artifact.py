@@ -12,15 +12,14 @@ from ..oci.layout import canonical_json, index_entry
 from ..oci.manifest import OCI_MANIFEST, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from ..oci.manifest import FetchedManifest
 
-FEATURE = "layer-delta-2"
-"""What an archive with deltas requires of its reader."""
+_FEATURE, _PROGRAMS = "layer-delta-2", "layer-delta-programs"
 
-FEATURES = frozenset({"layer-delta", FEATURE})
-"""What an archive with deltas may require: format 1 is still read."""
+FEATURES = frozenset({"layer-delta", _FEATURE, _PROGRAMS})
+"""What an archive with deltas may require of its reader: format 1 is still read."""
 
 PREFIX = "io.skopeo-incremental."
 """What the names of our annotations begin with."""
@@ -54,6 +53,7 @@ class LayerDelta(NamedTuple):
             is left when they are decompressed. Nothing in format 1, which does not say.
         model: what is known of the layer's compressor, for people.
         corrections: how often that decided otherwise than was predicted.
+        programs: in how many programs addresses are predicted; only who made it knows.
     """
 
     layer: str
@@ -65,6 +65,7 @@ class LayerDelta(NamedTuple):
     contents: Mapping[str, int] = MappingProxyType({})
     model: str = ""
     corrections: int = 0
+    programs: int = 0
 
     @property
     def is_format_1(self) -> bool:
@@ -89,6 +90,11 @@ class DeltaArtifact(NamedTuple):
         digest = digest_of(self.raw)
         described = index_entry(OCI_MANIFEST, digest, len(self.raw), annotations={f"{PREFIX}deltas": self.subject})
         return described | {"artifactType": ARTIFACT_TYPE}
+
+
+def required_features(deltas: Collection[LayerDelta]) -> list[str]:
+    """Return what an archive with deltas that were made here requires of its reader."""
+    return [_FEATURE] * bool(deltas) + [_PROGRAMS] * any(delta.programs for delta in deltas)
 
 
 def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> DeltaArtifact:

@@ -5,8 +5,9 @@ how its compressor decided (`recipe`). Without older layers it is the layer, rep
 
 - `LAYDELT2`, and numbers: the kind of layer (0: plain bytes, 1: gzip); how long it is, and how long its content;
   how many older contents there are, and how long each; how long the recipe is; how many streams there are (one of
-  extra bytes alone, or all of a patch), and for each of how many pieces it consists, and for each of these the
-  codec, the binary logarithm of how far back it looks, its length, and its length compressed (`packing`);
+  extra bytes alone, or all of a patch, with one of programs or without), and for each of how many pieces it
+  consists, and for each of these the codec, the binary logarithm of how far back it looks, its length, and its
+  length compressed (`packing`);
 - the recipe, and the streams' pieces, one after the other.
 
 Numbers are as in `patch`; lengths are in bytes.
@@ -23,10 +24,12 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..host.workers import Worker, WorkerError
-from .covers import Covers, Search, find_covers
+from .addresses import BLOCK
+from .covers import Covers
 from .malformed import MalformedError, TooLongError
 from .options import EFFORTS
 from .packing import LEAST_WINDOW, LZMA, MOST_WINDOW, ZSTD, Effort, PackedReader, Piece, Raw, pack
+from .pairing import carried, cut, find_pairs
 from .patch import (
     DIFFERENCES,
     EXTRA,
@@ -41,7 +44,9 @@ from .patch import (
     apply,
     most_covers,
 )
+from .programs import write_pairs
 from .recipe import Recipe, analyse, rebuild
+from .search import Search, find_covers
 from .varint import VarintReader, encode
 
 if sys.version_info >= (3, 14):
@@ -53,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from .packing import Packed
+    from .programs import Pair
 
 MAGIC = b"LAYDELT2"
 
@@ -91,6 +97,7 @@ class Made(NamedTuple):
         model: which compressor made the layer, as far as that is known; `plain` for a layer that is not compressed.
         corrections: how many of the compressor's decisions were not as the model says.
         used: which of the older contents are needed, by their places; applying takes these.
+        programs: for how many programs addresses are predicted.
         reason: why there is no change; empty where there is one.
     """
 
@@ -99,6 +106,7 @@ class Made(NamedTuple):
     model: str = ""
     corrections: int = 0
     used: tuple[int, ...] = ()
+    programs: int = 0
     reason: str = ""
 
 
@@ -174,7 +182,8 @@ def make_change(
         covers = find_covers(new, old, Search(plan.quick, memory, threads, plan.batch))
         covers, used = _only_useful(covers, old, new.length)
         old = stack.enter_context(Contents([old_contents[place] for place in used]))
-        patch = stack.enter_context(_Patch(covers, new, old, content, folder))
+        pairs = find_pairs(new, old, covers)
+        patch = stack.enter_context(_Patch(cut(covers, pairs), pairs, new, old, content, folder))
         streams = patch.pack(plan, memory, threads, folder)
         stack.callback(_close, streams)
         found = _Analysed("plain", 0, new.length)
@@ -196,7 +205,7 @@ def make_change(
             for stream in streams:
                 file.writelines(stream.read())
             size = file.tell()
-    return Made(size, new.length, found.model, found.corrections, used)
+    return Made(size, new.length, found.model, found.corrections, used, len(pairs))
 
 
 def _close(streams: Sequence[Packed]) -> None:
@@ -296,11 +305,20 @@ def _only_useful(covers: Covers, old: Contents, size: int) -> tuple[Covers, tupl
 class _Patch:
     """The streams of a patch, uncompressed, in files without a name."""
 
-    def __init__(self, covers: Covers, new: Contents, old: Contents, content: Path, folder: Path) -> None:
+    def __init__(
+        self,
+        covers: Covers,
+        pairs: Sequence[Pair],
+        new: Contents,
+        old: Contents,
+        content: Path,
+        folder: Path,
+    ) -> None:
         """Write them.
 
         Args:
-            covers: what both contents share.
+            covers: what both contents share; each lies in a pair or does not.
+            pairs: programs in which addresses are predicted.
             new: the new content.
             old: the older one.
             content: the file with the new content: where nothing is shared, it is the stream of extra bytes.
@@ -311,7 +329,7 @@ class _Patch:
         self._shares = len(covers) > 0
         try:
             if self._shares:
-                self._write(covers, new, old, folder)
+                self._write(covers, pairs, new, old, folder)
             else:
                 self._files.append(content.open("rb"))
         except BaseException:
@@ -325,20 +343,22 @@ class _Patch:
         for file in self._files:
             file.close()
 
-    def _write(self, covers: Covers, new: Contents, old: Contents, folder: Path) -> None:
+    def _write(self, covers: Covers, pairs: Sequence[Pair], new: Contents, old: Contents, folder: Path) -> None:
         self._files = [TemporaryFile(dir=folder) for _ in range(_RAW_STREAMS)]  # noqa: SIM115 - closed at exit
-        extra = self._files[EXTRA]
-        writer = PatchWriter([Sink(file.write) for place, file in enumerate(self._files) if place != EXTRA])
+        extra, programs = self._files[EXTRA], self._files[-1]
+        sinks = [Sink(file.write) for place, file in enumerate(self._files[:-1]) if place != EXTRA]
+        writer = PatchWriter(sinks)
         done = 0
-        for old_place, new_place, length in covers:
+        for (old_place, new_place, length), read in carried(covers, pairs, old):
             extra.writelines(_chunks(new, done, new_place))
             writer.cover(old_place, new_place, length)
-            for at in range(0, length, _READ):
-                count = min(_READ, length - at)
-                writer.compare(old.read(old_place + at, count), new.read(new_place + at, count))
+            for at in range(0, length, BLOCK):
+                count = min(BLOCK, length - at)
+                writer.compare(read(old_place + at, new_place + at, count), new.read(new_place + at, count))
             done = new_place + length
         extra.writelines(_chunks(new, done, self._length))
         writer.finish()
+        programs.write(write_pairs(pairs))
         for file in self._files:
             file.flush()
 
@@ -347,7 +367,7 @@ class _Patch:
         if not self._shares:
             descriptor = self._files[0].fileno()
             return pack([Raw(descriptor, 0, self._length, plan.streams[EXTRA])], folder, memory, threads)
-        efforts = [*plan.streams, *[plan.streams[DIFFERENCES]] * 3]
+        efforts = [*plan.streams, *[plan.streams[DIFFERENCES]] * 4]
         raws = [
             Raw(
                 file.fileno(),
@@ -359,17 +379,18 @@ class _Patch:
             for place, (file, effort) in enumerate(zip(self._files, efforts, strict=True))
         ]
         if not plan.thrice:
-            raws = [*raws[:DIFFERENCES], raws[-1]]
-        packed = pack(raws, folder, memory, threads)
-        several, one = packed[DIFFERENCES:-1], packed[-1]
+            del raws[DIFFERENCES : DIFFERENCES + 3]
+        *packed, one, programs = pack(raws, folder, memory, threads)
+        several = packed[DIFFERENCES:]
         if several and sum(stream.size for stream in several) < one.size:
             one.close()
-            return packed[:-1]
-        _close(several)
-        return [*packed[:DIFFERENCES], one]
+        else:
+            _close(several)
+            packed[DIFFERENCES:] = [one]
+        return [*packed, programs] if programs.pieces else packed
 
 
-_RAW_STREAMS = DIFFERENCES + 4
+_RAW_STREAMS = DIFFERENCES + 5
 
 
 def _chunks(content: Contents, begin: int, end: int) -> Iterator[bytes]:
@@ -406,8 +427,9 @@ class Change:
         self.content_size = header.next(_MOST_CONTENT)
         self.old_sizes = tuple(header.next(_MOST_CONTENT) for _ in range(header.next(_MOST_OLDS)))
         recipe = header.next(size)
-        count = header.next(DIFFERENCES + 3)
-        if count not in (1, DIFFERENCES + 1, DIFFERENCES + 3):
+        count = header.next(DIFFERENCES + 4)
+        # All of a patch, with three streams of differences or one, and with one of programs or without.
+        if count != 1 and count <= DIFFERENCES:
             raise MalformedError("a change with a number of streams that there can't be")
         left = _MOST_PIECES
         streams: list[list[Piece]] = []
@@ -443,11 +465,13 @@ class Change:
         if len(streams) == 1:
             possible = lengths[0] == self.content_size
         else:
+            programs = lengths.pop() if len(lengths) % 2 == 0 else 0
             covers = _MOST_NUMBER * most_covers(self.content_size)
             possible = (
                 max(lengths[: LENGTHS + 1]) <= covers
                 and max(lengths[ZEROS:EXTRA]) <= _MOST_NUMBER * self.content_size
                 and lengths[EXTRA] + sum(lengths[DIFFERENCES:]) <= self.content_size
+                and programs <= self.content_size
             )
         if not possible:
             raise MalformedError("a stream that is longer than it can be")

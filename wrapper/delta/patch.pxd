@@ -69,18 +69,31 @@ cdef class _Source:
     cdef Py_ssize_t place
 
     cdef Py_ssize_t fill(self) except -1
-    cdef int has_more(self) except -1
+    cpdef int has_more(self) except -1
     cdef unsigned int next(self) except? 0xFFFFFFFF
     @cython.locals(number=cython.ulonglong, byte=cython.ulonglong, shift=cython.int)
-    cdef unsigned long long next_number(self) except? 0xFFFFFFFFFFFFFFFF
+    cpdef unsigned long long next_number(self) except? 0xFFFFFFFFFFFFFFFF
 
 
 @cython.final
 cdef class Patcher:
-    cdef _Source moves, gaps, lengths, zeros, runs, extra, firsts, seconds, others
+    cdef _Source moves, gaps, lengths, zeros, runs, extra, firsts, seconds, others, programs
     cdef object old
     cdef long long old_length
     cdef long long old_place
+    cdef long long size
+    cdef long long read_old
+    cdef long long read_new
+    cdef long long read_length
+    cdef long long read_end
+    cdef long long read_left
+    cdef object pairs
+    cdef long long turn
+    cdef object ahead
+    cdef Py_ssize_t done
+    cdef bint carries
+    cdef bytes carried
+    cdef Py_ssize_t carried_at
     cdef long long left
     cdef long long gap
     cdef long long length
@@ -95,8 +108,12 @@ cdef class Patcher:
 
     @cython.locals(room=cython.Py_ssize_t, at=cython.Py_ssize_t, count=cython.Py_ssize_t)
     cpdef bytes step(self)
-    @cython.locals(move=cython.longlong)
+    @cython.locals(old=cython.longlong, new=cython.longlong, length=cython.longlong)
     cdef int next_cover(self) except -1
+    @cython.locals(move=cython.longlong, gap=cython.longlong, length=cython.longlong)
+    cdef int read_cover(self) except -1
+    cdef int read_ahead(self, long long old, long long new, long long length) except -1
+    cdef Py_ssize_t copy_carried(self, Py_ssize_t at, Py_ssize_t count) except -1
     @cython.locals(source=_Source, piece=cython.Py_ssize_t)
     cdef int copy_extra(self, Py_ssize_t at, Py_ssize_t count) except -1
     @cython.locals(out=cython.p_uchar, end=cython.Py_ssize_t, piece=cython.Py_ssize_t, byte=cython.uint)

@@ -15,6 +15,8 @@ stands nowhere: extra bytes. All in streams:
   differ by the same number often. The first bytes of the runs may be one stream, the second ones another, and all
   others a third; or all are one.
 - extra: the extra bytes; those after the last cover, too.
+- programs: pairs of programs (`programs`), in whose covers addresses are predicted before bytes are compared. It
+  may be absent.
 
 A number has seven bits in a byte, the lowest first; all bytes but the last have their highest bit set.
 
@@ -28,7 +30,10 @@ import os
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from .addresses import BLOCK
+from .covers import SHORTEST, Covers
 from .malformed import MalformedError
+from .programs import MOST_COVERS, PairReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,10 +44,7 @@ COMPILED = __file__.endswith(".so")
 """Whether this runs compiled."""
 
 MOVES, GAPS, LENGTHS, ZEROS, RUNS, EXTRA, DIFFERENCES = range(7)
-"""The streams, by their numbers; one of differences or three, which come last."""
-
-SHORTEST = 8
-"""How long covers are on average at least, in bytes: shorter ones would only cost time."""
+"""The streams, by their numbers; one of differences or three, and after them that of programs, if there is one."""
 
 _FEW = 1024
 _PIECE = 1 << 20
@@ -177,7 +179,7 @@ class PatchWriter:
 
         Args:
             sinks: MOVES, GAPS, LENGTHS, ZEROS, RUNS; then those for the differences' first, second, and other
-                bytes, and for all of them. (EXTRA is not written here.)
+                bytes, and for all of them. (EXTRA and programs are not written here.)
         """
         self.moves = sinks[MOVES]
         self.gaps = sinks[GAPS]
@@ -318,11 +320,12 @@ class Patcher:
 
         Args:
             reads: for each stream, by its number, what returns its next bytes, and none at its end. One of
-                differences or three.
+                differences or three, with programs or without.
             old: the older content.
             size: how long the content is, in bytes.
         """
         sources = [_Source(read) for read in reads]
+        self.programs = sources.pop() if len(sources) % 2 == 0 else _Source(bytes)
         self.moves = sources[MOVES]
         self.gaps = sources[GAPS]
         self.lengths = sources[LENGTHS]
@@ -336,6 +339,24 @@ class Patcher:
         self.old = old
         self.old_length = old.length
         self.old_place = 0
+        self.size = size
+        # The cover that was read last: where it begins, how long it is; where it ends in the older content; and how
+        # many bytes come after it in the new one.
+        self.read_old = 0
+        self.read_new = 0
+        self.read_length = 0
+        self.read_end = 0
+        self.read_left = size
+        # Pairs of programs; where in the content something is to be done about them; covers that were read ahead,
+        # and how many of these are done with; and, while a cover lies in a pair, its bytes with addresses
+        # predicted, and how many of those are done with.
+        self.pairs = PairReader(self.programs, old, size)
+        self.turn = self.pairs.turn
+        self.ahead = Covers()
+        self.done = 0
+        self.carries = False
+        self.carried = b""
+        self.carried_at = 0
         # What is left of: the content, extra bytes before the cover, the cover; bytes that are the same, a run of
         # others; covers that may come.
         self.left = size
@@ -370,7 +391,10 @@ class Patcher:
                 self.gap -= count
             else:
                 count = min(self.length, room - at)
-                self.old.read_into(self.old_place, self.view[at : at + count])
+                if self.carries:
+                    count = self.copy_carried(at, count)
+                else:
+                    self.old.read_into(self.old_place, self.view[at : at + count])
                 self.old_place += count
                 self.length -= count
                 self.change(at, count)
@@ -379,22 +403,75 @@ class Patcher:
         return bytes(self.pending[0:room])
 
     def next_cover(self) -> int:
-        """Read the next cover; or where there is none, take what is left as extra bytes."""
-        if not self.moves.has_more():
+        """Take the next cover; or where there is none, what is left as extra bytes."""
+        if self.done < len(self.ahead):
+            self.read_old = self.ahead.olds[self.done]
+            self.read_new = self.ahead.news[self.done]
+            self.read_length = self.ahead.lengths[self.done]
+            self.done += 1
+        elif self.read_cover() == 0:
             self.gap = self.left
+            return 0
+        old = self.read_old
+        new = self.read_new
+        length = self.read_length
+        if new >= self.turn:
+            if self.pairs.reaches(new):
+                self.read_ahead(old, new, length)
+            self.turn = self.pairs.turn
+        self.old_place = old
+        self.gap = new - (self.size - self.left)
+        self.length = length
+        self.carries = self.pairs.has(old, new, length)
+        self.carried = b""
+        self.carried_at = 0
+        return 0
+
+    def read_cover(self) -> int:
+        """Read a cover; return whether there is one."""
+        if not self.moves.has_more():
             return 0
         if self.covers == 0:
             raise MalformedError("more covers than there can be")
         self.covers -= 1
         move = self.moves.next_number()
-        self.old_place += -(move >> 1) - 1 if move & 1 else move >> 1
-        self.gap = self.gaps.next_number()
-        self.length = self.lengths.next_number()
-        if self.length == 0 or self.gap > self.left or self.length > self.left - self.gap:
+        self.read_old = self.read_end + (-(move >> 1) - 1 if move & 1 else move >> 1)
+        gap = self.gaps.next_number()
+        length = self.lengths.next_number()
+        if length == 0 or gap > self.read_left or length > self.read_left - gap:
             raise MalformedError("a cover outside of the content")
-        if self.old_place < 0 or self.old_place > self.old_length or self.length > self.old_length - self.old_place:
+        if self.read_old < 0 or self.read_old > self.old_length or length > self.old_length - self.read_old:
             raise MalformedError("a cover outside of the older content")
+        self.read_new = self.size - self.read_left + gap
+        self.read_length = length
+        self.read_left -= gap + length
+        self.read_end = self.read_old + length
+        return 1
+
+    def read_ahead(self, old: int, new: int, length: int) -> int:
+        """Read all covers of a pair, of which this is the first one, and one more: they say what went where."""
+        ahead = Covers()
+        ahead.append(old, new, length)
+        while self.read_cover():
+            ahead.append(self.read_old, self.read_new, self.read_length)
+            if self.read_new >= self.pairs.end:
+                break
+            if len(ahead) > MOST_COVERS:
+                raise MalformedError("a program with more covers than there can be")
+        self.pairs.enter(ahead)
+        self.ahead = ahead
+        self.done = 1
         return 0
+
+    def copy_carried(self, at: int, count: int) -> int:
+        """Take up to so many bytes of a cover, with addresses predicted; return how many."""
+        if self.carried_at == len(self.carried):
+            self.carried = self.pairs.read(self.old_place, self.size - self.left, min(self.length, BLOCK))
+            self.carried_at = 0
+        count = min(count, len(self.carried) - self.carried_at)
+        self.pending[at : at + count] = self.carried[self.carried_at : self.carried_at + count]
+        self.carried_at += count
+        return count
 
     def copy_extra(self, at: int, count: int) -> int:
         """Take so many extra bytes."""
@@ -456,6 +533,7 @@ class Patcher:
             self.firsts,
             self.seconds,
             self.others,
+            self.programs,
         ):
             if source.has_more():
                 raise MalformedError("a patch of which something is left over")

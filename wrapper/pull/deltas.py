@@ -157,19 +157,48 @@ def make_deltas(
     Raises:
         IncrementalError: a base's layer can't be fetched.
     """
+    if plan.candidates:
+        _add_bases(skopeo, plan, blob_source, report)
+        wanted = {source.digest: source.size for source in plan.delta_sources}
+        place = Layout.create(skopeo.new_folder("sources"))
+        cached = [digest for digest in wanted if cache and cache.get(digest, place.blob(digest))]
+        blob_source.add_layers(place, cached)
+        blob_source.fetch(
+            skopeo, {digest: size for digest, size in wanted.items() if blob_source.offers(digest)}, report
+        )
+    return make_changes(plan, layout, blob_source, skopeo.new_folder("changes"), options, report)
+
+
+def make_changes(
+    plan: PullPlan,
+    layout: Layout,
+    blob_source: BlobSource,
+    folder: Path,
+    options: DeltaOptions,
+    report: Callable[[str], None],
+) -> PullPlan:
+    """Do it with what is at hand.
+
+    Args:
+        plan: as for `make_deltas`.
+        layout: likewise.
+        blob_source: has the older layers, as far as they can be had.
+        folder: for temporary files.
+        options: how.
+        report: receives a line for each step.
+
+    Returns:
+        As `make_deltas`.
+
+    Raises:
+        DiskFullError: there is too little space.
+        ContentError: an older layer is not what its digest says.
+    """
     for digest, why in plan.reasons.items():
         report(f"{digest} travels whole: {why}")
     if not plan.candidates:
         return plan
-    _add_bases(skopeo, plan, blob_source, report)
-    wanted = {source.digest: source.size for source in plan.delta_sources}
-    place = Layout.create(skopeo.new_folder("sources"))
-    blob_source.add_layers(place, [digest for digest in wanted if cache and cache.get(digest, place.blob(digest))])
-    blob_source.fetch(
-        skopeo, {digest: size for digest, size in wanted.items() if blob_source.offers(digest)}, report
-    )
-    folder = skopeo.new_folder("changes")
-    folder.mkdir(exist_ok=True)
+    folder.mkdir()
     bench = _Workbench(plan.candidates, layout, blob_source, folder, options, report)
     deltas = {}
     reasons = dict(plan.reasons)
@@ -201,12 +230,14 @@ def make_deltas(
 def _add_bases(skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, report: Callable[[str], None]) -> None:
     """Open the bases that lie here; what is in registries was read when it was compared."""
     leaves = [each for planned in plan.images if planned.delta for each in planned.leaves]
-    sources = dict.fromkeys(source for source, _ in leaves if source.reference.transport in LAYER_TRANSPORTS)
+    sources = dict.fromkeys(
+        source for source, _ in leaves if source and source.reference.transport in LAYER_TRANSPORTS
+    )
     here = [source for source in sources if source.reference.transport != "docker"]
     if here:
         blob_source.add_bases(skopeo, here, report)
     for source, leaf in leaves:
-        if source.reference.transport == "docker":
+        if source and source.reference.transport == "docker":
             blob_source.add_manifest(source, leaf)
 
 
@@ -365,6 +396,7 @@ class _Workbench:
             contents | {running.digest: made["content"]},
             made["model"],
             made["corrections"],
+            made["programs"],
         )
 
     def _expanded(self, source: str, size: int) -> bool:

@@ -10,7 +10,7 @@ from ..archive.contents import image_descriptor, index_annotations
 from ..archive.docker import docker_manifest
 from ..archive.output import Target, written_to
 from ..archive.writer import ArchiveLayout, ArchiveWriter, write_archive
-from ..delta.artifact import FEATURE
+from ..delta.artifact import required_features
 from ..errors import host_errors
 from ..host.space import INCREDIBLE
 from ..oci.layout import Layout, index_document
@@ -66,7 +66,7 @@ def index_of(plan: PullPlan) -> bytes:
             plan.bases,
             plan.bases_of,
             is_bundle=plan.is_bundle,
-            requires=[FEATURE] if plan.deltas else [],
+            requires=required_features(plan.deltas.values()),
         ),
     )
 

@@ -50,7 +50,7 @@ class PlannedImage:
         bases: for every base's digest, the layers that it has.
         name: what the image is called in the archive; None where it has no name.
         known: digests of all manifests and lists of the bases.
-        leaves: the bases' manifests, as far as they are at hand, each with where it is.
+        leaves: the bases' manifests, as far as they are at hand, each with where it is; None inside an archive.
         referrers: what travels with the image, each with where it is.
         notes: what the user should know about the bases, one line each.
         delta: whether new layers may travel as their change.
@@ -62,7 +62,7 @@ class PlannedImage:
     bases: Mapping[str, Mapping[str, Descriptor]]
     name: str | None
     known: frozenset[str] = frozenset()
-    leaves: tuple[tuple[ImageSource, FetchedManifest], ...] = ()
+    leaves: tuple[tuple[ImageSource | None, FetchedManifest], ...] = ()
     referrers: tuple[tuple[ImageSource | None, NamedImage], ...] = ()
     notes: tuple[str, ...] = ()
     delta: bool = False

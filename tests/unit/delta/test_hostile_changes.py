@@ -14,11 +14,11 @@ import pytest
 from tests.support import deflated
 from wrapper.delta import models, recipe
 from wrapper.delta.change import expand
-from wrapper.delta.covers import _Pairs
 from wrapper.delta.malformed import MalformedError, TooLongError
 from wrapper.delta.members import Member, members
 from wrapper.delta.models import Name
 from wrapper.delta.packing import zstd
+from wrapper.delta.search import _Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

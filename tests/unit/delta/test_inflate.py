@@ -61,7 +61,9 @@ def test_damaged_streams_are_malformed_or_others(made: tuple[bytes, bytes], data
         expected = gzip.decompress(damaged or b"none")
     except (EOFError, OSError, zlib.error):
         return
-    assert found[0] == expected
+    # Flags that RFC 1952 keeps for later, Python does not look at.
+    if found != "a gzip header of a later version":
+        assert found[0] == expected
 
 
 @given(st.binary(max_size=200))

@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support import uncompiled
-from wrapper.delta import blocks, covers
-from wrapper.delta.covers import Covers, Search, find_covers, read_covers
+from wrapper.delta import blocks, search
+from wrapper.delta.covers import Covers
 from wrapper.delta.malformed import MalformedError
 from wrapper.delta.members import Member, members
 from wrapper.delta.patch import Contents
+from wrapper.delta.search import Search, find_covers, read_covers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,13 +115,13 @@ def test_no_tar(tmp_path: Path, search: Search) -> None:
 
 
 def test_long_stretches_are_found_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(covers, "_MUCH", 100)
-    monkeypatch.setattr(covers, "_READ", 1 << 13)
+    monkeypatch.setattr(search, "_MUCH", 100)
+    monkeypatch.setattr(search, "_READ", 1 << 13)
     inner = noise(1, 200_000)
     old = tar(("x", noise(2, 70_001) + inner))
     new = noise(3, 5003) + tar(("inner.tar", tar(("y", inner[:90_000] + inner[100_000:]), ("z", inner[50_000:]))))
-    for search in SEARCHES.values():
-        _, left, wrong = find(tmp_path, new, [noise(4, 40_000), old], search)
+    for each in SEARCHES.values():
+        _, left, wrong = find(tmp_path, new, [noise(4, 40_000), old], each)
         assert left < 5003 + 10_240 * 2 + 2048
         assert wrong < 500
 
@@ -157,7 +158,7 @@ def test_any_contents(tmp_path: Path, data: st.DataObject) -> None:
 _SENDER = """
 import sys
 from pathlib import Path
-from wrapper.delta.covers import Search, find_covers
+from wrapper.delta.search import Search, find_covers
 from wrapper.delta.patch import Contents
 def most():
     return [int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0]
