@@ -339,7 +339,7 @@ class Incremental:
         """
         from .pull.difference import diff
 
-        return diff(old, new, output, self._skopeo.temp_dir, self.report)
+        return diff(old, new, output, self._skopeo.temp_dir, self._deltas, self.report)
 
     def diff_plan(self, old: ArchiveFile, new: ArchiveFile) -> PullResult:
         """Say what `diff` would do; nothing is written.
@@ -353,7 +353,7 @@ class Incremental:
         """
         from .pull.difference import plan_diff
 
-        return plan_diff(old, new)
+        return plan_diff(old, new, self._deltas)
 
     def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
         """Say what could keep `pull` and `push` from working on this machine.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tests.support.registry import Registry
     from tests.support.release import Release
+    from tests.support.world import World
 
 
 @pytest.fixture
@@ -86,6 +87,59 @@ def test_bundles_are_compared_name_by_name(release: Release) -> None:
     release.push("1.tar")
     release.push("made.tar")
     assert release.arrived("2")
+
+
+def test_changes_of_layers(world: World) -> None:
+    """As a pull with `--delta` makes them; here for a site that is two releases behind."""
+    tool = world.tool
+    for tag in "13":
+        world.pull(tag)
+    tool.good("push", "1.tar", world.there("1"), *PLAIN_DEST)
+    for archive in ("1.tar", "3.tar"):
+        (tool.home / archive).rename(tool.home / f"whole-{archive}")
+    pulled = world.pull("3", "--delta", base="1")
+    alone = {"PATH": "/nowhere"}
+    planned = tool.good("diff", "whole-1.tar", "whole-3.tar", "--delta", "--dry-run", "--json", env=alone).json
+    assert [each["digest"] for each in planned["delta_sources"]] == [world.images["1"].layers[1]]
+    made = tool.good("diff", "whole-1.tar", "whole-3.tar", "--delta", "-o", "made.tar", "--json", env=alone).json
+    assert (tool.home / "made.tar").read_bytes() == (tool.home / "3.tar").read_bytes()
+    assert made["layers"] == pulled["layers"]
+    assert made["archive"]["size"] < 30_000
+    tool.good("push", "made.tar", world.there("3"), *PLAIN_DEST)
+    assert world.arrived("3")
+    # What is written to standard output is the same.
+    ran = tool("diff", "whole-1.tar", "whole-3.tar", "--delta", "-o", "-")
+    assert ran.stdout == (tool.home / "made.tar").read_bytes()
+    assert tool.leftovers() == []
+
+
+def test_changes_from_an_older_archive_that_is_no_help(world: World) -> None:
+    """Without the older layers, they are repacked; damaged, they are found out."""
+    tool = world.tool
+    for tag in "123":
+        world.pull(tag)
+    tool.good("diff", "1.tar", "2.tar", "-o", "12.tar")
+    tool.good("diff", "12.tar", "3.tar", "--delta", "-o", "made.tar")
+    whole = (tool.home / "1.tar").read_bytes()
+    common = bytearray(whole)
+    common[len(whole) // 2] ^= 1
+    (tool.home / "1.tar").write_bytes(common)
+    refused(tool("diff", "1.tar", "2.tar", "--delta", "-o", "x.tar", "--json"), 4, "sha256:")
+    assert not (tool.home / "x.tar").exists()
+    assert tool.leftovers() == []
+
+
+def test_changes_in_bundles(release: Release) -> None:
+    tool = release.tool
+    for tag in "12":
+        tool.good("pull", "--spec", release.spec(tag), "-o", f"{tag}.tar", *PLAIN_PULL)
+    made = tool.good("diff", "1.tar", "2.tar", "--delta", "-o", "made.tar", "--json").json
+    assert made["bundle"]
+    release.push("1.tar")
+    release.push("made.tar")
+    for name in release.images:
+        if name.endswith(":2"):
+            assert release.there(name) == release.images[name].digest
 
 
 def test_bad_archives(tool: Tool, both: list[str]) -> None:

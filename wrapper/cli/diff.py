@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import common_options, tmpdir_option
+from .options import common_options, delta_options, tmpdir_option
 
 
 @click.command()
@@ -15,12 +15,14 @@ from .options import common_options, tmpdir_option
 @click.argument("new")
 @click.option("--output", "-o", metavar="FILE", help="Where it goes; - is standard output.")
 @click.option("--dry-run", is_flag=True, help="Only say what changed.")
+@delta_options
 @tmpdir_option
 @common_options
 def diff(old: str, new: str, output: str | None, **options: Any) -> None:
     """Make the difference of the archives OLD and NEW: NEW without the layers of OLD's images. No network.
 
-    Of two bundles, images of one name are compared, whatever their tags are.
+    With --delta, new layers travel as their change from OLD's. Of two bundles, images of one name are compared,
+    whatever their tags are.
     """
     from .calls import incremental_of, require_output, where_to
     from .show import show_pull

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..delta.options import EFFORTS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -149,6 +151,26 @@ delta_memory_option = click.option(
     callback=in_bytes,
     metavar="SIZE",
     help="Memory that making changes, or layers of them, may take, 1Gi by default.",
+)
+
+delta_options = together(
+    click.option(
+        "--delta",
+        is_flag=True,
+        help="Let new layers travel as their change, or repacked, where that saves enough.",
+    ),
+    click.option(
+        "--delta-effort",
+        type=click.Choice(EFFORTS),
+        help="How much work goes into changes: what takes longer becomes smaller.",
+    ),
+    click.option(
+        "--delta-min-saving",
+        type=click.FloatRange(0, 100),
+        metavar="PERCENT",
+        help="What a change must save of its layer, else that travels whole: 10 by default.",
+    ),
+    delta_memory_option,
 )
 
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..delta.options import EFFORTS
 from .options import (
     base_option,
     common_options,
-    delta_memory_option,
+    delta_options,
     fail_fast_option,
     in_bytes,
     side_options,
@@ -62,26 +61,6 @@ _signature_options = together(
     ),
 )
 
-_delta_options = together(
-    click.option(
-        "--delta",
-        is_flag=True,
-        help="Let new layers travel as their change, or repacked, where that saves enough.",
-    ),
-    click.option(
-        "--delta-effort",
-        type=click.Choice(EFFORTS),
-        help="How much work goes into changes: what takes longer becomes smaller.",
-    ),
-    click.option(
-        "--delta-min-saving",
-        type=click.FloatRange(0, 100),
-        metavar="PERCENT",
-        help="What a change must save of its layer, else that travels whole: 10 by default.",
-    ),
-    delta_memory_option,
-)
-
 _platform_options = together(
     click.option("--all", is_flag=True, help="Take a multi-architecture image whole."),
     click.option("--override-os", metavar="OS", help="Choose this operating system from a list."),
@@ -98,7 +77,7 @@ _platform_options = together(
 @click.option("--dry-run", is_flag=True, help="Only say how much would be fetched.")
 @_cache_options
 @_signature_options
-@_delta_options
+@delta_options
 @_platform_options
 @side_options("final", "the final image")
 @side_options("base", "the bases")

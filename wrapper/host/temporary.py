@@ -18,10 +18,12 @@ import re
 import secrets
 import shutil
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from ..errors import HostError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,6 +93,28 @@ class PrivateFolder(NamedTuple):
         _empty(self.path)
         self.lock.close()
         _remove_empty(self.path)
+
+
+@contextmanager
+def private_folder(parent: Path) -> Iterator[Path]:
+    """Have a folder that nobody else can read, for as long as the block lasts.
+
+    Args:
+        parent: where.
+
+    Raises:
+        HostError: `parent` cannot be written.
+    """
+    try:
+        private = PrivateFolder.create(parent)
+    except OSError as error:
+        raise HostError(
+            f"cannot write to the temporary folder {parent}: {error.strerror}", "choose another with --tmpdir"
+        ) from None
+    try:
+        yield private.path
+    finally:
+        private.remove()
 
 
 def create_file(folder: Path, name: tuple[str, str]) -> tuple[Path, BinaryIO]:

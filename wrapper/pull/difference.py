@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..archive.output import RemoveOnClose, open_target
 from ..errors import ContentError
 from ..host.space import room_for
+from ..host.temporary import default_temp_dir, private_folder
+from ..oci.layout import Layout
 from ..oci.reference import repository_of
 from ..source.blobs import BlobSource
+from .deltas import find_candidates, make_changes
 from .pack import archive_layout, finish_archive, pull_result, require_readable
 from .plan import PlannedImage, PullPlan
 
@@ -17,8 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..archive.contents import ArchiveContents, NamedImage
-    from ..archive.output import Output
+    from ..archive.output import Output, Target
     from ..archive.reader import ArchiveFile
+    from ..delta.options import DeltaOptions
     from ..oci.manifest import Descriptor
     from ..results import PullResult
 
@@ -28,6 +33,7 @@ def diff(
     new: ArchiveFile,
     output: Output,
     temp_dir: Path | None,
+    deltas: DeltaOptions,
     report: Callable[[str], None],
 ) -> RemoveOnClose:
     """Write the difference of two archives.
@@ -36,36 +42,68 @@ def diff(
         old: an archive whose images the other side has, with all their layers.
         new: the archive that it is to get.
         output: as `open_target` takes it.
-        temp_dir: the folder of a temporary output.
+        temp_dir: the folder of temporary files and a temporary output; None leaves it to the output.
+        deltas: whether and how new layers travel as their change.
         report: receives a line for each step.
 
     Raises:
         IncrementalError: as for `compare`; or something can't be read or written.
     """
     with BlobSource([old]) as before, BlobSource([new]) as after, open_target(output, temp_dir) as target:
-        plan = compare(before.contents[0], after)
+        plan = _plan(before, after, deltas)
         after.verify(report)
-        with room_for(target.folder, archive_layout(plan).size):
-            result = finish_archive(after, plan, target, report)
+        if deltas.enabled:
+            before.verify(report)
+            result = _finish_with_changes(plan, before, after, target, temp_dir, deltas, report)
+        else:
+            with room_for(target.folder, archive_layout(plan).size):
+                result = finish_archive(after, plan, target, report)
     return RemoveOnClose(target, result)
 
 
-def plan_diff(old: ArchiveFile, new: ArchiveFile) -> PullResult:
+def _finish_with_changes(
+    plan: PullPlan,
+    old: BlobSource,
+    new: BlobSource,
+    target: Target,
+    temp_dir: Path | None,
+    deltas: DeltaOptions,
+    report: Callable[[str], None],
+) -> PullResult:
+    with private_folder(temp_dir or target.folder or default_temp_dir()) as folder:
+        layout = Layout.create(folder / "layout")
+        with room_for(folder, sum(plan.blob_sizes.values())):
+            layout.add([], plan.blob_sizes, new.open_blob)
+        plan = make_changes(plan, layout, old, folder / "changes", deltas, report)
+        with room_for(target.folder, archive_layout(plan).size):
+            return finish_archive(layout, plan, target, report)
+
+
+def plan_diff(old: ArchiveFile, new: ArchiveFile, deltas: DeltaOptions) -> PullResult:
     """Say what `diff` would do; nothing is written.
 
     Raises:
         IncrementalError: as for `diff`.
     """
     with BlobSource([old]) as before, BlobSource([new]) as after:
-        return pull_result(compare(before.contents[0], after), after.read)
+        return pull_result(_plan(before, after, deltas), after.read)
 
 
-def compare(old: ArchiveContents, new: BlobSource) -> PullPlan:
+def _plan(old: BlobSource, new: BlobSource, deltas: DeltaOptions) -> PullPlan:
+    plan = compare(old.contents[0], new, delta=deltas.enabled)
+    if not deltas.enabled:
+        return plan
+    candidates, reasons = find_candidates(plan, deltas)
+    return replace(plan, candidates=candidates, reasons=reasons)
+
+
+def compare(old: ArchiveContents, new: BlobSource, *, delta: bool = False) -> PullPlan:
     """Compare an archive's images with those of an older one.
 
     Args:
         old: what the other side has: all layers of its images, also those that it left out itself.
         new: the archive that is to become smaller; what it leaves out stays left out.
+        delta: whether new layers may travel as their change.
 
     Returns:
         What travels, and what does not. Images of two bundles are compared where they have one name, whatever their
@@ -96,7 +134,9 @@ def compare(old: ArchiveContents, new: BlobSource) -> PullPlan:
             bases,
             named.name,
             known=frozenset(known),
+            leaves=tuple((None, leaf) for each in alike for leaf in each.image.leaves),
             referrers=referrers,
+            delta=delta,
             local_name=named.local_name,
         )
 
