@@ -374,16 +374,18 @@ HOSTILE: dict[str, Callable[[list[tuple[str, bytes]]], list[tuple[str | tarfile.
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_archives(tool: Tool, customer: Registry, release: Release, kind: str) -> None:
-    damaged(release.archive, HOSTILE[kind])
+def test_hostile_archives(tool: Tool, customer: Registry, release: Release) -> None:
+    good = release.archive.read_bytes()
     watch = customer.watch()
-    for command in (("vet",), ("push", release.destination)):
-        ran = tool(command[0], release.archive, *command[1:], "--json", *PLAIN_DEST)
-        assert ran.code == ran.json["error"]["code"] == 4, ran.text
+    for kind, change in HOSTILE.items():
+        release.archive.write_bytes(good)
+        damaged(release.archive, change)
+        for command in (("vet",), ("push", release.destination)):
+            ran = tool(command[0], release.archive, *command[1:], "--json", *PLAIN_DEST)
+            assert ran.code == ran.json["error"]["code"] == 4, f"{kind}: {ran.text}"
+        assert tool.leftovers() == [], kind
+        assert [path.name for path in tool.home.iterdir()] == [release.archive.name], kind
     assert watch.requests() == []
-    assert tool.leftovers() == []
-    assert [path.name for path in tool.home.iterdir()] == [release.archive.name]
 
 
 def test_a_truncated_archive(tool: Tool, customer: Registry, release: Release) -> None:
