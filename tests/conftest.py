@@ -12,5 +12,6 @@ pytest.register_assert_rewrite("tests.support")
 os.environ["CFLAGS"] = "-O0"
 
 # Machines are noisy, and the first text drawn in a fresh checkout builds a table: no test here asserts a time.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Fifty examples a run: there are many runs, and scripts/fuzz looks deeper.
+settings.register_profile("patient", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")

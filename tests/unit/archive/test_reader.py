@@ -155,7 +155,7 @@ def test_other_tools_archives(kind: str) -> None:
     check(FRIENDLY[kind])
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_an_archive_or_an_error(data: bytes) -> None:
     try:
@@ -170,7 +170,7 @@ MUTATIONS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(MUTATIONS)
 def test_a_damaged_archive_is_an_archive_or_an_error(mutations: list[tuple[int, str, int]]) -> None:
     data = bytearray(GOOD)

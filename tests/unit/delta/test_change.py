@@ -233,7 +233,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, byte
     return folder, layer, make(folder, layer, [tar(OLD)])[1]
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_damaged_changes(example: tuple[Path, bytes, bytes], data: st.DataObject) -> None:
     folder, layer, text = example

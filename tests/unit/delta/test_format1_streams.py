@@ -76,7 +76,7 @@ def test_several_members_and_what_follows() -> None:
     there_and_back(bytes(extra[:10] + b"\x03\x00abc" + b"comment\0" + b"hc" + extra[10:]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=3000), st.integers(0, 9), st.integers(0, 4), st.integers(1, 9), st.integers(0, 3000))
 def test_compiled_and_plain_do_the_same(data: bytes, level: int, strategy: int, memory: int, cut: int) -> None:
     stream = spelled(data + data[:cut], level, strategy, memory)
@@ -85,7 +85,7 @@ def test_compiled_and_plain_do_the_same(data: bytes, level: int, strategy: int, 
     assert format1.serialize(*parts, len(stream)) == UNCOMPILED.serialize(*parts, len(stream)) == stream
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(1, 4))
 def test_damaged_streams_and_parts_never_do_harm(rng: random.Random, times: int) -> None:
     """Each is refused, or comes back as it was; compiled and plain agree."""
