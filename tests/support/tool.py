@@ -7,13 +7,21 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.support.forked import Forker
 
 ROOT = Path(__file__).parents[2]
 PLAIN_PULL = ("--base-tls-verify", "false", "--final-tls-verify", "false")
 PLAIN_DEST = ("--dest-tls-verify", "false")
 ACCOUNTS = {"ann": "ann:first-Pa55:word", "bob": "bob:second-Pa55", "cat": "cat:third-Pa55"}
+
+
+_SECONDS = 120
+forker = cache(Forker)
+"""What runs the command without starting Python each time."""
 
 
 @dataclass
@@ -68,15 +76,19 @@ class Tool:
         stdin: str = "",
         cwd: Path | None = None,
     ) -> Ran:
-        ran = subprocess.run(
-            [*self.command, *map(str, arguments)],
-            input=stdin.encode(),
-            capture_output=True,
-            env=self.environment | (env or {}),
-            cwd=cwd or self.home,
-            timeout=120,
-            check=False,
-        )
+        words, environment = [*map(str, arguments)], self.environment | (env or {})
+        if forker().takes(words, environment):
+            ran = forker().run(words, environment, cwd or self.home, stdin.encode(), _SECONDS)
+        else:
+            ran = subprocess.run(
+                [*self.command, *words],
+                input=stdin.encode(),
+                capture_output=True,
+                env=environment,
+                cwd=cwd or self.home,
+                timeout=_SECONDS,
+                check=False,
+            )
         assert "Traceback" not in ran.stderr.decode(errors="replace"), ran.stderr.decode()
         return Ran(ran.returncode, ran.stdout, ran.stderr.decode(errors="replace"))
 

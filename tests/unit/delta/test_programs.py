@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import tarfile
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.support import uncompiled
 from tests.support.programs import AARCH64, X86_64, Linked, releases
+from tests.support.world import tar
 from tests.unit.delta.test_patch import Memory, follow
 from wrapper.delta import change, patch, programs
 from wrapper.delta.change import Change, make_change, open_change
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
 
 both_machines = pytest.mark.parametrize("machine", [X86_64, AARCH64], ids=["x86-64", "aarch64"])
 both_modules = pytest.mark.parametrize("module", [patch, uncompiled.load("patch")], ids=["compiled", "uncompiled"])
-
-
-def tar(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as file:
-        for name, data in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            file.addfile(member, io.BytesIO(data))
-    return out.getvalue()
 
 
 def make(folder: Path, new: bytes, *olds: bytes, effort: str = "default") -> tuple[change.Made, Change]:
