@@ -37,7 +37,7 @@ cdef extern from *:
 
 ctypedef const unsigned char *Bytes
 
-cdef int _AHEAD, _POINTER
+cdef int _AHEAD, _POINTER, _OLD, _NEW
 cdef long long _LEAST_POINTER
 
 
@@ -74,9 +74,7 @@ cdef class Addresses:
         self, Bytes base, Py_ssize_t place, unsigned char *target, Py_ssize_t at, Py_ssize_t size,
         long long old_place, long long new_place) noexcept
     @cython.locals(number=cython.int, at=cython.longlong, found=cython.longlong)
-    cdef long long address_of(self, long long place) noexcept
-    @cython.locals(number=cython.int, at=cython.longlong, found=cython.longlong)
-    cdef long long new_address_of(self, long long place) noexcept
+    cdef long long address_of(self, long long place, int side) noexcept
     @cython.locals(number=cython.int, at=cython.longlong, place=cython.longlong, found=cython.longlong)
     cdef long long moved(self, long long address) noexcept
     @cython.locals(low=cython.Py_ssize_t, high=cython.Py_ssize_t, middle=cython.Py_ssize_t, at=cython.longlong,

@@ -47,6 +47,8 @@ for _opcode in bytes.fromhex(
     "808183848588898a8b8d afb1b6b7bebf c1c6c7 d4d6dbeb eff6f7fafbfeff"
 ):
     _RELATIVE[_opcode] = 1
+# Where the four numbers of a segment begin in the table: the older one's, and the new one's.
+_OLD, _NEW = 0, 4
 _POINTER = 8
 # Smaller numbers are rarely pointers.
 _LEAST_POINTER = 0x200
@@ -135,8 +137,8 @@ class Addresses:
                 offset = load32(base, lead + at)  # type: ignore[name-defined]  # noqa: F821
                 if offset >= 0x80000000:
                     offset -= 0x100000000
-                begin = self.address_of(old_place + at)
-                end = self.new_address_of(new_place + at)
+                begin = self.address_of(old_place + at, _OLD)
+                end = self.address_of(new_place + at, _NEW)
                 if begin >= 0 and end >= 0:
                     found = self.moved(begin + 4 + offset)
                     if found >= 0:
@@ -171,8 +173,8 @@ class Addresses:
             if (word & 0x7C000000) == 0x14000000:
                 # B and BL: 26 bits.
                 offset = (word & 0x03FFFFFF) - ((word & 0x02000000) << 1)
-                begin = self.address_of(old_place + at)
-                end = self.new_address_of(new_place + at)
+                begin = self.address_of(old_place + at, _OLD)
+                end = self.address_of(new_place + at, _NEW)
                 if begin >= 0 and end >= 0:
                     found = self.moved(begin + 4 * offset)
                     if found >= 0:
@@ -199,8 +201,8 @@ class Addresses:
         pages = ((word >> 3) & 0x1FFFFC) | ((word >> 29) & 3)
         if pages >= 0x100000:
             pages -= 0x200000
-        begin = self.address_of(old_place)
-        end = self.new_address_of(new_place)
+        begin = self.address_of(old_place, _OLD)
+        end = self.address_of(new_place, _NEW)
         if begin < 0 or end < 0:
             return 0
         step = 4
@@ -226,21 +228,12 @@ class Addresses:
             step += 4
         return 0
 
-    def address_of(self, place: int) -> int:
-        """Return the address of a byte of the older file, or -1 if it has none."""
+    def address_of(self, place: int, side: int) -> int:
+        """Return the address of a byte of the older file (`_OLD`) or the new one (`_NEW`), or -1 if it has none."""
         for number in range(self.segments):
-            at = place - self.table[8 * number]
-            if at >= 0 and at < self.table[8 * number + 2]:
-                found: int = self.table[8 * number + 1] + at
-                return found
-        return -1
-
-    def new_address_of(self, place: int) -> int:
-        """Return the address of a byte of the new file, or -1 if it has none."""
-        for number in range(self.segments):
-            at = place - self.table[8 * number + 4]
-            if at >= 0 and at < self.table[8 * number + 6]:
-                found: int = self.table[8 * number + 5] + at
+            at = place - self.table[8 * number + side]
+            if at >= 0 and at < self.table[8 * number + side + 2]:
+                found: int = self.table[8 * number + side + 1] + at
                 return found
         return -1
 
@@ -252,7 +245,7 @@ class Addresses:
                 continue
             if at < self.table[8 * number + 2]:
                 place = self.find(self.table[8 * number] + at)
-                return self.new_address_of(place) if place >= 0 else -1
+                return self.address_of(place, _NEW) if place >= 0 else -1
             if at < self.table[8 * number + 3]:
                 # What is zero at first is in no file: it moves with the segment's end.
                 at += self.table[8 * number + 6] - self.table[8 * number + 2]

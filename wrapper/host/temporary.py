@@ -108,13 +108,18 @@ def private_folder(parent: Path) -> Iterator[Path]:
     try:
         private = PrivateFolder.create(parent)
     except OSError as error:
-        raise HostError(
-            f"cannot write to the temporary folder {parent}: {error.strerror}", "choose another with --tmpdir"
-        ) from None
+        raise unwritable(parent, error) from None
     try:
         yield private.path
     finally:
         private.remove()
+
+
+def unwritable(parent: Path, error: OSError) -> HostError:
+    """Return what is wrong where no private folder can be made in `parent`."""
+    return HostError(
+        f"cannot write to the temporary folder {parent}: {error.strerror}", "choose another with --tmpdir"
+    )
 
 
 def create_file(folder: Path, name: tuple[str, str]) -> tuple[Path, BinaryIO]:

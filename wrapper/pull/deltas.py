@@ -50,7 +50,7 @@ _ZSTD_TIMES = 4
 _LOOK = 0.02
 
 
-def find_candidates(plan: PullPlan, options: DeltaOptions) -> tuple[dict[str, DeltaCandidates], dict[str, str]]:
+def with_candidates(plan: PullPlan, options: DeltaOptions) -> PullPlan:
     """Say what new layers may be made from.
 
     Args:
@@ -58,8 +58,8 @@ def find_candidates(plan: PullPlan, options: DeltaOptions) -> tuple[dict[str, De
         options: how changes are made.
 
     Returns:
-        For each new layer that may travel as its change, or repacked, what it may be made from; and for the others
-        why they travel whole.
+        The plan, with what each new layer may be made from that may travel as its change, or repacked; and for the
+        others why they travel whole.
     """
     metadata = {digest for _, named in plan.parts for digest in named.image.metadata}
     new = {
@@ -83,7 +83,8 @@ def find_candidates(plan: PullPlan, options: DeltaOptions) -> tuple[dict[str, De
         for digest, sources in common.items()
         if digest not in whole
     }
-    return candidates, {digest: why for digest, why in whole.items() if digest in common}
+    reasons = {digest: why for digest, why in whole.items() if digest in common}
+    return replace(plan, candidates=candidates, reasons=reasons)
 
 
 def _why_whole(layer: Descriptor, options: DeltaOptions) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..archive.output import RemoveOnClose, open_target
@@ -12,7 +11,6 @@ from ..host.temporary import default_temp_dir, private_folder
 from ..oci.layout import Layout
 from ..oci.reference import repository_of
 from ..source.blobs import BlobSource
-from .deltas import find_candidates, make_changes
 from .pack import archive_layout, finish_archive, pull_result, require_readable
 from .plan import PlannedImage, PullPlan
 
@@ -70,6 +68,8 @@ def _finish_with_changes(
     deltas: DeltaOptions,
     report: Callable[[str], None],
 ) -> PullResult:
+    from .deltas import make_changes
+
     with private_folder(temp_dir or target.folder or default_temp_dir()) as folder:
         layout = Layout.create(folder / "layout")
         with room_for(folder, sum(plan.blob_sizes.values())):
@@ -91,10 +91,11 @@ def plan_diff(old: ArchiveFile, new: ArchiveFile, deltas: DeltaOptions) -> PullR
 
 def _plan(old: BlobSource, new: BlobSource, deltas: DeltaOptions) -> PullPlan:
     plan = compare(old.contents[0], new, delta=deltas.enabled)
-    if not deltas.enabled:
-        return plan
-    candidates, reasons = find_candidates(plan, deltas)
-    return replace(plan, candidates=candidates, reasons=reasons)
+    if deltas.enabled:
+        from .deltas import with_candidates
+
+        return with_candidates(plan, deltas)
+    return plan
 
 
 def compare(old: ArchiveContents, new: BlobSource, *, delta: bool = False) -> PullPlan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..host.late import import_later
@@ -138,10 +137,9 @@ class Puller(NamedTuple):
         for warning in plan.warnings():
             self.report(f"warning: {warning}")
         if any(planned.delta for planned in plan.images):
-            from .deltas import find_candidates
+            from .deltas import with_candidates
 
-            candidates, reasons = find_candidates(plan, self.options.deltas)
-            plan = replace(plan, candidates=candidates, reasons=reasons)
+            return with_candidates(plan, self.options.deltas)
         return plan
 
     def _with_deltas(self, skopeo: Skopeo, plan: PullPlan, layout: Layout, cache: Cache | None) -> PullPlan:

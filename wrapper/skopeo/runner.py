@@ -18,7 +18,7 @@ import sh
 from ..errors import BusyError, ContentError, HostError, IncrementalError, LinkError, RegistryError
 from ..host.signals import check
 from ..host.space import holds_sparse_files
-from ..host.temporary import PrivateFolder, default_temp_dir
+from ..host.temporary import PrivateFolder, default_temp_dir, unwritable
 from ..host.text import human_bytes, is_utf8
 from .access import AuthFiles
 from .messages import explain, fatal_message
@@ -125,10 +125,7 @@ class Skopeo:
                 )
             return PrivateFolder.create(self._temp_dir, self._report)
         except OSError as error:
-            raise HostError(
-                f"cannot write to the temporary folder {self._temp_dir}: {error.strerror}",
-                "choose another with --tmpdir",
-            ) from None
+            raise unwritable(self._temp_dir, error) from None
 
     def __exit__(self, *_: object) -> None:
         """End what still runs and remove the private folder."""

@@ -35,6 +35,9 @@ class Memory:
         assert 0 <= place <= len(self.data) - len(view)
         view[:] = self.data[place : place + len(view)]
 
+    def read(self, place: int, count: int) -> bytes:
+        return self.data[place : place + count]
+
 
 @st.composite
 def pairs(draw: st.DrawFn) -> tuple[bytes, bytes, list[Cover]]:

@@ -18,7 +18,7 @@ from wrapper.delta.change import Change, make_change, open_change
 from wrapper.delta.covers import Covers
 from wrapper.delta.malformed import MalformedError
 from wrapper.delta.options import EFFORTS
-from wrapper.delta.pairing import cut, find_pairs
+from wrapper.delta.pairing import carried, cut, find_pairs
 from wrapper.delta.patch import Contents
 from wrapper.delta.programs import Pair, PairReader, Program, read_program, write_pairs
 from wrapper.delta.varint import encode
@@ -124,11 +124,6 @@ class TestReadProgram:
             assert self.read(data[:size]) is None
 
 
-class Old(Memory):
-    def read(self, place: int, count: int) -> bytes:
-        return self.data[place : place + count]
-
-
 class Numbers:
     def __init__(self, *numbers: int) -> None:
         self.numbers = list(numbers)
@@ -167,18 +162,18 @@ SIZE = len(LINKED.data)
 )
 def test_hostile_pairs(numbers: tuple[int, ...], why: str) -> None:
     with pytest.raises(MalformedError, match=why):
-        PairReader(Numbers(*numbers), Old(LINKED.data), 100_000).reaches(0)
+        PairReader(Numbers(*numbers), Memory(LINKED.data), 100_000).reaches(0)
 
 
 def test_hostile_sizes() -> None:
     """What is longer than 4 GiB is no program."""
     numbers = Numbers(0, 1 << 32, 0, SIZE)
     with pytest.raises(MalformedError, match="none"):
-        PairReader(numbers, Old(LINKED.data), 1 << 40).reaches(0)
+        PairReader(numbers, Memory(LINKED.data), 1 << 40).reaches(0)
 
 
 def test_pairs_come_back() -> None:
-    program = read_program(Old(LINKED.data * 3).read, SIZE, SIZE)
+    program = read_program(Memory(LINKED.data * 3).read, SIZE, SIZE)
     assert program
     shifted = tuple((a + 5, b - 3, c - 1, d + 7) for a, b, c, d in program.segments)
     pairs = [
@@ -187,7 +182,7 @@ def test_pairs_come_back() -> None:
     ]
     data = write_pairs(pairs)
     source = patch._Source(iter([data, b"", b""]).__next__)
-    reader = PairReader(source, Old(LINKED.data * 3), 100_000)
+    reader = PairReader(source, Memory(LINKED.data * 3), 100_000)
     found = []
     place = 0
     while reader.reaches(place) or reader.turn <= 100_000:
@@ -212,7 +207,7 @@ def streams(old: Linked, new: Linked, folder: Path) -> tuple[list[bytes], Pair]:
         covers = cut(covers, pairs)
         writer = patch.PatchWriter([patch.Sink(out.write) for place, out in enumerate(outs[:-1]) if place != 5])
         done = 0
-        for (begin, place, length), read in change.carried(covers, pairs, before):
+        for (begin, place, length), read in carried(covers, pairs, before):
             outs[5].write(fresh.read(done, place - done))
             writer.cover(begin, place, length)
             writer.compare(read(begin, place, length), fresh.read(place, length))
@@ -226,35 +221,32 @@ def streams(old: Linked, new: Linked, folder: Path) -> tuple[list[bytes], Pair]:
 
 @both_modules
 @both_machines
-def test_patches_with_programs(tmp_path: Path, machine: int, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patches_with_programs(tmp_path: Path, machine: int, module: Any) -> None:
     old, new = releases(machine)
     parts, _ = streams(old, new, tmp_path)
     # All that stays is predicted: no byte differs.
     assert parts[3:5] == [b"", b""]
-    before, after = Old((tmp_path / "old").read_bytes()), (tmp_path / "new").read_bytes()
-    monkeypatch.setattr("tests.unit.delta.test_patch.Memory", lambda _: before)
+    before, after = ((tmp_path / name).read_bytes() for name in ("old", "new"))
     for piece in (1, 1000):
-        assert follow(parts, b"", len(after), piece, module) == after
+        assert follow(parts, before, len(after), piece, module) == after
 
 
 @both_modules
-def test_programs_that_are_left_over(tmp_path: Path, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_that_are_left_over(tmp_path: Path, module: Any) -> None:
     parts, pair = streams(*releases(X86_64), tmp_path)
-    before, after = Old((tmp_path / "old").read_bytes()), (tmp_path / "new").read_bytes()
-    monkeypatch.setattr("tests.unit.delta.test_patch.Memory", lambda _: before)
+    before, after = ((tmp_path / name).read_bytes() for name in ("old", "new"))
     parts[-1] += encode(len(after) - pair.new.end) + bytes(40)
     with pytest.raises(MalformedError, match=r"none|left over"):
-        follow(parts, b"", len(after), module=module)
+        follow(parts, before, len(after), module=module)
 
 
 @both_modules
 def test_a_program_with_too_many_covers(tmp_path: Path, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     parts, _ = streams(*releases(X86_64), tmp_path)
-    before, after = Old((tmp_path / "old").read_bytes()), (tmp_path / "new").read_bytes()
-    monkeypatch.setattr("tests.unit.delta.test_patch.Memory", lambda _: before)
+    before, after = ((tmp_path / name).read_bytes() for name in ("old", "new"))
     monkeypatch.setattr(module, "MOST_COVERS", 50)
     with pytest.raises(MalformedError, match="more covers"):
-        follow(parts, b"", len(after), module=module)
+        follow(parts, before, len(after), module=module)
 
 
 def test_cutting_covers_where_programs_begin_and_end() -> None:
