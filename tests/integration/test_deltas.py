@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 from tests.support import programs
 from tests.support.archives import members_of, repack
 from tests.support.changes import change, write_changes
-from tests.support.images import digest_of, fresh, platform, put_image, put_list
+from tests.support.images import Image, digest_of, fresh, platform, put_image, put_list
+from tests.support.jars import jar, releases
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, refused, skopeo
 from tests.support.world import World, files, tar, zipped
 
@@ -363,6 +364,79 @@ def test_programs(world: World, tmp_path: Path, kind: str) -> None:
         world.tool.good("push", "x.tar", f"{there}:2", *PLAIN_DEST)
         assert world.customer.manifest(at, "2") == image.raw
     assert sizes[0] < sizes[1]
+
+
+class Jars(NamedTuple):
+    """Two releases with a jar, of which the customer has the old one; and the archive."""
+
+    world: World
+    here: str
+    there: str
+    image: Image
+    archive: Path
+    pulled: dict[str, Any]
+
+
+@pytest.fixture
+def jars(world: World) -> Jars:
+    at = fresh("jars")
+    # Of its own, so that no registry knows it from another test.
+    old, new = ([zipped({"app/lib.jar": jar(files), "app/name": at.encode()})] for files in releases())
+    for registry in (world.vendor, world.customer):
+        put_image(registry, at, "1", old)
+    image = put_image(world.vendor, at, "2", new)
+    here, there = (f"{registry.host}/{at}" for registry in (world.vendor, world.customer))
+    wanted = ("--base", f"{here}:1", "--delta", "-o", "jars.tar", "--json")
+    ran = world.tool.good("pull", f"{here}:2", *wanted, *PLAIN_PULL)
+    assert "8 streams in its files opened" in ran.stderr
+    return Jars(world, here, there, image, world.tool.home / "jars.tar", ran.json)
+
+
+def test_streams_inside_of_files(jars: Jars) -> None:
+    """What changed in a jar travels; a reader has to know how, and is told."""
+    (layer,) = jars.pulled["layers"]
+    assert layer["delta"]["size"] < 0.1 * layer["size"]
+    index = json.loads(members_of(jars.archive)["index.json"])
+    assert index["annotations"]["io.skopeo-incremental.requires"] == "layer-delta-2,layer-delta-opened"
+    tool = jars.world.tool
+    tool.good("push", "jars.tar", f"{jars.there}:2", *PLAIN_DEST)
+    assert jars.world.customer.manifest(jars.there.partition("/")[2], "2") == jars.image.raw
+    # From disk, and to it.
+    for tag in "12":
+        tool.good("pull", f"{jars.here}:{tag}", "-o", f"whole-{tag}.tar", *PLAIN_PULL)
+    tool.good("diff", "whole-1.tar", "whole-2.tar", "--delta", "-o", "less.tar")
+    assert (tool.home / "less.tar").read_bytes() == jars.archive.read_bytes()
+    tool.good("complete", "jars.tar", "--base", "oci-archive:whole-1.tar", "-o", "again.tar")
+    assert (tool.home / "again.tar").stat().st_size == (tool.home / "whole-2.tar").stat().st_size
+    # A first delivery takes no room.
+    tool.good("pull", f"{jars.here}:2", "--delta", "-o", "first.tar", *PLAIN_PULL)
+    tool.good("push", "first.tar", f"{jars.there}:first", *PLAIN_DEST)
+    assert jars.world.customer.manifest(jars.there.partition("/")[2], "first") == jars.image.raw
+
+
+@pytest.mark.parametrize(
+    ("room", "code", "words"),
+    [(None, 4, "more disk space than was said"), ("1000", 4, "more disk space"), ("9" * 15, 6, "not enough space")],
+)
+def test_room_for_what_is_opened(jars: Jars, room: str | None, code: int, words: str) -> None:
+    """It is said beforehand, compared with what is free, and no more is taken."""
+    contents = members_of(jars.archive)
+    index = json.loads(contents["index.json"])
+    entry = next(each for each in index["manifests"] if each.get("artifactType"))
+    name = f"blobs/sha256/{entry['digest'].removeprefix('sha256:')}"
+    document = json.loads(contents[name])
+    (delta,) = document["layers"]
+    said = int(delta["annotations"].pop("io.skopeo-incremental.delta.room"))
+    assert said > sum(map(len, releases()[0].values())) // 4
+    if room:
+        delta["annotations"]["io.skopeo-incremental.delta.room"] = room
+    raw = json.dumps(document).encode()
+    entry |= {"digest": digest_of(raw), "size": len(raw)}
+    changed = {name: None, f"blobs/sha256/{digest_of(raw).removeprefix('sha256:')}": raw}
+    repack(jars.archive, {**changed, "index.json": json.dumps(index).encode()})
+    watch = jars.world.customer.watch()
+    refused(jars.world.tool("push", "jars.tar", f"{jars.there}:2", "--json", *PLAIN_DEST), code, words)
+    assert watch.writes() == []
 
 
 def test_hostile_changes(world: World) -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from ..oci.manifest import FetchedManifest
 
-_FEATURE, _PROGRAMS = "layer-delta-2", "layer-delta-programs"
+_FEATURE, _PROGRAMS, _OPENED = "layer-delta-2", "layer-delta-programs", "layer-delta-opened"
 
-FEATURES = frozenset({"layer-delta", _FEATURE, _PROGRAMS})
+FEATURES = frozenset({"layer-delta", _FEATURE, _PROGRAMS, _OPENED})
 """What an archive with deltas may require of its reader: format 1 is still read."""
 
 PREFIX = "io.skopeo-incremental."
@@ -53,7 +53,9 @@ class LayerDelta(NamedTuple):
             is left when they are decompressed. Nothing in format 1, which does not say.
         model: what is known of the layer's compressor, for people.
         corrections: how often that decided otherwise than was predicted.
+        room: how much disk space making the layer takes beside the older contents, in bytes.
         programs: in how many programs addresses are predicted; only who made it knows.
+        opened: how many streams inside of the layer's files are opened; likewise.
     """
 
     layer: str
@@ -65,7 +67,9 @@ class LayerDelta(NamedTuple):
     contents: Mapping[str, int] = MappingProxyType({})
     model: str = ""
     corrections: int = 0
+    room: int = 0
     programs: int = 0
+    opened: int = 0
 
     @property
     def is_format_1(self) -> bool:
@@ -94,7 +98,11 @@ class DeltaArtifact(NamedTuple):
 
 def required_features(deltas: Collection[LayerDelta]) -> list[str]:
     """Return what an archive with deltas that were made here requires of its reader."""
-    return [_FEATURE] * bool(deltas) + [_PROGRAMS] * any(delta.programs for delta in deltas)
+    return [
+        *[_FEATURE] * bool(deltas),
+        *[_PROGRAMS] * any(delta.programs for delta in deltas),
+        *[_OPENED] * any(delta.opened for delta in deltas),
+    ]
 
 
 def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> DeltaArtifact:
@@ -114,7 +122,8 @@ def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> Delta
                 f"{PREFIX}delta.manifests": json.dumps(list(delta.manifests)),
                 f"{PREFIX}delta.model": delta.model,
                 f"{PREFIX}delta.corrections": str(delta.corrections),
-            },
+            }
+            | ({f"{PREFIX}delta.room": str(delta.room)} if delta.room else {}),
         }
         for delta in sorted(deltas, key=lambda each: each.layer)
     ]
@@ -164,6 +173,7 @@ def _read(layer: dict[str, Any], what: str) -> LayerDelta:
         | {digest: int(said[f"{PREFIX}delta.content"])},
         said[f"{PREFIX}delta.model"],
         int(said[f"{PREFIX}delta.corrections"]),
+        int(said.get(f"{PREFIX}delta.room", 0)),
     )
 
 

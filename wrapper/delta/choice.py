@@ -56,7 +56,6 @@ class Beginning:
 class _Looks:
     """What can be seen without any model."""
 
-    header: bytes = b""
     counts: list[int] = field(default_factory=list)
     flushes: list[int] = field(default_factory=list)
 
@@ -82,9 +81,7 @@ def _look(data: bytes) -> _Looks:
                     # Flushed: zlib has an empty stored block there; pigz empty fixed ones, or none.
                     found.flushes.append(window.end)
 
-            elif event == inflate.BEGIN:
-                found.header = found.header or inflater.header
-            elif event in (inflate.TRAILER, inflate.FINISHED):
+            elif event == inflate.FINISHED:
                 break
     except MalformedError:
         # It goes on after the beginning.

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, host_errors
-from .change import expand, make_change, open_change
+from .change import open_change
+from .expand import expand
+from .make import make_change
 from .malformed import MalformedError
 
 if TYPE_CHECKING:
@@ -61,17 +63,20 @@ def make(
             return made._replace(reason=f"its change does not make it again: {error}")._asdict()
     if digest != f"sha256:{sha256.hexdigest()}":
         return made._replace(reason="its change makes another layer")._asdict()
-    return made._asdict()
+    return made._replace(room=change.room)._asdict()
 
 
-def write_layer(extents: Sequence[tuple[int, int, int]], contents: Sequence[str], digest: str, size: int) -> bool:
+def write_layer(
+    extents: Sequence[tuple[int, int, int]], contents: Sequence[str], room: int, digest: str, size: int
+) -> bool:
     """Make a layer of its change, and write it to standard output.
 
     Its last bytes are only written where all of them are what the digest says.
 
     Args:
         extents: where the change lies: descriptors, offsets and sizes in bytes of its parts.
-        contents: files with the contents of older layers, in order.
+        contents: files with the contents of older layers, in order. Others may be put beside them meanwhile.
+        room: how much disk space those were said to take, in bytes.
         digest: the layer's.
         size: its size in bytes.
 
@@ -87,7 +92,7 @@ def write_layer(extents: Sequence[tuple[int, int, int]], contents: Sequence[str]
     held = b""
     try:
         with _named(digest), host_errors(f"cannot make {digest}"):
-            for chunk in _open(extents).apply([Path(content) for content in contents]):
+            for chunk in _open(extents, room).apply([Path(content) for content in contents]):
                 left -= len(chunk)
                 if left < 0:
                     break
@@ -103,7 +108,7 @@ def write_layer(extents: Sequence[tuple[int, int, int]], contents: Sequence[str]
 
 
 def write_content(
-    extents: Sequence[tuple[int, int, int]], contents: Sequence[str], digest: str, size: int, out: str
+    extents: Sequence[tuple[int, int, int]], contents: Sequence[str], room: int, digest: str, size: int, out: str
 ) -> None:
     """Make a layer's content of its change, and write it to a file.
 
@@ -112,6 +117,7 @@ def write_content(
     Args:
         extents: as for `write_layer`.
         contents: likewise.
+        room: likewise.
         digest: the layer's.
         size: how long its content was said to be, in bytes.
         out: the file.
@@ -122,7 +128,7 @@ def write_content(
     """
     left = size
     with _named(digest), host_errors(f"cannot write {out}"), Path(out).open("wb") as file:
-        for chunk in _open(extents).apply_content([Path(content) for content in contents]):
+        for chunk in _open(extents, room).apply_content([Path(content) for content in contents]):
             left -= len(chunk)
             if left < 0:
                 break
@@ -157,7 +163,7 @@ def _named(digest: str) -> Iterator[None]:
         raise ContentError(f"{digest}, or what it is made from, is malformed: {error}", _AGAIN) from None
 
 
-def _open(extents: Sequence[tuple[int, int, int]]) -> Change:
+def _open(extents: Sequence[tuple[int, int, int]], room: int) -> Change:
     def read_at(place: int, size: int) -> bytes:
         found = []
         for descriptor, offset, length in extents:
@@ -172,7 +178,10 @@ def _open(extents: Sequence[tuple[int, int, int]]) -> Change:
             place -= length
         return b"".join(found)
 
-    return open_change(read_at, sum(length for _, _, length in extents))
+    change = open_change(read_at, sum(length for _, _, length in extents))
+    if change.room > room:
+        raise MalformedError("it takes more disk space than was said")
+    return change
 
 
 class _UnreadError(Exception):

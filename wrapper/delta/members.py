@@ -6,12 +6,16 @@ and the rest is a stretch without members.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BLOCK = 512
+
+MOST_MEMBERS = 1 << 18
+"""How many members are told apart: each takes memory."""
 
 _MAGIC = slice(257, 262)
 _LONGEST_HEADER = 1 << 20
@@ -33,17 +37,46 @@ class Member(NamedTuple):
         begin: where its headers begin.
         data: where its data begins.
         size: how long that is, in bytes.
+        end: where it ends, with what fills it up.
     """
 
     name: bytes
     begin: int
     data: int
     size: int
+    end: int
 
-    @property
-    def end(self) -> int:
-        """Where the next member begins."""
-        return self.data + -(-self.size // BLOCK) * BLOCK
+
+class Parts(NamedTuple):
+    """What a content consists of.
+
+    Attributes:
+        members: its members, in order.
+        rest: what comes after them: all of it, if it is no tar.
+    """
+
+    members: list[Member]
+    rest: Member
+
+    def moved(self, by: int) -> Parts:
+        """Return them as they are where the content begins at another place, so many bytes further on."""
+        return Parts([_moved(member, by) for member in self.members], _moved(self.rest, by))
+
+
+def _moved(member: Member, by: int) -> Member:
+    return member._replace(begin=member.begin + by, data=member.data + by, end=member.end + by)
+
+
+def read_parts(read: Callable[[int, int], bytes], size: int) -> Parts:
+    """Return what a content consists of.
+
+    Args:
+        read: returns so many of its bytes (the second) from a place (the first) on.
+        size: how long it is, in bytes.
+    """
+    found = list(islice(members(read, 0, size), MOST_MEMBERS))
+    done = found[-1].end if found else 0
+    return Parts(found, Member(b"", done, done, size - done, size))
 
 
 def members(read: Callable[[int, int], bytes], begin: int, end: int) -> Iterator[Member]:
@@ -87,7 +120,8 @@ def members(read: Callable[[int, int], bytes], begin: int, end: int) -> Iterator
                 name = prefix + b"/" + name
         if length >= 0:
             size = length
-        member = Member(name, start, place, 0 if kind[0] in _EMPTY else size)
+        size = 0 if kind[0] in _EMPTY else size
+        member = Member(name, start, place, size, place + -(-size // BLOCK) * BLOCK)
         if member.end > end:
             return
         yield member

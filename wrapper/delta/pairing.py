@@ -8,31 +8,32 @@ from typing import TYPE_CHECKING
 
 from .addresses import BLOCK, unequal
 from .covers import Covers
-from .members import members
 from .programs import MOST_COVERS, Carrier, Pair, Program, read_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from .members import Parts
     from .patch import Contents
 
 # What a pair has to bring, in bytes that don't differ any more.
 _LEAST_GAIN = 64
 
 
-def find_pairs(new: Contents, old: Contents, covers: Covers) -> list[Pair]:
+def find_pairs(new: Contents, old: Contents, parts: Sequence[Parts], covers: Covers) -> list[Pair]:
     """Find programs for which it is worth while to predict addresses.
 
     Args:
         new: the new content, one file.
         old: the older contents.
+        parts: what the new content consists of; then for each of the older ones, with its places in all of them.
         covers: what they share, in order.
 
     Returns:
         Them, in the order of the new content.
     """
-    news = _programs(new, 0, new.length)
-    olds = [each for begin, end in pairwise([*old.begins, old.length]) for each in _programs(old, begin, end)]
+    news = _programs(new, parts[0])
+    olds = [program for each in parts[1:] for program in _programs(old, each)]
     begins = [each.begin for each in olds]
     found = []
     for program in news:
@@ -57,8 +58,8 @@ def find_pairs(new: Contents, old: Contents, covers: Covers) -> list[Pair]:
     return found
 
 
-def _programs(content: Contents, begin: int, end: int) -> list[Program]:
-    found = (read_program(content.read, each.data, each.size) for each in members(content.read, begin, end))
+def _programs(content: Contents, parts: Parts) -> list[Program]:
+    found = (read_program(content.read, each.data, each.size) for each in parts.members)
     return [each for each in found if each]
 
 

@@ -61,7 +61,7 @@ cdef class PatchWriter:
 
 
 @cython.final
-cdef class _Source:
+cdef class Source:
     cdef object read
     cdef bytes chunk
     cdef const unsigned char *data
@@ -77,7 +77,7 @@ cdef class _Source:
 
 @cython.final
 cdef class Patcher:
-    cdef _Source moves, gaps, lengths, zeros, runs, extra, firsts, seconds, others, programs
+    cdef Source moves, gaps, lengths, zeros, runs, extra, firsts, seconds, others, programs
     cdef object old
     cdef long long old_length
     cdef long long old_place
@@ -114,7 +114,7 @@ cdef class Patcher:
     cdef int read_cover(self) except -1
     cdef int read_ahead(self, long long old, long long new, long long length) except -1
     cdef Py_ssize_t copy_carried(self, Py_ssize_t at, Py_ssize_t count) except -1
-    @cython.locals(source=_Source, piece=cython.Py_ssize_t)
+    @cython.locals(source=Source, piece=cython.Py_ssize_t)
     cdef int copy_extra(self, Py_ssize_t at, Py_ssize_t count) except -1
     @cython.locals(out=cython.p_uchar, end=cython.Py_ssize_t, piece=cython.Py_ssize_t, byte=cython.uint)
     cdef int change(self, Py_ssize_t at, Py_ssize_t count) except -1

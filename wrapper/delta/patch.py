@@ -266,10 +266,15 @@ class PatchWriter:
         return 0
 
 
-class _Source:
-    """A stream that is read; of hostile origin."""
+class Source:
+    """A stream of numbers and bytes that is read; of hostile origin."""
 
     def __init__(self, read: Callable[[], bytes]) -> None:
+        """Begin.
+
+        Args:
+            read: returns the next bytes, and none at the end.
+        """
         self.read = read
         self.chunk = b""
         self.data = self.chunk
@@ -324,8 +329,8 @@ class Patcher:
             old: the older content.
             size: how long the content is, in bytes.
         """
-        sources = [_Source(read) for read in reads]
-        self.programs = sources.pop() if len(sources) % 2 == 0 else _Source(bytes)
+        sources = [Source(read) for read in reads]
+        self.programs = sources.pop() if len(sources) % 2 == 0 else Source(bytes)
         self.moves = sources[MOVES]
         self.gaps = sources[GAPS]
         self.lengths = sources[LENGTHS]

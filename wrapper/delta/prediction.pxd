@@ -12,6 +12,7 @@ from .words cimport Words
 
 cdef Py_ssize_t _FAR, _AHEAD, _HISTORY, _MOST_TOKENS
 cdef long long _HEADER_STEPS, _CODED_STEPS, _STORED_STEPS, _MEMBER_STEPS, _MOST_WAITING, _TRIAL_BLOCKS
+cdef long long _TOKEN_PRICE, _HEADER_PRICE
 cdef int _AS_PREDICTED, _CHUNKS, _COUNTED, _EMPTY, _VERBATIM
 cdef int _STORED, _FIXED, _DYNAMIC, _NOT_READ
 cdef int _AT_MEMBER, _AT_BLOCK, _IN_BLOCK, _AT_TRAILER, _AT_REST, _OVER
@@ -77,6 +78,8 @@ cdef class Analyser:
     cdef Py_ssize_t passed_on
     cdef unsigned int crc
     cdef long long bound
+    cdef bint bare
+    cdef readonly list prices
     cdef readonly list streams
     cdef StreamWriter frames, blocks_out, headers_out, runs, lengths, distances
 
@@ -118,6 +121,7 @@ cdef class Rebuilder:
     cdef long long steps
     cdef long long other_steps
     cdef long long block_steps
+    cdef bint bare
     cdef int state
     cdef readonly bint is_behind
     cdef Py_ssize_t begin
@@ -139,6 +143,8 @@ cdef class Rebuilder:
     cdef bytearray kept_scratch
     cdef unsigned char *scratch
 
+    @cython.locals(length=cython.Py_ssize_t)
+    cpdef Py_ssize_t begin_bare(self) except -1
     @cython.locals(at=cython.Py_ssize_t, piece=cython.Py_ssize_t)
     cpdef list feed(self, bytes content)
     cpdef list go_on(self)
@@ -146,7 +152,9 @@ cdef class Rebuilder:
     @cython.locals(before=cython.longlong)
     cdef int advance(self) except -1
     cdef int sum_up(self) except -1
+    @cython.locals(length=cython.Py_ssize_t)
     cdef int begin_member(self) except -1
+    cdef int open_member(self, Py_ssize_t length) except -1
     @cython.locals(record=cython.int, end_kind=cython.int, number=cython.Py_ssize_t, most=cython.Py_ssize_t)
     cdef int begin_block(self) except -1
     cdef int read_header(self) except -1

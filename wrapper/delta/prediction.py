@@ -57,6 +57,8 @@ _MEMBER_STEPS = 1 << 14
 _MOST_WAITING = 1 << 22
 # Blocks that a trial looks at: empty ones tell nothing.
 _TRIAL_BLOCKS = 1 << 11
+# What corrections and headers that were not predicted take about, in bytes.
+_TOKEN_PRICE, _HEADER_PRICE = 2, 40
 
 _STORED, _FIXED, _DYNAMIC = inflate.STORED, inflate.FIXED, inflate.DYNAMIC
 
@@ -152,6 +154,7 @@ class Analyser:
         tokens: how many there were.
         block_count: how many blocks.
         verbatim_headers: how many of their headers were not predicted.
+        prices: for each bare member, what was not predicted in it and those before it takes about, in bytes.
         streams: the recipe's.
     """
 
@@ -161,6 +164,7 @@ class Analyser:
         name: models.Name,
         on_content: Callable[[bytes], object] | None,
         bound: int,
+        bare: bool = False,
     ) -> None:
         """Begin.
 
@@ -169,6 +173,7 @@ class Analyser:
             name: the model.
             on_content: is given the content.
             bound: how many bytes of compressed streams there may be.
+            bare: whether members are known without their headers and trailers.
         """
         self.window = Window(_WINDOW)
         self.inflater = Inflater(read, self.window, _QUEUE)
@@ -180,6 +185,8 @@ class Analyser:
         self.builders = [HeaderBuilder(kind) for kind in traits.headers]
         self.on_content = on_content
         self.bound = bound
+        self.bare = bare
+        self.prices: list[int] = []
         self.trial = False
         self.stop_at = _FAR
         self.most_corrections = 0
@@ -250,8 +257,9 @@ class Analyser:
             self.model.begin(self.begin)
             self.other_steps += _MEMBER_STEPS
             self.crc = 0
-            self.frames.put_number(len(inflater.header))
-            self.frames.put_bytes(inflater.header)
+            if not self.bare:
+                self.frames.put_number(len(inflater.header))
+                self.frames.put_bytes(inflater.header)
         elif event == inflate.TRAILER:
             self.end_member()
         else:
@@ -263,6 +271,11 @@ class Analyser:
         """Write what is known where a member ends."""
         inflater = self.inflater
         length = self.window.end - self.begin
+        if self.bare:
+            self.frames.put_number(length)
+            self.frames.put(inflater.padding)
+            self.prices.append(_TOKEN_PRICE * self.corrections + _HEADER_PRICE * self.verbatim_headers)
+            return
         self.frames.put_number(length + 1 if inflater.follows == inflate.MEMBER else 0)
         expected = self.crc | ((length & 0xFFFFFFFF) << 32)
         usual = inflater.padding == 0 and int.from_bytes(inflater.trailer, "little") == expected
@@ -482,7 +495,13 @@ class Rebuilder:
     """
 
     def __init__(
-        self, name: models.Name, content: int, steps: int, streams: list[StreamReader], bound: int
+        self,
+        name: models.Name,
+        content: int,
+        steps: int,
+        streams: list[StreamReader],
+        bound: int,
+        bare: bool = False,
     ) -> None:
         """Begin.
 
@@ -492,6 +511,7 @@ class Rebuilder:
             steps: how many steps the model may take.
             streams: the recipe's.
             bound: how long the stream may become.
+            bare: whether members have neither headers nor trailers: see `begin_bare`.
         """
         self.window = Window(_WINDOW)
         self.model: Model = models.build(name, self.window)
@@ -508,6 +528,7 @@ class Rebuilder:
         self.steps = steps
         self.other_steps = 0
         self.block_steps = 0
+        self.bare = bare
         self.state = _AT_MEMBER
         self.is_behind = False
         self.begin = 0
@@ -530,6 +551,20 @@ class Rebuilder:
         self.filled = 0
         self.kept_scratch = bytearray(288 + 32)
         self.scratch = self.kept_scratch
+
+    def begin_bare(self) -> int:
+        """Begin the next bare member; return how long its content is. That is fed then, and nothing else.
+
+        Raises:
+            MalformedError: there is none, or the one before is not at its end.
+        """
+        if self.state != _AT_MEMBER:
+            raise MalformedError("a stream that does not end where its content does")
+        length = self.frames.next_number(_FAR)
+        if length == 0 or length > self.content - self.limit:
+            raise MalformedError("a member that is longer than the content")
+        self.open_member(length)
+        return length
 
     def feed(self, content: bytes) -> list[bytes]:
         """Take the next bytes of the content; return the next bytes of the stream.
@@ -574,7 +609,7 @@ class Rebuilder:
         self.advance()
         if self.is_behind:
             return self.writer.take()
-        if self.state != _OVER:
+        if self.state != (_AT_MEMBER if self.bare else _OVER):
             raise MalformedError("a recipe that does not end")
         for stream in self.streams:
             stream.finish()
@@ -590,6 +625,8 @@ class Rebuilder:
                 self.is_behind = True
                 return 0
             if self.state == _AT_MEMBER:
+                if self.bare:
+                    break
                 self.begin_member()
             elif self.state == _AT_BLOCK:
                 self.begin_block()
@@ -603,7 +640,8 @@ class Rebuilder:
             else:
                 self.write_rest()
         if self.state != _OVER:
-            self.sum_up()
+            if not self.bare:
+                self.sum_up()
             self.window.forget(self.model.place - _HISTORY)
         return 0
 
@@ -619,11 +657,16 @@ class Rebuilder:
         """Write a member's header."""
         length = self.frames.next_number(1 << 20)
         self.writer.put_bytes(self.frames.next_bytes(length), 0, length)
-        self.begin = self.limit
         length = self.frames.next_number(_FAR)
-        self.limit = self.content if length == 0 else self.begin + length - 1
-        if self.limit > self.content:
+        length = self.content - self.limit if length == 0 else length - 1
+        if length > self.content - self.limit:
             raise MalformedError("a member that is longer than the content")
+        return self.open_member(length)
+
+    def open_member(self, length: int) -> int:
+        """Begin a member whose content is so long."""
+        self.begin = self.limit
+        self.limit = self.begin + length
         self.window.limit = self.limit
         self.model.begin(self.begin)
         self.add_steps(_MEMBER_STEPS)
@@ -863,6 +906,10 @@ class Rebuilder:
         """Write a member's trailer, and what follows."""
         if self.model.place != self.limit:
             raise MalformedError("a member that ends before its content")
+        if self.bare:
+            self.pad(self.frames.next())
+            self.state = _AT_MEMBER
+            return 0
         self.sum_up()
         what = self.frames.next()
         if what > 5:

@@ -17,6 +17,9 @@ wrong. It is a head of numbers and six streams (`streams` says how numbers and s
 - lengths: of each token that was predicted wrong its length less 2, or 0 for a literal; 255 and more in two bytes.
 - distances: of each match among them how many nearer ones have as many bytes the same (`nearest` says which are
   counted); or, from 64 on, 63 more than the distance.
+
+Deflate streams that stand by themselves (RFC 1951) are members without headers and trailers: bare ones. Of each of
+them the frames have how long its content is, and the bits after its last block.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ class Analysis:
         blocks: how many blocks there are.
         verbatim_headers: how many of their headers were not predicted.
         steps: how many steps the model takes.
+        prices: for each bare member, what was not predicted in it and those before it takes about, in bytes.
     """
 
     model: models.Name
@@ -62,6 +66,7 @@ class Analysis:
     blocks: int
     verbatim_headers: int
     steps: int
+    prices: list[int]
 
 
 def analyse(
@@ -70,6 +75,7 @@ def analyse(
     *,
     bound: int = 1 << 26,
     names: Sequence[models.Name] | None = None,
+    bare: bool = False,
 ) -> Analysis:
     """Make the recipe of a gzip stream, streaming.
 
@@ -78,6 +84,7 @@ def analyse(
         on_content: is given the content, piece by piece.
         bound: how long the recipe may be, in bytes.
         names: the models to choose from; all that there are, if not given.
+        bare: whether the recipe is to be one of bare members.
 
     Raises:
         TooLongError: the recipe would be longer, or the model would take too many steps for anyone to follow.
@@ -85,7 +92,7 @@ def analyse(
     """
     beginning = choice.Beginning(read)
     name = choice.choose(beginning, names)
-    analyser = Analyser(beginning.read, name, on_content, bound)
+    analyser = Analyser(beginning.read, name, on_content, bound, bare)
     while analyser.advance():
         pass
     steps = analyser.finish()
@@ -107,6 +114,7 @@ def analyse(
         analyser.block_count,
         analyser.verbatim_headers,
         steps,
+        analyser.prices,
     )
 
 
@@ -148,14 +156,19 @@ class Recipe:
         self._begin = head.place
         self.length = self._begin + sum(packed for _, packed in self._streams)
 
-    def streams(self) -> list[StreamReader]:
-        """Return readers of all streams, at their beginnings."""
-        found = []
+    def rebuilder(self, size: int, *, bare: bool = False) -> Rebuilder:
+        """Return what follows the recipe.
+
+        Args:
+            size: how long the stream, or all bare members together, may become, in bytes.
+            bare: whether it is a recipe of bare members.
+        """
+        streams = []
         place = self._begin
         for length, packed in self._streams:
-            found.append(StreamReader(self._read_at, place, packed, length))
+            streams.append(StreamReader(self._read_at, place, packed, length))
             place += packed
-        return found
+        return Rebuilder(self.model, self.content, self.steps, streams, size, bare)
 
 
 def rebuild(
@@ -176,7 +189,7 @@ def rebuild(
     """
     if not isinstance(recipe, Recipe):
         recipe = Recipe(recipe)
-    rebuilder = Rebuilder(recipe.model, recipe.content, recipe.steps, recipe.streams(), size)
+    rebuilder = recipe.rebuilder(size)
     written = 0
     for piece in content:
         for place in range(0, len(piece), _PIECE):

@@ -15,17 +15,16 @@ import re
 from bisect import bisect_right
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from .blocks import BlockTable, common_end, common_start
 from .covers import Covers
 from .malformed import MalformedError
-from .members import Member, members
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from .members import Member, Parts
     from .patch import Contents
 
 _READ = 1 << 20
@@ -48,8 +47,6 @@ _QUICK_BLOCK, _QUICK_LEAST = 16, 24
 _MOST_CHANGED = 48
 # What comes after a tar's last member is more only where it is odd, or no tar at all: in bytes.
 _ODD = 64 << 10
-# Members that are told apart: each takes memory.
-_MOST_MEMBERS = 1 << 18
 _MOST_SKIPPED = 1 << 12
 # Letters and digits that change from release to release: numbers, and hexadecimal ones of some length.
 _VERSION = re.compile(rb"[0-9a-f]{8,}|[0-9]+")
@@ -79,12 +76,13 @@ class _Task(NamedTuple):
     olds: list[tuple[int, int]]
 
 
-def find_covers(new: Contents, old: Contents, search: Search) -> Covers:
+def find_covers(new: Contents, old: Contents, parts: Sequence[Parts], search: Search) -> Covers:
     """Find what new content shares with older content.
 
     Args:
         new: the new content, one file.
         old: the older contents.
+        parts: what the new content consists of; then for each of the older ones, with its places in all of them.
         search: how.
 
     Returns:
@@ -96,7 +94,7 @@ def find_covers(new: Contents, old: Contents, search: Search) -> Covers:
     """
     if not old.length or not new.length:
         return Covers()
-    pairs = _Pairs(new, old)
+    pairs = _Pairs(new, old, parts)
     covers = pairs.covers.ordered()
     limit = _batch(search)
     left = covers.gaps(new.length)
@@ -141,17 +139,14 @@ class _Pairs:
         length: how long the new content is, in bytes.
     """
 
-    def __init__(self, new: Contents, old: Contents) -> None:
+    def __init__(self, new: Contents, old: Contents, parts: Sequence[Parts]) -> None:
         self._new, self._old = new, old
         self.covers = Covers()
         self.changed: list[tuple[Member, Member | None]] = []
         self.length = new.length
-        news, rest = _members(new, 0, new.length)
-        olds, old_rests = [], []
-        for begin, end in pairwise([*old.begins, old.length]):
-            found, old_rest = _members(old, begin, end)
-            olds += found
-            old_rests.append(old_rest)
+        news, rest = parts[0]
+        olds = [member for each in parts[1:] for member in each.members]
+        old_rests = [each.rest for each in parts[1:]]
         # A later layer's file is the one that is seen.
         by_name = {member.name: member for member in olds}
         same = self._same(news, olds, by_name)
@@ -261,13 +256,6 @@ def _likenesses(name: bytes) -> tuple[bytes, ...]:
     folder, _, last = name.rpartition(b"/")
     rest = _VERSION.sub(b"0", last)
     return last, _VERSION.sub(b"0", folder) + b"/" + rest, rest
-
-
-def _members(content: Contents, begin: int, end: int) -> tuple[list[Member], Member]:
-    """Return a content's members, and what comes after them: all of it, if it is no tar."""
-    found = list(islice(members(content.read, begin, end), _MOST_MEMBERS))
-    done = found[-1].end if found else begin
-    return found, Member(b"", done, done, end - done)
 
 
 def _digest(content: Contents, member: Member) -> bytes:

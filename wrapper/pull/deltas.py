@@ -207,9 +207,12 @@ def make_changes(
         if isinstance(found, LayerDelta):
             deltas[digest] = found
             how = f"as its change from {plural(len(found.sources), 'layer')}" if found.sources else "repacked"
+            what = [found.model, plural(found.corrections, "correction")]
+            if found.opened:
+                what.append(f"{plural(found.opened, 'stream')} in its files opened")
             report(
                 f"{digest} travels {how}: {human_bytes(found.blob_size)} of {human_bytes(found.size)} "
-                f"({found.model}, {plural(found.corrections, 'correction')})"
+                f"({', '.join(what)})"
             )
         else:
             reasons[digest] = found
@@ -397,7 +400,9 @@ class _Workbench:
             contents | {running.digest: made["content"]},
             made["model"],
             made["corrections"],
+            made["room"],
             made["programs"],
+            made["opened"],
         )
 
     def _expanded(self, source: str, size: int) -> bool:
@@ -407,7 +412,7 @@ class _Workbench:
         return self._contents[source] is not None
 
     def _expand(self, source: str, size: int) -> tuple[Path, int] | None:
-        from ..delta.change import expand
+        from ..delta.expand import expand
         from ..delta.malformed import MalformedError
 
         path = self._folder / f"{source.removeprefix('sha256:')}.content"

@@ -67,10 +67,10 @@ class LayerMaker:
         return digest in self._contents
 
     def room(self, layers: Collection[str]) -> int:
-        """Return how much disk space `prepare` takes for layers, in bytes."""
-        return sum(self._new_contents(layers).values()) + sum(
-            self._deltas[digest].blob_size for digest in layers if not self._extents(self._deltas[digest].blob)
-        )
+        """Return how much disk space `prepare` takes for layers, and making one after the other, in bytes."""
+        deltas = [self._deltas[digest] for digest in layers]
+        copies = sum(delta.blob_size for delta in deltas if not self._extents(delta.blob))
+        return sum(self._new_contents(layers).values()) + copies + max((delta.room for delta in deltas), default=0)
 
     def prepare(self, folder: Path, layers: Sequence[str], report: Callable[[str], None]) -> None:
         """Put the contents of older layers on the disk: layers can be made then.
@@ -125,7 +125,8 @@ class LayerMaker:
     def _start(self, job: str, delta: LayerDelta, arguments: Sequence[Any], output: int | None = None) -> Worker:
         extents = self._where(delta.blob)
         contents = [str(self._contents[source]) for source in delta.sources]
-        return Worker(job, [extents, contents, *arguments], output, sorted({each[0] for each in extents}))
+        descriptors = sorted({each[0] for each in extents})
+        return Worker(job, [extents, contents, delta.room, *arguments], output, descriptors)
 
     def _where(self, blob: str) -> Sequence[tuple[int, int, int]]:
         if blob in self._copies:

@@ -17,7 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wrapper.delta import change
-from wrapper.delta.change import Change, Made, expand, make_change, open_change
+from wrapper.delta.change import Change, open_change
+from wrapper.delta.expand import expand
+from wrapper.delta.make import Made, make_change
 from wrapper.delta.malformed import MalformedError, TooLongError
 from wrapper.delta.options import EFFORTS
 from wrapper.delta.varint import encode

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import deflated
 from wrapper.delta import models, recipe
-from wrapper.delta.change import expand
+from wrapper.delta.expand import expand
 from wrapper.delta.malformed import MalformedError, TooLongError
 from wrapper.delta.members import Member, members
 from wrapper.delta.models import Name
@@ -121,7 +121,7 @@ def test_odd_records_are_read_in_no_time(data: bytes) -> None:
 def test_records_are_read() -> None:
     data = b"9 mtime=\n" + b"15 path=a long\n" + b"12 size=512\n"
     tar = header(b"x", b"%o" % len(data), b"x") + data + bytes(-len(data) % 512) + header(b"a", b"0") + bytes(512)
-    assert found_in(tar) == [Member(b"a long", 0, 1536, 512)]
+    assert found_in(tar) == [Member(b"a long", 0, 1536, 512, 2048)]
 
 
 def test_headers_without_end_are_odd() -> None:
@@ -132,8 +132,9 @@ def test_headers_without_end_are_odd() -> None:
 
 def test_members_of_like_names_are_paired_in_their_order_and_in_no_time() -> None:
     count = 20_000
-    news = [Member(b"n/%d" % (count + each), each << 10, (each << 10) + 512, 512) for each in range(count)]
-    olds = [Member(b"o/%d" % each, each << 10, (each << 10) + 512, 512) for each in range(count)]
+    places = [(each << 10, (each << 10) + 512, 512, (each + 1) << 10) for each in range(count)]
+    news = [Member(b"n/%d" % (count + each), *place) for each, place in enumerate(places)]
+    olds = [Member(b"o/%d" % each, *place) for each, place in enumerate(places)]
     pairs = _Pairs.__new__(_Pairs)
     pairs.changed = []
     begun = time.process_time()

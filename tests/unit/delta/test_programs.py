@@ -13,9 +13,11 @@ from tests.support import uncompiled
 from tests.support.programs import AARCH64, X86_64, Linked, releases
 from tests.support.world import tar
 from tests.unit.delta.test_patch import Memory, follow
-from wrapper.delta import change, patch, programs
-from wrapper.delta.change import Change, make_change, open_change
+from tests.unit.delta.test_search import parts_of
+from wrapper.delta import patch, programs
+from wrapper.delta.change import Change, open_change
 from wrapper.delta.covers import Covers
+from wrapper.delta.make import Made, make_change
 from wrapper.delta.malformed import MalformedError
 from wrapper.delta.options import EFFORTS
 from wrapper.delta.pairing import carried, cut, find_pairs
@@ -30,7 +32,7 @@ both_machines = pytest.mark.parametrize("machine", [X86_64, AARCH64], ids=["x86-
 both_modules = pytest.mark.parametrize("module", [patch, uncompiled.load("patch")], ids=["compiled", "uncompiled"])
 
 
-def make(folder: Path, new: bytes, *olds: bytes, effort: str = "default") -> tuple[change.Made, Change]:
+def make(folder: Path, new: bytes, *olds: bytes, effort: str = "default") -> tuple[Made, Change]:
     """Make a change and prove it."""
     (folder / "new").write_bytes(new)
     paths = [folder / f"old{number}" for number in range(len(olds))]
@@ -181,7 +183,7 @@ def test_pairs_come_back() -> None:
         Pair(Program(SIZE + 10, 900, X86_64, program.segments), program._replace(begin=0)),
     ]
     data = write_pairs(pairs)
-    source = patch._Source(iter([data, b"", b""]).__next__)
+    source = patch.Source(iter([data, b"", b""]).__next__)
     reader = PairReader(source, Memory(LINKED.data * 3), 100_000)
     found = []
     place = 0
@@ -203,7 +205,7 @@ def streams(old: Linked, new: Linked, folder: Path) -> tuple[list[bytes], Pair]:
             if name in old.places:
                 covers.append(512 + old.places[name][0], 512 + place, length)
         covers = covers.ordered()
-        pairs = find_pairs(fresh, before, covers)
+        pairs = find_pairs(fresh, before, parts_of(fresh, before), covers)
         covers = cut(covers, pairs)
         writer = patch.PatchWriter([patch.Sink(out.write) for place, out in enumerate(outs[:-1]) if place != 5])
         done = 0

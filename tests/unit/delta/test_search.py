@@ -18,7 +18,7 @@ from tests.support import uncompiled
 from wrapper.delta import blocks, search
 from wrapper.delta.covers import Covers
 from wrapper.delta.malformed import MalformedError
-from wrapper.delta.members import Member, members
+from wrapper.delta.members import Member, Parts, members, read_parts
 from wrapper.delta.patch import Contents
 from wrapper.delta.search import Search, find_covers, read_covers
 
@@ -49,6 +49,15 @@ def tar(*named: tuple[str, bytes], mtime: int = 0, kind: int = tarfile.GNU_FORMA
     return out.getvalue()
 
 
+def parts_of(new: Contents, old: Contents) -> list[Parts]:
+    """Return what contents consist of, as a search takes it."""
+    found = [read_parts(new.read, new.length)]
+    for begin, length in zip(old.begins, old.lengths, strict=True):
+        own = read_parts(lambda place, count, begin=begin: old.read(begin + place, count), length)
+        found.append(own.moved(begin))
+    return found
+
+
 def find(folder: Path, new: bytes, olds: Sequence[bytes], search: Search) -> tuple[list[Cover], int, int]:
     """Return the covers, how many bytes they don't cover, and in how many they are wrong."""
     (folder / "new").write_bytes(new)
@@ -59,7 +68,7 @@ def find(folder: Path, new: bytes, olds: Sequence[bytes], search: Search) -> tup
         Contents([folder / "new"]) as fresh,
         Contents([folder / f"old{number}" for number in range(len(olds))]) as older,
     ):
-        found = list(find_covers(fresh, older, search))
+        found = list(find_covers(fresh, older, parts_of(fresh, older), search))
     done = wrong = 0
     for begin, place, length in found:
         assert place >= done
@@ -159,11 +168,13 @@ _SENDER = """
 import sys
 from pathlib import Path
 from wrapper.delta.search import Search, find_covers
+from wrapper.delta.members import read_parts
 from wrapper.delta.patch import Contents
 def most():
     return [int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0]
 new, old = (Contents([Path(path)]) for path in sys.argv[1:3])
-find_covers(new, old, Search(sys.argv[3] == "quick", int(sys.argv[4]), 2))
+parts = [read_parts(each.read, each.length) for each in (new, old)]
+find_covers(new, old, parts, Search(sys.argv[3] == "quick", int(sys.argv[4]), 2))
 print(most())
 """
 
