@@ -42,7 +42,7 @@ class Row:
         size = delta.get("size", self.size)
         before = "-" if self.format_1 is None else f"{100 * self.format_1 / self.size:.1f} %"
         return (
-            f"{self.pair:<27}{self.compressor:<12}{self.effort:<8}{self.size:>11}{before:>8}{size:>11}"
+            f"{self.pair:<29}{self.compressor:<12}{self.effort:<8}{self.size:>11}{before:>8}{size:>11}"
             f"{100 * size / self.size:>7.2f} %  {self.found['travels']:<9}{delta.get('model') or '-':<22}"
             f"{delta.get('corrections', 0):>9}{_run(self.pull)}{_run(self.push)}"
         )
@@ -53,7 +53,7 @@ def _run(run: Run) -> str:
 
 
 HEAD = (
-    f"{'layer':<27}{'compressor':<12}{'effort':<8}{'bytes':>11}{'format 1':>9}{'change':>10}{'share':>9}  "
+    f"{'layer':<29}{'compressor':<12}{'effort':<8}{'bytes':>11}{'format 1':>9}{'change':>10}{'share':>9}  "
     f"{'travels':<9}{'model':<22}{'corrected':>9}{'pull':>9}{' MiB':>5}{'disk':>6}{'push':>9}{' MiB':>5}{'disk':>6}"
 )
 

@@ -32,6 +32,7 @@ PACKAGES = {
     "closure jar": ("google-closure-compiler-java", "20230802.0.0", "20231112.0.0"),
     "typescript": ("typescript", "5.4.4", "5.4.5"),
 }
+JARS = "tomcat jars"
 _GO = """package main
 import ("compress/gzip"; "io"; "os"; "strconv")
 func main() {
@@ -56,10 +57,13 @@ def names() -> list[str]:
     found = [*WHEELS, f"pandas{AARCH64}"]
     if shutil.which("npm"):
         found += PACKAGES
+    found.append(JARS)
     if shutil.which("mmdebstrap"):
         found.append("Debian base")
     found.append("pandas, other mtimes")
-    return found + [f"{each}, first delivery" for each in ("pandas", "esbuild", "Debian base") if each in found]
+    return found + [
+        f"{each}, first delivery" for each in ("pandas", "esbuild", JARS, "Debian base") if each in found
+    ]
 
 
 def _pair(name: str, folder: Path) -> tuple[bytes, bytes]:
@@ -69,6 +73,8 @@ def _pair(name: str, folder: Path) -> tuple[bytes, bytes]:
     if name in PACKAGES:
         package, old, new = PACKAGES[name]
         return _package(package, old, folder), _package(package, new, folder)
+    if name == JARS:
+        return _debian_package("libtomcat10-java", folder)
     if name == "pandas, other mtimes":
         version = WHEELS["pandas"][1]
         return _wheel("pandas", version, folder), _wheel("pandas", version, folder, moved=True)
@@ -116,6 +122,20 @@ def _contents(files: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
     for member in files:
         if file := files.extractfile(member):
             yield f"node_modules/{member.name}", file.read()
+
+
+def _debian_package(name: str, folder: Path) -> tuple[bytes, bytes]:
+    """Return the contents of a package as Debian 12 was released last, and as it is with its security updates."""
+    listed = subprocess.check_output(["apt-cache", "madison", name], text=True).splitlines()
+    versions = [line.split("|")[1].strip() for line in listed]
+    found = []
+    for version in (versions[-1], versions[0]):
+        subprocess.run(
+            ["apt-get", "--quiet", "download", f"{name}={version}"], cwd=folder, check=True, capture_output=True
+        )
+        package = folder / f"{name}_{version.replace(':', '%3a')}_all.deb"
+        found.append(subprocess.check_output(["dpkg-deb", "--fsys-tarfile", package]))
+    return found[0], found[1]
 
 
 def _debian(folder: Path, *, updates: bool) -> bytes:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support import deflated, programs, uncompiled
+from tests.support.jars import jar
+from tests.support.jars import text as jars_text
 from wrapper.archive.documents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.summary import describe
-from wrapper.delta import format1, models, patch, recipe
+from wrapper.delta import format1, models, openings, patch, recipe
 from wrapper.delta.change import MAGIC as CHANGE_MAGIC
 from wrapper.delta.change import open_change
 from wrapper.delta.format1 import MAGIC, decode, parse_layer
@@ -133,6 +135,10 @@ def layer(data: bytes) -> None:
 PLAIN = uncompiled.load("recipe")
 """`wrapper.delta.recipe`, with all that it needs, not compiled."""
 
+PLAIN_OPENINGS = uncompiled.load("openings")
+PLAIN_PATCH = uncompiled.load("patch")
+"""`wrapper.delta.openings` and `wrapper.delta.patch` likewise."""
+
 _MODELS = [(1, 0, 0, 0, 0, 0), (2, 0, 6, 8, 0, 0), (2, 0, 1, 9, 1 << 14, 1 << 15), (3, 0, 6, 0, 0, 0)]
 _MODELS += [(4, 0, 1, 0, 0, 0), (4, 0, 6, 0, 0, 0), (5, 4, 5, 0, 1 << 14, 1 << 14), (5, 1, 6, 0, 0, 0)]
 
@@ -165,16 +171,29 @@ def gzip_recipe(data: bytes) -> None:
         content: list[bytes] = []
         recipe.analyse(io.BytesIO(data).read, content.append, names=[models.Name(*numbers)])
         assert followed(recipe, b"".join(content), outcome[0], len(data)) == data
-    parts = ([*data.split(SEPARATOR), *[b""] * 7])[:7]
-    text = deflated.recipe(models.Name(*numbers), len(parts[0]), 1 << 22, parts[1:])
+    parts = ([*data.split(SEPARATOR), *[b""] * 8])[:8]
+    text = deflated.recipe(models.Name(*numbers), len(parts[0]), 1 << 22, parts[1:7])
     assert followed(recipe, parts[0], text, 5_000) == followed(PLAIN, parts[0], text, 5_000)
 
+    def closed(*modules: Any) -> object:
+        opening, patches, recipes = modules
+        written = b""
+        try:
+            numbers = patches.Source(iter([parts[7], b""]).__next__)
+            for piece in opening.close_content([parts[0]], numbers, [recipes.Recipe(text)], 5_000):
+                written += piece
+        except MalformedError as error:
+            written = str(error).encode()
+        return written
 
-PLAIN_PATCH = uncompiled.load("patch")
-"""`wrapper.delta.patch`, not compiled."""
+    assert closed(openings, patch, recipe) == closed(PLAIN_OPENINGS, PLAIN_PATCH, PLAIN)
+
 
 _LINKED = programs.link(programs.X86_64, {"a": 1, "b": 2, "c": 3}, pointers=9).data
 OLD_CONTENT = bytes(range(256)) * 8 + _LINKED
+OLD_JAR = jar({name: jars_text(number, 300) for number, name in enumerate("ab")})
+"""An older content that is taken where a change says its length."""
+
 _CONTENT = 5_000
 
 
@@ -197,10 +216,13 @@ def layer_change(data: bytes) -> None:
     try:
         found = open_change(lambda place, count: (CHANGE_MAGIC + data)[place : place + count], len(data) + 8)
         with tempfile.TemporaryDirectory() as folder:
-            old = Path(folder, "old")
-            old.write_bytes(OLD_CONTENT)
+            for content in (OLD_CONTENT, OLD_JAR):
+                Path(folder, str(len(content))).write_bytes(content)
+            olds = [
+                Path(folder, str(len(OLD_JAR if size == len(OLD_JAR) else OLD_CONTENT))) for size in found.old_sizes
+            ]
             written = 0
-            for piece in found.apply([old] * len(found.old_sizes)):
+            for piece in found.apply(olds):
                 written += len(piece)
                 assert written <= found.size
                 if written > _BOUND:
