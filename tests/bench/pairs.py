@@ -205,6 +205,7 @@ def compressors(folder: Path) -> dict[str, Callable[[bytes], bytes]]:
     found |= {f"GNU gzip {level}": _piped("gzip", f"-{level}", "-n", "-c") for level in (6, 9)}
     found["pigz"] = _piped("pigz", "-c", "-n")
     found["skopeo"] = lambda data: by_skopeo(data, folder)
+    found["skopeo zstd"] = lambda data: by_skopeo(data, folder, "zstd")
     if shutil.which("zopfli"):
         found["zopfli"] = lambda data: _zopfli(data, folder)
     unknown = {
@@ -215,7 +216,7 @@ def compressors(folder: Path) -> dict[str, Callable[[bytes], bytes]]:
     return found | {name: _piped(*command) for name, command in unknown.items() if shutil.which(command[0])}
 
 
-def by_skopeo(data: bytes, folder: Path) -> bytes:
+def by_skopeo(data: bytes, folder: Path, form: str = "gzip") -> bytes:
     """Return a layer as skopeo compresses it."""
     from hashlib import sha256
 
@@ -234,9 +235,9 @@ def by_skopeo(data: bytes, folder: Path) -> bytes:
     manifest = {"schemaVersion": 2, "mediaType": f"{kind}.manifest.v1+json", "config": described[0]}
     (folder / "plain/manifest.json").write_text(json.dumps(manifest | {"layers": described[1:]}))
     (folder / "plain/version").write_text("Directory Transport Version: 1.1\n")
-    copy = ["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-compress"]
+    copy = ["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-compress", "--dest-compress-format", form]
     subprocess.run([*copy, f"dir:{folder}/plain", f"dir:{folder}/packed"], check=True)
     written = json.loads((folder / "packed/manifest.json").read_text())
     packed = (folder / "packed" / written["layers"][0]["digest"].removeprefix("sha256:")).read_bytes()
-    assert gzip.decompress(packed) == data
+    assert form == "zstd" or gzip.decompress(packed) == data
     return packed

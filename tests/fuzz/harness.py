@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import lzma
 import re
 import tarfile
 import tempfile
@@ -17,11 +18,13 @@ from tests.support.jars import text as jars_text
 from wrapper.archive.documents import read_contents
 from wrapper.archive.reader import Archive
 from wrapper.archive.summary import describe
-from wrapper.delta import format1, models, openings, patch, recipe
+from wrapper.delta import format1, models, openings, patch, recipe, zstd_recipe
 from wrapper.delta.change import MAGIC as CHANGE_MAGIC
 from wrapper.delta.change import open_change
 from wrapper.delta.format1 import MAGIC, decode, parse_layer
 from wrapper.delta.malformed import MalformedError
+from wrapper.delta.packing import zstd
+from wrapper.delta.varint import encode
 from wrapper.errors import IncrementalError
 from wrapper.oci.image import resolve_image
 from wrapper.oci.layout import Layout
@@ -137,7 +140,8 @@ PLAIN = uncompiled.load("recipe")
 
 PLAIN_OPENINGS = uncompiled.load("openings")
 PLAIN_PATCH = uncompiled.load("patch")
-"""`wrapper.delta.openings` and `wrapper.delta.patch` likewise."""
+PLAIN_ZSTD = uncompiled.load("zstd_recipe")
+"""`wrapper.delta.openings`, `wrapper.delta.patch` and `wrapper.delta.zstd_recipe` likewise."""
 
 _MODELS = [(1, 0, 0, 0, 0, 0), (2, 0, 6, 8, 0, 0), (2, 0, 1, 9, 1 << 14, 1 << 15), (3, 0, 6, 0, 0, 0)]
 _MODELS += [(4, 0, 1, 0, 0, 0), (4, 0, 6, 0, 0, 0), (5, 4, 5, 0, 1 << 14, 1 << 14), (5, 1, 6, 0, 0, 0)]
@@ -248,10 +252,65 @@ def layer_change(data: bytes) -> None:
         assert made(patch, streams) == made(PLAIN_PATCH, streams)
 
 
+def zstd_layer(data: bytes) -> None:
+    """Make the recipe of a stream, and the stream again; follow a recipe. Compiled or not, the outcome is one."""
+    content = _inflated(data)
+
+    def made(module: Any) -> object:
+        try:
+            return module.analyse(io.BytesIO(data).read, io.BytesIO(content).read, 1 << 20).recipe
+        except MalformedError as error:
+            return str(error)
+
+    def followed(module: Any, content: bytes, text: bytes, size: int) -> object:
+        written = b""
+        try:
+            found = module.ZstdRecipe(lambda place, count: text[place : place + count])
+            for piece in found.rebuild([content], size):
+                written += piece
+        except MalformedError as error:
+            return str(error)
+        assert len(written) == size
+        return written
+
+    outcome = made(zstd_recipe)
+    assert outcome == made(PLAIN_ZSTD)
+    if isinstance(outcome, bytes):
+        assert followed(zstd_recipe, content, outcome, len(data)) == data
+    first, *streams = [*data.split(SEPARATOR), *[b""] * 8][:8]
+    streams = [recipes_stream(stream) for stream in streams]
+    sizes = [number for length, packed in streams for number in (length, len(packed))]
+    text = b"".join(map(encode, [1, 1, len(first), *sizes])) + b"".join(packed for _, packed in streams)
+    for size in (len(data), 300):
+        assert followed(zstd_recipe, first, text, size) == followed(PLAIN_ZSTD, first, text, size)
+
+
+def recipes_stream(data: bytes) -> tuple[int, bytes]:
+    """Return how long a recipe's stream is, and the stream, compressed."""
+    if not data:
+        return 0, b""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 16}]
+    return len(data), lzma.compress(data, lzma.FORMAT_RAW, filters=filters)
+
+
+def _inflated(data: bytes) -> bytes:
+    """Return the content of a stream, as far as it has one, and it is not long."""
+    content = b""
+    try:
+        while data and len(content) < _CONTENT:
+            frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 20})
+            content += frame.decompress(data, _CONTENT)
+            data = frame.unused_data if frame.eof else b""
+    except zstd.ZstdError:
+        pass
+    return content
+
+
 READERS: dict[str, Callable[[bytes], None]] = {
     "archive": archive,
     "change": layer_change,
     "layer": layer,
     "manifest": manifest,
     "recipe": gzip_recipe,
+    "zstd": zstd_layer,
 }

@@ -322,7 +322,7 @@ def test_what_travels_whole_says_why(tool: Tool, vendor: Registry) -> None:
     pulled = tool.good("pull", f"{vendor.host}/{at}:1", "--delta", "-o", "1.tar", "--json", *PLAIN_PULL).json
     assert [layer["travels"] for layer in pulled["layers"]] == ["whole"] * 3
     reasons = [layer["reason"] for layer in pulled["layers"]]
-    assert "zstd" in reasons[0]
+    assert "can't be decompressed" in reasons[0]
     assert "short" in reasons[1]
     assert "saves" in reasons[2]
     (tool.home / "1.tar").unlink()

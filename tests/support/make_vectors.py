@@ -16,10 +16,15 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.support.vectors import Vector, content, load, save, sha256
+from tests.support.vectors import ZSTD, Vector, content, load, save, sha256
 from wrapper.delta import models
 from wrapper.delta.models import Name
 from wrapper.delta.recipe import analyse, rebuild
+from wrapper.delta.zstd_recipe import ZstdRecipe
+from wrapper.delta.zstd_recipe import analyse as analyse_zstd
+
+# Its zstd at level 3 decides alike in all of these.
+ZSTD_VERSIONS = ("1.15.12", "1.19.1")
 
 Compress = Callable[[bytes], bytes]
 
@@ -140,5 +145,36 @@ def main(folder: Path, only: tuple[str, ...]) -> int:
     return 1 if wrong else 0
 
 
+def main_zstd(folder: Path, only: tuple[str, ...]) -> int:
+    """Make those of zstd."""
+    wrong = 0
+    made = {vector.name: vector for vector in load(ZSTD)}
+    for version in ZSTD_VERSIONS:
+        compress = _command(folder, f"klauspost-{version}", "zstd", "3")
+        for what in ("few", "short", "mixed", "edges", "long", "wide"):
+            full = f"klauspost-{version}-zstd-3-{what}"
+            if only and not full.startswith(only):
+                continue
+            data = content(what)
+            try:
+                stream = compress(data)
+            except FileNotFoundError as error:
+                sys.stderr.write(f"{full}: no {error}\n")
+                continue
+            found = analyse_zstd(io.BytesIO(stream).read, io.BytesIO(data).read, 1 << 24)
+            packed = found.recipe
+            whole = ZstdRecipe(lambda place, count, packed=packed: packed[place : place + count])
+            if found.corrections or b"".join(whole.rebuild([data], len(stream))) != stream:
+                sys.stderr.write(f"{full}: {found.corrections} corrections\n")
+                wrong += 1
+                continue
+            text = base64.b64encode(packed).decode("ascii")
+            says = f"klauspost/compress {version} zstd"
+            made[full] = Vector(full, says, (), what, sha256(data), len(stream), sha256(stream), text)
+    save(list(made.values()), ZSTD)
+    return 1 if wrong else 0
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), tuple(sys.argv[2:])))
+    wanted = Path(sys.argv[1]), tuple(sys.argv[2:])
+    sys.exit(main(*wanted) | main_zstd(*wanted))

@@ -15,7 +15,8 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / "unit/delta/vectors"
-MANIFEST = FOLDER / "manifest.json"
+MANIFEST, ZSTD = FOLDER / "manifest.json", FOLDER / "zstd.json"
+"""Of gzip, and of zstd."""
 
 Bits = random.Random
 
@@ -27,7 +28,7 @@ class Vector:
     Attributes:
         name: the compressor, its options and the content, in one word.
         compressor: which one wrote it, with its version.
-        model: family, generation, level, memory level, segment and dictionary.
+        model: family, generation, level, memory level, segment and dictionary; nothing for zstd.
         content: the name of the content.
         content_sha256: its hash.
         size: how long the stream is, in bytes.
@@ -48,18 +49,18 @@ class Vector:
         return base64.b64decode(self.recipe)
 
 
-def load() -> list[Vector]:
-    if not MANIFEST.exists():
+def load(manifest: Path = MANIFEST) -> list[Vector]:
+    if not manifest.exists():
         return []
     return [
-        Vector(**{**entry, "model": tuple(entry["model"])}) for entry in json.loads(MANIFEST.read_text("ascii"))
+        Vector(**{**entry, "model": tuple(entry["model"])}) for entry in json.loads(manifest.read_text("ascii"))
     ]
 
 
-def save(vectors: list[Vector]) -> None:
+def save(vectors: list[Vector], manifest: Path = MANIFEST) -> None:
     FOLDER.mkdir(exist_ok=True)
     entries = ",\n".join(json.dumps(asdict(each)) for each in sorted(vectors, key=lambda each: each.name))
-    MANIFEST.write_text(f"[\n{entries}\n]\n", "ascii")
+    manifest.write_text(f"[\n{entries}\n]\n", "ascii")
 
 
 def sha256(data: bytes) -> str:
@@ -68,7 +69,7 @@ def sha256(data: bytes) -> str:
 
 @cache
 def content(name: str) -> bytes:
-    """Return a content by its name: "few", "short", "mixed", "edges" or "long"."""
+    """Return a content by its name: "few", "short", "mixed", "edges", "long" or "wide"."""
     rng = random.Random(2026)
     if name == "few":
         return _text(rng, 90)
@@ -81,6 +82,15 @@ def content(name: str) -> bytes:
     if name == "long":
         # Several segments of pgzip's, the last of them not full.
         return b"".join(_mixed(random.Random(seed)) for seed in range(7)) + _text(rng, 5000)
+    if name == "wide":
+        # Longer than zstd's history, with matches from all over it, and from beyond.
+        source = content("long")
+        out = bytearray(source)
+        while len(out) < 20_000_000:
+            size = 1 + _below(rng, 60_000)
+            begin = _below(rng, len(source) - size)
+            out += source[begin : begin + size] + _random(rng, 1 + _below(rng, 40))
+        return bytes(out)
     raise ValueError(name)
 
 

@@ -10,15 +10,14 @@ from ..errors import ContentError
 from ..oci.documents import check_schema, parse_document
 from ..oci.layout import canonical_json, index_entry
 from ..oci.manifest import OCI_MANIFEST, digest_of
+from .features import CHANGES, OPENED, PROGRAMS, ZSTD
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from ..oci.manifest import FetchedManifest
 
-_FEATURE, _PROGRAMS, _OPENED = "layer-delta-2", "layer-delta-programs", "layer-delta-opened"
-
-FEATURES = frozenset({"layer-delta", _FEATURE, _PROGRAMS, _OPENED})
+FEATURES = frozenset({"layer-delta", CHANGES, PROGRAMS, OPENED, ZSTD})
 """What an archive with deltas may require of its reader: format 1 is still read."""
 
 PREFIX = "io.skopeo-incremental."
@@ -54,7 +53,7 @@ class LayerDelta(NamedTuple):
         model: what is known of the layer's compressor, for people.
         corrections: how often that decided otherwise than was predicted.
         room: how much disk space making the layer takes beside the older contents, in bytes.
-        programs: in how many programs addresses are predicted; only who made it knows.
+        features: what it needs beside `CHANGES`; only who made it knows.
         opened: how many streams inside of the layer's files are opened; likewise.
     """
 
@@ -68,7 +67,7 @@ class LayerDelta(NamedTuple):
     model: str = ""
     corrections: int = 0
     room: int = 0
-    programs: int = 0
+    features: tuple[str, ...] = ()
     opened: int = 0
 
     @property
@@ -98,11 +97,8 @@ class DeltaArtifact(NamedTuple):
 
 def required_features(deltas: Collection[LayerDelta]) -> list[str]:
     """Return what an archive with deltas that were made here requires of its reader."""
-    return [
-        *[_FEATURE] * bool(deltas),
-        *[_PROGRAMS] * any(delta.programs for delta in deltas),
-        *[_OPENED] * any(delta.opened for delta in deltas),
-    ]
+    found = {feature for delta in deltas for feature in (CHANGES, *delta.features)}
+    return [feature for feature in (CHANGES, PROGRAMS, OPENED, ZSTD) if feature in found]
 
 
 def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> DeltaArtifact:

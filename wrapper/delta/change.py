@@ -4,12 +4,12 @@ It says how the layer's content comes out of older layers' contents (`patch`), a
 how its compressor decided (`recipe`). Without older layers it is the layer, repacked. Streams inside of contents
 may be opened (`openings`). The file is
 
-- `LAYDELT2`, and numbers: the kind of layer (0: plain bytes, 1: gzip; 2 more where streams are opened); how long it
-  is, and how long its content; how many older contents there are, and how long each; how long the recipe is; where
-  streams are opened at how many levels, and for each how long the older contents are then, and the new one, how
-  many recipes there are to close its streams, and how long each; how many streams the change has (one of extra
-  bytes alone, or all of a patch, with one of programs or without; then one of openings for each level), and for
-  each of how many pieces it consists, and for each of these the codec, the binary logarithm of how far back it
+- `LAYDELT2`, and numbers: the kind of layer (0: plain bytes, 1: gzip, 4: zstd; 2 more where streams are opened);
+  how long it is, and how long its content; how many older contents there are, and how long each; how long the recipe
+  is; where streams are opened at how many levels, and for each how long the older contents are then, and the new
+  one, how many recipes there are to close its streams, and how long each; how many streams the change has (one of
+  extra bytes alone, or all of a patch, with one of programs or without; then one of openings for each level), and
+  for each of how many pieces it consists, and for each of these the codec, the binary logarithm of how far back it
   looks, its length, and its length compressed (`packing`);
 - the recipe, those of the levels, and the streams' pieces, one after the other.
 
@@ -39,6 +39,7 @@ from .patch import (
 )
 from .recipe import Recipe, rebuild
 from .varint import VarintReader
+from .zstd_recipe import ZstdRecipe
 
 if sys.version_info >= (3, 14):
     pass
@@ -52,8 +53,11 @@ if TYPE_CHECKING:
 
 MAGIC = b"LAYDELT2"
 
-PLAIN, GZIP, OPENED = range(3)
-"""Kinds of layers; and what is added to them where streams are opened."""
+PLAIN, GZIP, ZSTD_LAYER = 0, 1, 4
+"""Kinds of layers."""
+
+OPENED = 2
+"""What is added to the kind where streams are opened."""
 
 MOST_CONTENT = 1 << 42
 """How long a content may be, in bytes."""
@@ -93,13 +97,15 @@ class Change:
             raise MalformedError("a layer's change of another format")
         header = VarintReader(data, len(MAGIC), "a change without a header")
         self._read_at = read_at
-        kind = header.next(GZIP + OPENED)
-        self._is_plain = kind % OPENED == PLAIN
+        kind = header.next(ZSTD_LAYER + OPENED)
+        self._kind = kind & ~OPENED
+        if self._kind not in (PLAIN, GZIP, ZSTD_LAYER):
+            raise MalformedError("a layer of no kind")
         self.size = header.next(MOST_CONTENT)
         self.content_size = header.next(MOST_CONTENT)
         self.old_sizes = tuple(header.next(MOST_CONTENT) for _ in range(header.next(_MOST_OLDS)))
         recipe = header.next(size)
-        self._levels = self._read_levels(header, size) if kind >= OPENED else []
+        self._levels = self._read_levels(header, size) if kind & OPENED else []
         self._opened_size = self._levels[-1].size if self._levels else self.content_size
         self.room = self._disk_space()
         count = header.next(DIFFERENCES + 4 + MOST_LEVELS) - len(self._levels)
@@ -129,7 +135,7 @@ class Change:
         if place != size:
             raise MalformedError("a change that is longer or shorter than it says")
         self._openings = [self._streams.pop() for _ in self._levels][::-1]
-        if self._is_plain and (recipe or self.size != self.content_size):
+        if self._kind == PLAIN and (recipe or self.size != self.content_size):
             raise MalformedError("a plain layer that is not its content")
 
     def _read_levels(self, header: VarintReader, size: int) -> list[Level]:
@@ -204,13 +210,19 @@ class Change:
             OSError: a file can't be read.
         """
         content = self.apply_content(contents)
-        if self._is_plain:
+        if self._kind == PLAIN:
             yield from content
-        else:
+            return
+        recipe: Recipe | ZstdRecipe
+        if self._kind == GZIP:
             recipe = Recipe(self._read_recipe)
-            if recipe.length != self._recipe_size or recipe.content != self.content_size:
-                raise MalformedError("a recipe for another layer")
-            yield from rebuild(content, recipe, self.size)
+            layer = rebuild(content, recipe, self.size)
+        else:
+            recipe = ZstdRecipe(self._read_recipe)
+            layer = recipe.rebuild(content, self.size)
+        if recipe.length != self._recipe_size or recipe.content != self.content_size:
+            raise MalformedError("a recipe for another layer")
+        yield from layer
 
     def apply_content(self, contents: Sequence[Path]) -> Iterator[bytes]:
         """Make the layer's content; as `apply`, but for what compressed it."""

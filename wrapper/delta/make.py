@@ -10,8 +10,9 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..host.workers import Worker, WorkerError
+from . import features
 from .addresses import BLOCK
-from .change import GZIP, MAGIC, MOST_CONTENT, OPENED, PLAIN, SMALL_WINDOW
+from .change import GZIP, MAGIC, MOST_CONTENT, OPENED, PLAIN, SMALL_WINDOW, ZSTD_LAYER
 from .covers import Covers
 from .expand import GZIP_MAGIC, ZSTD_MAGIC, expand
 from .malformed import MalformedError
@@ -35,6 +36,7 @@ from .programs import write_pairs
 from .recipe import analyse
 from .search import Search, find_covers
 from .varint import encode
+from .zstd_recipe import analyse as analyse_zstd
 
 if sys.version_info >= (3, 14):
     pass
@@ -72,6 +74,7 @@ class Made(NamedTuple):
         used: which of the older contents are needed, by their places; applying takes these.
         programs: for how many programs addresses are predicted.
         opened: how many streams inside of the layer's files are opened.
+        features: what applying needs, beside `CHANGES`.
         room: how much disk space applying takes beside the older contents, in bytes.
         reason: why there is no change; empty where there is one.
     """
@@ -83,6 +86,7 @@ class Made(NamedTuple):
     used: tuple[int, ...] = ()
     programs: int = 0
     opened: int = 0
+    features: tuple[str, ...] = ()
     room: int = 0
     reason: str = ""
 
@@ -141,9 +145,7 @@ def make_change(
         content, analysis = new_layer, None
         with new_layer.open("rb") as layer:
             magic = layer.read(4)
-            if magic == ZSTD_MAGIC:
-                return Made(0, 0, reason="it is compressed by zstd")
-            if magic.startswith(GZIP_MAGIC):
+            if magic.startswith((GZIP_MAGIC, ZSTD_MAGIC)):
                 layer.seek(0)
                 content = folder / f"{out.name}.content"
                 stack.callback(content.unlink, missing_ok=True)
@@ -151,7 +153,7 @@ def make_change(
                     expand(layer, content, MOST_CONTENT)
                 except MalformedError as error:
                     return Made(0, 0, reason=f"it can't be decompressed: {error}")
-                analysis = stack.enter_context(_Analysis(new_layer, folder / f"{out.name}.recipe"))
+                analysis = stack.enter_context(_Analysis(new_layer, content, folder / f"{out.name}.recipe"))
                 memory -= _ANALYSIS_MEMORY
         memory = max(_LEAST_MEMORY, memory)
         size = content.stat().st_size
@@ -178,7 +180,8 @@ def make_change(
                 return Made(0, size, reason=f"its compression can't be described: {error}")
             if found.content != size:
                 return Made(0, size, reason="its content can't be told apart from what follows it")
-        kind = (GZIP if analysis else PLAIN) + (OPENED if levels else 0)
+        kind = PLAIN if not analysis else ZSTD_LAYER if magic == ZSTD_MAGIC else GZIP
+        kind += OPENED if levels else 0
         old_sizes = [old_contents[place].stat().st_size for place in used]
         header = [kind, new_layer.stat().st_size, size, len(used), *old_sizes, len(recipe)]
         if levels:
@@ -197,7 +200,9 @@ def make_change(
                 file.writelines(stream.read())
             length = file.tell()
     count = sum(level.streams for level in levels)
-    return Made(length, size, found.model, found.corrections, used, len(pairs), count)
+    needs = [features.PROGRAMS] * bool(pairs) + [features.OPENED] * bool(levels)
+    needs += [features.ZSTD] * (magic == ZSTD_MAGIC)
+    return Made(length, size, found.model, found.corrections, used, len(pairs), count, tuple(needs))
 
 
 def _open_streams(new: Content, olds: list[Content], out: Path) -> tuple[list[OpenedLevel], Content, list[Content]]:
@@ -234,8 +239,8 @@ class _Analysed(NamedTuple):
 class _Analysis:
     """The analysis of how a layer is compressed: in a process of its own, while the contents are compared."""
 
-    def __init__(self, layer: Path, out: Path) -> None:
-        self._arguments = str(layer), str(out)
+    def __init__(self, layer: Path, content: Path, out: Path) -> None:
+        self._arguments = str(layer), str(content), str(out)
         self._out = out
         self._worker: Worker | None = None
 
@@ -269,20 +274,23 @@ class _Analysis:
         return _Analysed(answer["model"], answer["corrections"], answer["content"]), self._out.read_bytes()
 
 
-def analyse_layer(layer: str, out: str) -> dict[str, str | int]:
+def analyse_layer(layer: str, content: str, out: str) -> dict[str, str | int]:
     """Make the recipe of a layer: what a worker does.
 
     Args:
         layer: the file with the layer.
+        content: the file with its content.
         out: the file for the recipe.
 
     Returns:
         `model`, `corrections`, and the `content`'s length in bytes; or the `reason` why there is no recipe.
     """
-    with Path(layer).open("rb") as file:
+    with Path(layer).open("rb") as file, Path(content).open("rb") as plain:
+        bound = min(max(1 << 16, os.fstat(file.fileno()).st_size), _MOST_RECIPE)
+        is_zstd = file.read(len(ZSTD_MAGIC)) == ZSTD_MAGIC
+        file.seek(0)
         try:
-            size = os.fstat(file.fileno()).st_size
-            found = analyse(file.read, bound=min(max(1 << 16, size), _MOST_RECIPE))
+            found = analyse_zstd(file.read, plain.read, bound) if is_zstd else analyse(file.read, bound=bound)
         except MalformedError as error:
             return {"reason": str(error)}
     Path(out).write_bytes(found.recipe)

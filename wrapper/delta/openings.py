@@ -22,6 +22,7 @@ from tempfile import mkstemp
 from typing import TYPE_CHECKING, NamedTuple
 
 from .malformed import MalformedError
+from .pieces import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -236,26 +237,6 @@ class Opened:
                 content.unlink()
 
 
-class _Pieces:
-    """Bytes that come in pieces of any length, to be taken as they are wanted."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = iter(pieces)
-        self._piece = b""
-        self._place = 0
-
-    def take(self, most: int) -> bytes:
-        """Return the next bytes, up to so many; none at the end."""
-        while self._place == len(self._piece):
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._piece, self._place = piece, 0
-        found = self._piece[self._place : self._place + most]
-        self._place += len(found)
-        return found
-
-
 def close_content(
     opened: Iterable[bytes], numbers: Source, recipes: Sequence[Recipe], size: int
 ) -> Iterator[bytes]:
@@ -275,7 +256,7 @@ def close_content(
     """
     ready: list[bytes] = []
     waiting, left = 0, size
-    for piece in _closed(_Pieces(opened), numbers, recipes, size):
+    for piece in _closed(Pieces(opened), numbers, recipes, size):
         ready.append(piece)
         waiting += len(piece)
         left -= len(piece)
@@ -290,7 +271,7 @@ def close_content(
     yield b"".join(ready)
 
 
-def _closed(opened: _Pieces, numbers: Source, recipes: Sequence[Recipe], size: int) -> Iterator[bytes]:
+def _closed(opened: Pieces, numbers: Source, recipes: Sequence[Recipe], size: int) -> Iterator[bytes]:
     rebuilders = [recipe.rebuilder(size, bare=True) for recipe in recipes]
     count = numbers.next_number()
     if count > most_openings(size):

@@ -14,9 +14,9 @@ cdef class StreamWriter:
     cdef readonly long long length
     cdef readonly long long packed
 
-    cdef int put(self, unsigned int byte) except -1
-    cdef int put_number(self, unsigned long long number) except -1
-    cdef int put_bytes(self, const unsigned char[::1] data) except -1
+    cpdef int put(self, unsigned int byte) except -1
+    cpdef int put_number(self, unsigned long long number) except -1
+    cpdef int put_bytes(self, const unsigned char[::1] data) except -1
     cdef int flush(self) except -1
     cpdef bytes finish(self)
 
@@ -34,9 +34,9 @@ cdef class StreamReader:
     cdef Py_ssize_t place
 
     cdef int fill(self) except -1
-    cdef bint at_end(self) except -1
-    cdef unsigned int next(self) except? 0xFFFFFFFF
+    cpdef bint at_end(self) except -1
+    cpdef unsigned int next(self) except? 0xFFFFFFFF
     @cython.locals(byte=cython.ulonglong, number=cython.ulonglong, shift=cython.int)
-    cdef unsigned long long next_number(self, unsigned long long most) except? 0xFFFFFFFFFFFFFFFF
-    cdef bytes next_bytes(self, Py_ssize_t count)
+    cpdef unsigned long long next_number(self, unsigned long long most) except? 0xFFFFFFFFFFFFFFFF
+    cpdef bytes next_bytes(self, Py_ssize_t count)
     cpdef int finish(self) except -1

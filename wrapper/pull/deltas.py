@@ -93,12 +93,7 @@ def _why_whole(layer: Descriptor, options: DeltaOptions) -> str:
         return "the modules that make changes are not compiled here"
     if options.memory < LEAST_MEMORY:
         return f"making changes takes {human_bytes(LEAST_MEMORY)} of memory, and --delta-memory allows less"
-    if layer.size <= _SHORT:
-        return "it is short"
-    return _ZSTD_STAYS if layer.media_type.endswith("zstd") else ""
-
-
-_ZSTD_STAYS = "it is compressed by zstd, which is not predicted"
+    return "it is short" if layer.size <= _SHORT else ""
 
 
 def _sources_in(planned: PlannedImage, new: Collection[str]) -> dict[str, dict[str, int]]:
@@ -299,11 +294,7 @@ class _Workbench:
             with room_for(self._folder, room):
                 while waiting or running:
                     while waiting and len(running) < self._at_once:
-                        digest = waiting.pop(0)
-                        if (why := self._look(digest)) is not None:
-                            yield digest, why
-                        else:
-                            running.append(self._start(digest))
+                        running.append(self._start(waiting.pop(0)))
                     for each in [each for each in running if not each.worker.is_running()]:
                         running.remove(each)
                         yield each.digest, self._finish(each)
@@ -343,11 +334,6 @@ class _Workbench:
     def _file_of(self, digest: str) -> Path | None:
         path = self._layout.blob(digest) if digest in self._candidates else self._blob_source.file(digest)
         return path if path and path.exists() else None
-
-    def _look(self, digest: str) -> str | None:
-        """Say why a layer travels whole, if one look at it tells."""
-        with self._layout.open_blob(digest) as file:
-            return _ZSTD_STAYS if file.read(4) == _ZSTD else None
 
     def _start(self, digest: str) -> _Running:
         from ..delta.jobs import MAKE
@@ -401,7 +387,7 @@ class _Workbench:
             made["model"],
             made["corrections"],
             made["room"],
-            made["programs"],
+            tuple(made["features"]),
             made["opened"],
         )
 
