@@ -7,8 +7,8 @@ may be opened (`openings`). The file is
 - `LAYDELT2`, and numbers: the kind of layer (0: plain bytes, 1: gzip, 4: zstd; 2 more where streams are opened);
   how long it is, and how long its content; how many older contents there are, and how long each; how long the
   recipe is; where streams are opened at how many levels, and for each how long the older contents are then, and the
-  new one, how many recipes there are to close its streams, and how long each; how many streams the change has (one
-  of extra bytes alone, or all of a patch, with one of programs or without; then one of openings for each level), and
+  new one, how many recipes there are to close its streams, and how long each; how many streams the change has: one
+  of extra bytes alone, or all of a patch, with one of programs or without; then one of openings for each level; and
   for each of how many pieces it consists, and for each of these the codec, the binary logarithm of how far back it
   looks, its length, and its length compressed (`packing`);
 - the recipe, those of the levels, and the streams' pieces, one after the other.
