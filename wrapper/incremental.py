@@ -225,15 +225,17 @@ class Incremental:
         names: Mapping[str, str] | None = None,
         fail_fast: bool = False,
         expect_sha256: str | Sequence[str] = (),
+        as_delta: bool = False,
     ) -> PushResult:
         """Push archives to a destination that holds their bases (Go: `Incremental.Push`).
 
         All archives are verified and the destination vetted before anything is written; tags come last.
 
         Args:
-            src: a path or a seekable binary file; or a chain of them, each made from the one before, the oldest
-                first. A registry gets all their images: the last as `dst` says; the others under their own tags
-                where `dst` has none, else by their digests alone. Any other destination gets the last one.
+            src: a path or a seekable binary file; or `docker://HOST/NAME:TAG`, of an archive that was stored there,
+                which is reached as the final image is; or a chain of them, each made from the one before, the
+                oldest first. A registry gets all their images: the last as `dst` says; the others under their own
+                tags where `dst` has none, else by their digests alone. Any other destination gets the last one.
             dst: the destination's reference, of any transport; one with a digest must name the last image. Of a
                 bundle each image goes to a repository below it: a registry, or a part of one, without a tag.
             base: where layers come from that neither the archives nor the destination have, one reference or
@@ -249,6 +251,9 @@ class Incremental:
             expect_sha256: what the archives hash to, in hexadecimal digits, as many as there are archives; or, of
                 archives in volumes, as many as there are files. What is pushed is then what archives with these
                 sums hold, whoever writes to the files meanwhile.
+            as_delta: store the archive itself at `dst`, a tag of a registry, for others to read it from there: an
+                artifact whose subject is its image. Nothing is vetted then, and no layer that it leaves out is
+                needed; of the other arguments `overwrite_tag`, `dry_run` and `expect_sha256` count.
 
         Returns:
             What was done. `changed` is False where every tag already pointed to its image.
@@ -276,6 +281,7 @@ class Incremental:
             receipt=receipt,
             fail_fast=fail_fast,
             expect_sha256=expect_sha256,
+            as_delta=as_delta,
         )
 
     def complete(self, src: ArchiveFiles, base: References, *, output: Output = None) -> RemoveOnClose:
@@ -304,7 +310,7 @@ class Incremental:
         """Say what an archive holds; its layers are not verified.
 
         Args:
-            src: a path or a seekable binary file.
+            src: as for `push`, but one.
             for_: a base, or a destination, that is asked for the layers that the archive leaves out; it is reached
                 as the final image is. Nothing is written there. Without it no network is needed.
             checksum: whether to hash the archive as a whole.
@@ -316,9 +322,12 @@ class Incremental:
         """
         from .inspection import inspect
         from .skopeo.inspect import image_sources
+        from .source.stored import archives_at_hand
 
         places = image_sources(for_, self._access.final, "--base")
-        return inspect(src, places[0] if places else None, self._skopeo, self.report, checksum=checksum)
+        place = places[0] if places else None
+        with archives_at_hand([src], self._skopeo, self._access.final, self.report) as (archive,):
+            return inspect(archive, place, self._skopeo, self.report, checksum=checksum)
 
     def diff(self, old: ArchiveFile, new: ArchiveFile, *, output: Output = None) -> RemoveOnClose:
         """Make the difference of two archives, without any registry.
@@ -398,5 +407,11 @@ class Incremental:
         from .push.options import PushOptions
         from .push.pusher import Pusher
 
-        options = PushOptions(self._access.base, self._access.push, self._preserve_digests, self._deltas)
+        options = PushOptions(
+            base=self._access.base,
+            destination=self._access.push,
+            archives=self._access.final,
+            preserve_digests=self._preserve_digests,
+            deltas=self._deltas,
+        )
         return Pusher(self._skopeo, options, self.report)

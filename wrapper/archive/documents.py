@@ -17,9 +17,24 @@ from .reader import MEMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
+    from typing import Protocol
 
     from ..oci.manifest import Descriptor
-    from .reader import Archive
+
+    class Documents(Protocol):
+        """An archive, as far as it is read here."""
+
+        name: str
+        index: bytes
+        layout_file: bytes
+
+        @property
+        def sizes(self) -> Mapping[str, int]:
+            """Digest and size in bytes of every blob that it holds."""
+
+        def read_blob(self, digest: str) -> bytes:
+            """Return a small blob."""
+
 
 MANIFESTS = Bounds(64 * 1024 * 1024, 1_000_000)
 """What all manifests and lists of an archive may be together; one that is read twice counts twice."""
@@ -27,7 +42,7 @@ MANIFESTS = Bounds(64 * 1024 * 1024, 1_000_000)
 _FEWER = "pull its images into several archives"
 
 
-def read_contents(archive: Archive) -> ArchiveContents:
+def read_contents(archive: Documents) -> ArchiveContents:
     """Read and check an archive's documents; layers are not looked at.
 
     Args:

@@ -67,6 +67,12 @@ def side_options(side: str, what: str) -> Decorator:
     return _side(lambda name: [f"--{side}-{name}"], f" for {what}")
 
 
+src_options = _side(
+    lambda name: [f"--src-{name}", f"final_{name.replace('-', '_')}"], " for the registry that ARCHIVE is in"
+)
+"""The four options of the registry that archives are read from: of these commands there is no final image."""
+
+
 def _of_any_side(name: str) -> list[str]:
     """Name an option as all sides do, too, so that flags of a command can be tried as they are."""
     return [f"--{name}", *(f"--{side}-{name}" for side in ("base", "final", "dest")), name.replace("-", "_")]

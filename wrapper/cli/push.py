@@ -17,6 +17,7 @@ from .options import (
     holding_bases,
     side_options,
     skopeo_options,
+    src_options,
 )
 
 
@@ -30,9 +31,11 @@ from .options import (
 @click.option("--additional-tag", multiple=True, metavar="TAG", help="A further tag; may be repeated.")
 @click.option("--no-overwrite-tag", is_flag=True, help="Stop where a tag points to another image.")
 @click.option("--receipt", metavar="FILE", help="Write there what the destination has then: the next pull's base.")
+@click.option("--as-delta", is_flag=True, help="Store ARCHIVE itself there, for others to read.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 @click.option("--dest-daemon-host", metavar="HOST", help="Where Docker listens, for docker-daemon:.")
 @side_options("dest", "the destination")
+@src_options
 @delta_memory_option
 @skopeo_options
 @common_options
@@ -44,6 +47,8 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
     destinations get the last one.
 
     Of a bundle each image goes to DESTINATION/NAME, its name in the bundle.
+
+    ARCHIVE may stand in a registry, as docker://HOST/NAME:TAG, where push --as-delta has stored it.
     """
     from .calls import incremental_of, new_names
     from .show import show_push
@@ -62,6 +67,7 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
             names=new_names(options),
             fail_fast=options["fail_fast"],
             expect_sha256=options["expect_sha256"],
+            as_delta=options["as_delta"],
         )
     except BundleError as error:
         if error.result is None:

@@ -16,6 +16,7 @@ from .options import (
     holding_bases,
     side_options,
     skopeo_options,
+    src_options,
 )
 
 
@@ -26,6 +27,7 @@ from .options import (
 @expect_option
 @holding_bases
 @side_options("dest", "the destination")
+@src_options
 @delta_memory_option
 @skopeo_options
 @common_options

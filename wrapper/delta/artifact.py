@@ -31,7 +31,7 @@ EMPTY_CONFIG = b"{}"
 MANIFESTS = 256
 """How many manifests a delta may name, as its schema says."""
 
-_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 
 
 SOURCES = 16
@@ -128,7 +128,7 @@ def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> Delta
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": ARTIFACT_TYPE,
-            "config": {"mediaType": _EMPTY_TYPE, "digest": digest_of(EMPTY_CONFIG), "size": len(EMPTY_CONFIG)},
+            "config": {"mediaType": EMPTY_TYPE, "digest": digest_of(EMPTY_CONFIG), "size": len(EMPTY_CONFIG)},
             "layers": layers,
             "subject": {"mediaType": image.media_type, "digest": image.digest, "size": image.size},
         }

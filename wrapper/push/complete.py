@@ -13,7 +13,7 @@ from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
 from .local import ArchiveDestination, pack_whole
 from .plan import plan_image
-from .pusher import archive_files, base_sources
+from .pusher import base_sources
 from .tags import missing_error
 from .upload import Upload
 from .vet import vet
@@ -40,7 +40,8 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
     skopeo_options, options, report = pusher
     bases = base_sources(base, options.base)
     with (
-        BlobSource(archive_files(archives), options.deltas) as blob_source,
+        pusher.at_hand(archives) as files,
+        BlobSource(files, options.deltas) as blob_source,
         open_target(output, skopeo_options.temp_dir) as target,
     ):
         destination = ArchiveDestination(Reference("oci-archive", target.name), options.destination, preserve=True)

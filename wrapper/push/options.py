@@ -19,12 +19,14 @@ class PushOptions:
     Attributes:
         base: how bases are reached.
         destination: how the destination is reached.
+        archives: how the registry is reached that archives are read from.
         preserve_digests: demand that images arrive as they were; else skopeo may convert them.
         deltas: how much memory it may take to make layers of their changes.
     """
 
     base: Access
     destination: Access
+    archives: Access
     preserve_digests: bool
     deltas: DeltaOptions
 

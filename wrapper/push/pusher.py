@@ -15,10 +15,12 @@ from ..results import VetResult
 from ..skopeo.inspect import image_sources
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
+from ..source.stored import archives_at_hand
 from ..source.stores import require_layer_transports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from ..archive.reader import ArchiveFile
     from ..results import PushResult
@@ -66,7 +68,10 @@ class Pusher(NamedTuple):
         """
         bases = self._bases(base)
         destination = self._destination(to, writes=False) if to is not None else None
-        with BlobSource(archive_files(archives), self.options.deltas, listed(expect_sha256)) as blob_source:
+        with (
+            self.at_hand(archives) as files,
+            BlobSource(files, self.options.deltas, listed(expect_sha256)) as blob_source,
+        ):
             if destination is None:
                 blob_source.verify(self.report)
                 found = merge(blob_source.contents, blob_source.archived)
@@ -97,6 +102,7 @@ class Pusher(NamedTuple):
         receipt: str | Path | None,
         fail_fast: bool,
         expect_sha256: str | Sequence[str],
+        as_delta: bool = False,
     ) -> PushResult:
         """Push archives to a destination that holds their bases.
 
@@ -111,11 +117,23 @@ class Pusher(NamedTuple):
             receipt: a file that will say what the destination has then.
             fail_fast: of a bundle, stop at the first image that fails.
             expect_sha256: what the archives hash to, as `Incremental.push` takes it.
+            as_delta: store the archive itself.
 
         Raises:
             BundleError: images of a bundle failed; its `result` says what happened to each.
             IncrementalError: as `Incremental.push` says.
         """
+        if as_delta:
+            from .store import Store
+
+            with self.at_hand(archives) as files:
+                return Store(self.skopeo, self.options, self.report).store(
+                    files,
+                    to,
+                    overwrite_tag=overwrite_tag,
+                    dry_run=dry_run,
+                    expect_sha256=listed(expect_sha256),
+                )
         from .job import PushJob
         from .plan import make_plan
 
@@ -130,7 +148,8 @@ class Pusher(NamedTuple):
             # That there is no room for it must show before the push.
             file = stack.enter_context(output_file(Path(receipt))) if receipt is not None and not dry_run else None
             sums = listed(expect_sha256)
-            blob_source = stack.enter_context(BlobSource(archive_files(archives), self.options.deltas, sums))
+            files = stack.enter_context(self.at_hand(archives))
+            blob_source = stack.enter_context(BlobSource(files, self.options.deltas, sums))
             plan = make_plan(blob_source, destination, selection)
             plan.require_preserved()
             if file:
@@ -151,6 +170,10 @@ class Pusher(NamedTuple):
 
                 write_receipt(result, [named for named in plan.told if not named.subject], file)
         return result
+
+    def at_hand(self, archives: ArchiveFiles) -> AbstractContextManager[Sequence[ArchiveFile]]:
+        """Return archives, of which there may be only one, as files: those in a registry are fetched."""
+        return archives_at_hand(archive_files(archives), self.skopeo, self.options.archives, self.report)
 
     def _destination(
         self,

@@ -111,6 +111,11 @@ class BlobSource:
         """How long all archives are together, in bytes."""
         return sum(archive.size for archive in self._archives)
 
+    def table(self) -> tuple[bytes, dict[str, int]]:
+        """Return the only archive's `index.json`; and digest and size in bytes of every blob that it holds."""
+        (archive,) = self._archives
+        return archive.index, archive.sizes
+
     def sha256(self) -> str:
         """Return the sha256 of the only archive's bytes, as hexadecimal digits."""
         (archive,) = self._archives

@@ -1,0 +1,139 @@
+"""Archives that stand in a registry: an artifact (OCI image specification 1.1) whose layers are an archive's blobs.
+
+Whoever reads it has the same archive again, byte for byte.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from ..delta.artifact import BLOB_TYPE, EMPTY_CONFIG, EMPTY_TYPE
+from ..errors import ContentError, UsageError
+from ..oci.documents import check_schema, parse_document
+from ..oci.layout import LAYOUT_FILE, canonical_json, index_entry
+from ..oci.manifest import OCI_MANIFEST, Manifest, digest_of
+from .docker import docker_manifest
+from .documents import read_contents
+from .writer import ArchiveLayout, write_archive
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..oci.layout import Layout
+    from ..oci.manifest import FetchedManifest
+    from .contents import ArchiveContents
+
+STORED_TYPE = "application/vnd.skopeo-incremental.archive.v1"
+_INDEX_TYPE = "application/vnd.skopeo-incremental.archive.index.v1+json"
+# Registries look into what they know: manifests and configs stand here as blobs like others.
+_DOCUMENT_TYPE = "application/vnd.skopeo-incremental.archive.document.v1"
+
+
+def make_stored(index: bytes, sizes: Mapping[str, int], contents: ArchiveContents) -> bytes:
+    """Return the manifest of an archive that is to stand in a registry.
+
+    Args:
+        index: the bytes of its `index.json`.
+        sizes: digest and size in bytes of every blob.
+        contents: what it holds: the image that it has is the artifact's subject.
+
+    Raises:
+        UsageError: it holds several.
+    """
+    root = contents.single.image.root
+    types = {digest: layer.media_type for named in contents.images for digest, layer in named.image.layers.items()}
+    types |= {delta.blob: BLOB_TYPE for delta in contents.deltas.values()}
+    blobs = {digest_of(index): len(index), **{digest: sizes[digest] for digest in sorted(sizes)}}
+    layers = [
+        _descriptor(_INDEX_TYPE if number == 0 else types.get(digest, _DOCUMENT_TYPE), digest, size)
+        for number, (digest, size) in enumerate(blobs.items())
+    ]
+    return canonical_json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": STORED_TYPE,
+            "config": _descriptor(EMPTY_TYPE, digest_of(EMPTY_CONFIG), len(EMPTY_CONFIG)),
+            "layers": layers,
+            "subject": _descriptor(root.media_type, root.digest, root.size),
+        }
+    )
+
+
+def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": digest, "size": size}
+
+
+def stored_entry(raw: bytes) -> dict[str, Any]:
+    """Return the descriptor of such a manifest in the list of what refers to its subject."""
+    return index_entry(OCI_MANIFEST, digest_of(raw), len(raw))
+
+
+class Stored(NamedTuple):
+    """An archive that stands in a registry.
+
+    Attributes:
+        index_digest: the digest of its `index.json`.
+        sizes: digest and size in bytes of every blob, that one among them.
+    """
+
+    index_digest: str
+    sizes: Mapping[str, int]
+
+
+def read_stored(root: FetchedManifest, what: str) -> Stored:
+    """Read what `make_stored` made.
+
+    Args:
+        root: the manifest, of hostile origin.
+        what: what to call it in messages.
+
+    Raises:
+        UsageError: it is something else.
+        ContentError: it breaks its schema.
+    """
+    document = parse_document(root.raw, what)
+    if document.get("artifactType") != STORED_TYPE or not isinstance(root.parsed, Manifest):
+        raise UsageError(f"{what} is no archive", "push --as-delta stores one in a registry; else give a file")
+    check_schema(document, "stored-archive", what)
+    layers = root.parsed.layers
+    (index,) = (layer.digest for layer in layers if layer.media_type == _INDEX_TYPE)
+    sizes = {layer.digest: layer.size for layer in layers}
+    if len(sizes) != len(layers):
+        raise ContentError(f"{what} names a blob twice", "have the archive stored again")
+    return Stored(index, sizes)
+
+
+def write_stored(stored: Stored, layout: Layout, name: str, out: BinaryIO) -> None:
+    """Write the archive again.
+
+    Args:
+        stored: what it consists of.
+        layout: has all of its blobs, which are what their digests say.
+        name: what to call it in messages.
+        out: where to write.
+
+    Raises:
+        ContentError: it is no archive.
+        OSError: it can't be written.
+    """
+    found = _FetchedDocuments(stored, layout, name)
+    docker = docker_manifest(read_contents(found).images, found.sizes)
+    write_archive(out, ArchiveLayout(found.index, found.sizes, (), docker), layout.open_blob)
+
+
+class _FetchedDocuments:
+    """What `read_contents` reads of an archive, of one that is to be written again."""
+
+    layout_file = LAYOUT_FILE
+
+    def __init__(self, stored: Stored, layout: Layout, name: str) -> None:
+        self.name = name
+        self.index = layout.read(stored.index_digest)
+        self.sizes = {digest: size for digest, size in stored.sizes.items() if digest != stored.index_digest}
+        self._layout = layout
+
+    def read_blob(self, digest: str) -> bytes:
+        if digest not in self.sizes:
+            raise ContentError(f"{self.name} lacks {digest}, which it names", "have the archive stored again")
+        return self._layout.read(digest)

@@ -1,0 +1,79 @@
+"""Archives that are read from a registry, where `push --as-delta` has stored them."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..host.space import room_for
+from ..host.text import human_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from ..archive.reader import ArchiveFile
+    from ..skopeo.access import Access
+    from ..skopeo.options import SkopeoOptions
+    from ..skopeo.runner import Skopeo
+
+_TRANSPORT = "docker://"
+_FLAG = "--src"
+
+
+@contextmanager
+def archives_at_hand(
+    archives: Sequence[ArchiveFile], options: SkopeoOptions, access: Access, report: Callable[[str], None]
+) -> Iterator[Sequence[ArchiveFile]]:
+    """Have archives as files as long as the block runs: those in a registry are fetched.
+
+    Args:
+        archives: paths and files; or references that begin with `docker://`.
+        options: which skopeo runs, and how; none does where all are at hand.
+        access: how their registry is reached.
+        report: receives a line for each step.
+
+    Raises:
+        UsageError: a reference is malformed, or leads to something else.
+        IncrementalError: one can't be fetched, or is not what its digests say.
+    """
+    if not any(_is_far(archive) for archive in archives):
+        yield archives
+        return
+    from ..skopeo.runner import Skopeo
+
+    with Skopeo(options) as skopeo:
+        yield [
+            _fetch(skopeo, archive, access, report) if isinstance(archive, str) and _is_far(archive) else archive
+            for archive in archives
+        ]
+
+
+def _is_far(archive: ArchiveFile) -> bool:
+    return isinstance(archive, str) and archive.startswith(_TRANSPORT)
+
+
+def _fetch(skopeo: Skopeo, text: str, access: Access, report: Callable[[str], None]) -> Path:
+    from ..archive.stored import read_stored, write_stored
+    from ..oci.reference import Reference
+    from ..skopeo.inspect import ImageSource, read_roots
+    from .download import Download, fetch_alone
+
+    source = ImageSource(Reference.parse(text), access, _FLAG)
+    report(f"reading {source.reference}")
+    (root,) = read_roots(skopeo, [source])
+    stored = read_stored(root, str(source.reference))
+    total = sum(stored.sizes.values())
+    report(f"fetching the archive {root.digest} ({human_bytes(total)})")
+    begin = partial(Download, skopeo, preserve=True, cache=None, report=report)
+    # It is written as a file beside its blobs, which go then.
+    with room_for(skopeo.folder, 2 * total):
+        layout = fetch_alone(skopeo, begin, source, root, stored.sizes)
+        layout.check(stored.sizes)
+        path = layout.folder.with_suffix(".tar")
+        with path.open("xb") as file:
+            write_stored(stored, layout, str(source.reference), file)
+        for digest in stored.sizes:
+            layout.blob(digest).unlink()
+    return path
