@@ -24,7 +24,8 @@ options:
     required: true
     type: str
   archive:
-    description: The archive that is written, or read.
+    description:
+      - The archive that is written, or read; C(vet) and C(push) also take C(docker://HOST/NAME:TAG) of one in a registry.
     required: true
     type: path
   final:
