@@ -77,9 +77,7 @@ class Store(NamedTuple):
                 f"{reference} is no tag of a registry", "give --as-delta a destination as docker://HOST/NAME:TAG"
             )
         if len(archives) != 1:
-            raise UsageError(
-                "one archive is stored at a time", "store each of a chain under a tag of its own"
-            )
+            raise UsageError("one archive is stored at a time", "store each of a chain under a tag of its own")
         with BlobSource(archives, self.options.deltas, expect_sha256) as blob_source:
             (contents,) = blob_source.contents
             image = contents.single

@@ -25,7 +25,8 @@ options:
     type: str
   archive:
     description:
-      - The archive that is written, or read; C(vet) and C(push) also take C(docker://HOST/NAME:TAG) of one in a registry.
+      - The archive that is written, or read.
+      - C(vet) and C(push) also take C(docker://HOST/NAME:TAG) of one that is stored in a registry.
     required: true
     type: path
   final:
