@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
 from tests.support.images import Image, fresh, layer, platform, put_image, put_list
-from tests.support.registry import Registry
+from tests.support.registry import Registry, free_port
 from tests.support.release import Release
+from tests.support.stores import Store
 from tests.support.tool import ACCOUNTS, Tool
 from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -91,3 +95,30 @@ def wide(vendor: Registry) -> tuple[str, Image]:
 @pytest.fixture
 def release(tool: Tool, vendor: Registry, customer: Registry) -> Release:
     return Release(tool, vendor, customer)
+
+
+@pytest.fixture
+def stores() -> Iterator[list[Store]]:
+    """Two of them, empty; podman wants their paths to be short."""
+    made = [Store(Path(tempfile.mkdtemp())) for _ in range(2)]
+    yield made
+    for store in made:
+        store.remove()
+
+
+@pytest.fixture
+def daemon(stores: list[Store]) -> Iterator[tuple[str, Store]]:
+    """podman's Docker API: where it listens, and its store."""
+    address = f"127.0.0.1:{free_port()}"
+    with subprocess.Popen(
+        [*stores[0].podman, "system", "service", "--time=0", f"tcp:{address}"], stderr=subprocess.DEVNULL
+    ) as running:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                with urlopen(f"http://{address}/_ping"):
+                    break
+            except OSError:
+                time.sleep(0.05)
+        yield f"http://{address}", stores[0]
+        running.terminate()

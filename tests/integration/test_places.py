@@ -12,8 +12,6 @@ import shutil
 import stat
 import subprocess
 import tarfile
-import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
@@ -22,11 +20,11 @@ import pytest
 
 from tests.support.archives import members_of, write_tar
 from tests.support.images import Image, digest_of, fresh, layer, platform, put_image, put_list
-from tests.support.registry import Registry, free_port
 from tests.support.tool import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, Tool, refused, skopeo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.support.registry import Registry
+    from tests.support.stores import Store
 
 PLAIN_BASE = ("--base-tls-verify", "false")
 # One with a loader of its own can't write a store: storage runs its program again.
@@ -539,68 +537,6 @@ def test_to_dockers_own_format(tool: Tool, release: Release) -> None:
     refused(ran, 2, "receipt")
     assert not (tool.home / "r").exists()
     assert tool.leftovers() == []
-
-
-class Store:
-    """A local store of podman's."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self.podman = ["podman", "--root", f"{home}/s", "--runroot", f"{home}/r", "--storage-driver", "vfs"]
-
-    def reference(self, name: str) -> str:
-        return f"containers-storage:[vfs@{self._home}/s+{self._home}/r]localhost/{name}"
-
-    def layers(self) -> list[str]:
-        path = self._home / "s/vfs-layers/layers.json"
-        return [each["compressed-diff-digest"] for each in json.loads(path.read_bytes())] if path.exists() else []
-
-    def images(self) -> list[str]:
-        shown = ["images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.Id}}"]
-        return subprocess.run([*self.podman, *shown], capture_output=True, text=True, check=True).stdout.split()
-
-    def run(self, name: str, *command: str) -> str:
-        """Run a program of an image; where a sandbox refuses podman that, in its folder."""
-        ran = subprocess.run(
-            [*self.podman, "run", "--rm", "--network=none", f"localhost/{name}", *command],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if ran.returncode == 0:
-            return ran.stdout
-        mount = [*self.podman, "image", "mount", f"localhost/{name}"]
-        mounted = subprocess.run(mount, capture_output=True, text=True, check=True).stdout.strip()
-        return subprocess.run(["chroot", mounted, *command], capture_output=True, text=True, check=True).stdout
-
-    def remove(self) -> None:
-        subprocess.run([*self.podman, "image", "umount", "--all"], capture_output=True, check=False)
-        shutil.rmtree(self._home)
-
-
-@pytest.fixture
-def stores() -> Iterator[list[Store]]:
-    """Two of them, empty; podman wants their paths to be short."""
-    made = [Store(Path(tempfile.mkdtemp())) for _ in range(2)]
-    yield made
-    for store in made:
-        store.remove()
-
-
-@pytest.fixture
-def daemon(stores: list[Store]) -> Iterator[tuple[str, Store]]:
-    """podman's Docker API: where it listens, and its store."""
-    address = f"127.0.0.1:{free_port()}"
-    with subprocess.Popen(
-        [*stores[0].podman, "system", "service", "--time=0", f"tcp:{address}"], stderr=subprocess.DEVNULL
-    ) as running:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            try:
-                with urlopen(f"http://{address}/_ping"):
-                    break
-            except OSError:
-                time.sleep(0.05)
-        yield f"http://{address}", stores[0]
-        running.terminate()
 
 
 def docker_load(host: str, archive: Path) -> str:

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from .options import base_option, common_options, delta_memory_option, side_options, skopeo_options, src_options
+from .options import (
+    base_daemon_option,
+    base_option,
+    common_options,
+    delta_memory_option,
+    side_options,
+    skopeo_options,
+    src_options,
+)
 
 
 @click.command()
@@ -14,6 +22,7 @@ from .options import base_option, common_options, delta_memory_option, side_opti
 @base_option("What has the layers; may be repeated.")
 @click.option("--output", "-o", required=True, metavar="FILE", help="Where it goes; - is standard output.")
 @side_options("base", "the bases")
+@base_daemon_option
 @src_options
 @delta_memory_option
 @skopeo_options

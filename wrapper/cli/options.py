@@ -194,11 +194,16 @@ def base_option(help_text: str) -> Decorator:
     return click.option("--base", "-b", multiple=True, metavar="REF", help=help_text)
 
 
+base_daemon_option = click.option(
+    "--base-daemon-host", metavar="HOST", help="Where Docker listens, for docker-daemon: as a base."
+)
+
 holding_bases = together(
     base_option("Where layers come from that the destination lacks; may be repeated."),
     side_options("base", "the bases"),
+    base_daemon_option,
 )
-"""The bases of a push, and the four options of their side."""
+"""The bases of a push, and the options of their side."""
 
 bundle_options = together(
     click.option(

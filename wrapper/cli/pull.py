@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import (
+    base_daemon_option,
     base_option,
     common_options,
     delta_options,
@@ -81,6 +82,7 @@ _platform_options = together(
 @_platform_options
 @side_options("final", "the final image")
 @side_options("base", "the bases")
+@base_daemon_option
 @skopeo_options
 @common_options
 def pull(final: str | None, base: tuple[str, ...], output: str | None, **options: Any) -> None:

@@ -28,6 +28,8 @@ BLOB_TYPE = "application/vnd.skopeo-incremental.layer-delta.v2"
 _ARTIFACT_TYPE_1 = "application/vnd.skopeo-incremental.layer-deltas.v1"
 EMPTY_CONFIG = b"{}"
 
+_DIFF_IDS = f"{PREFIX}delta.diff-ids"
+
 MANIFESTS = 256
 """How many manifests a delta may name, as its schema says."""
 
@@ -55,6 +57,7 @@ class LayerDelta(NamedTuple):
         room: how much disk space making the layer takes beside the older contents, in bytes.
         features: what it needs beside `CHANGES`; only who made it knows.
         opened: how many streams inside of the layer's files are opened; likewise.
+        diff_ids: the digests of what the sources hold, by theirs; nothing where whoever made it did not say.
     """
 
     layer: str
@@ -69,6 +72,7 @@ class LayerDelta(NamedTuple):
     room: int = 0
     features: tuple[str, ...] = ()
     opened: int = 0
+    diff_ids: Mapping[str, str] = MappingProxyType({})
 
     @property
     def is_format_1(self) -> bool:
@@ -119,7 +123,8 @@ def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> Delta
                 f"{PREFIX}delta.model": delta.model,
                 f"{PREFIX}delta.corrections": str(delta.corrections),
             }
-            | ({f"{PREFIX}delta.room": str(delta.room)} if delta.room else {}),
+            | ({f"{PREFIX}delta.room": str(delta.room)} if delta.room else {})
+            | ({_DIFF_IDS: json.dumps([delta.diff_ids[each] for each in delta.sources])} if delta.diff_ids else {}),
         }
         for delta in sorted(deltas, key=lambda each: each.layer)
     ]
@@ -170,6 +175,7 @@ def _read(layer: dict[str, Any], what: str) -> LayerDelta:
         said[f"{PREFIX}delta.model"],
         int(said[f"{PREFIX}delta.corrections"]),
         int(said.get(f"{PREFIX}delta.room", 0)),
+        diff_ids=dict(zip((source for source, _, _ in parsed["sources"]), parsed["diff_ids"], strict=False)),
     )
 
 
@@ -190,7 +196,7 @@ def _annotations(layer: dict[str, Any], what: str, schema: str) -> tuple[dict[st
     said = layer["annotations"]
     sources, manifests = said[f"{PREFIX}delta.sources"], said[f"{PREFIX}delta.manifests"]
     # Lists that stand in annotations are text there.
-    text = f'{{"sources": {sources}, "manifests": {manifests}}}'
+    text = f'{{"sources": {sources}, "manifests": {manifests}, "diff_ids": {said.get(_DIFF_IDS, "[]")}}}'
     parsed = parse_document(text.encode(), what)
     check_schema(parsed, schema, what)
     return said, parsed

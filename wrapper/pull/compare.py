@@ -95,7 +95,7 @@ def _compare(
         if base.reference.transport != "docker":
             from ..source.bases import read_base, why_nothing
 
-            found = read_base(skopeo, base, report, request.name)
+            found = read_base(skopeo, base, report, request.name, unpacked=request.delta)
             layers |= found.layers
             known |= {node.digest for each in found.images for node in each.nodes}
             leaves += [(base, leaf) for each in found.images for leaf in each.leaves]

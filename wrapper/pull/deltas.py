@@ -22,6 +22,7 @@ from ..host.text import human_bytes, plural
 from ..host.workers import Worker, WorkerError
 from ..oci.layout import Layout
 from ..source.stores import LAYER_TRANSPORTS
+from ..source.unpacked import UNPACKED_TRANSPORTS, unpack
 from .plan import DeltaCandidates
 
 if TYPE_CHECKING:
@@ -238,6 +239,8 @@ def _add_bases(skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, report: 
     for source, leaf in leaves:
         if source and source.reference.transport == "docker":
             blob_source.add_manifest(source, leaf)
+        elif source and source.reference.transport in UNPACKED_TRANSPORTS:
+            blob_source.add_unpacked(unpack(skopeo, source, report), leaf)
 
 
 class _Running(NamedTuple):
@@ -272,6 +275,7 @@ class _Workbench:
         self._memory = memory // self._at_once
         # Older layers' contents: where they are, and how long. Those that can't be expanded have none.
         self._contents: dict[str, tuple[Path, int] | None] = {}
+        self._diff_ids: dict[str, str] = {}
 
     def make_all(self) -> Iterator[tuple[str, LayerDelta | str]]:
         """Make all changes.
@@ -309,7 +313,7 @@ class _Workbench:
     def _room(self) -> int:
         """Say how much disk space it takes about, in bytes."""
         sources = {source: size for each in self._candidates.values() for source, size in each.sources.items()}
-        old = sum(self._estimate(source, size) for source, size in sources.items() if source in self._blob_source)
+        old = sum(self._estimate(source, size) for source, size in sources.items() if self._can_be_read(source))
         new = sorted(self._estimate(digest, each.size) for digest, each in self._candidates.items())
         return old + sum(new[-self._at_once :])
 
@@ -317,7 +321,8 @@ class _Workbench:
         """Say how long a layer's content is about, in bytes, by its first bytes and its last ones."""
         path = self._file_of(digest)
         if path is None:
-            return _ZSTD_TIMES * size
+            content = self._blob_source.content_size(digest)
+            return _ZSTD_TIMES * size if content is None else content
         with path.open("rb") as file:
             start = file.read(4)
             if start == _ZSTD:
@@ -389,13 +394,17 @@ class _Workbench:
             made["room"],
             tuple(made["features"]),
             made["opened"],
+            {source: self._diff_ids[source] for source in used},
         )
 
     def _expanded(self, source: str, size: int) -> bool:
         """Expand an older layer, unless that was done; say whether it has a content."""
         if source not in self._contents:
-            self._contents[source] = self._expand(source, size) if source in self._blob_source else None
+            self._contents[source] = self._expand(source, size) if self._can_be_read(source) else None
         return self._contents[source] is not None
+
+    def _can_be_read(self, source: str) -> bool:
+        return source in self._blob_source or self._blob_source.has_content(source)
 
     def _expand(self, source: str, size: int) -> tuple[Path, int] | None:
         from ..delta.expand import expand
@@ -403,8 +412,11 @@ class _Workbench:
 
         path = self._folder / f"{source.removeprefix('sha256:')}.content"
         try:
-            with self._blob_source.open_blob(source) as layer:
-                return path, expand(layer, path, _TIMES * size + _AND)
+            with self._blob_source.open_source(source) as layer:
+                length = expand(layer, path, _TIMES * size + _AND)
+            with path.open("rb") as content:
+                self._diff_ids[source] = f"sha256:{sha256_of(content)}"
+            return path, length
         except MalformedError as error:
             # It may be anything; nothing is made from it then.
             self._report(f"older layer {source} is of no use: {error}")

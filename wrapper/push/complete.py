@@ -9,11 +9,12 @@ from ..archive.output import RemoveOnClose, open_target, written_to
 from ..archive.summary import describe
 from ..oci.reference import Reference
 from ..results import PullResult
+from ..skopeo.inspect import image_sources
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
 from .local import ArchiveDestination, pack_whole
 from .plan import plan_image
-from .pusher import base_sources
+from .pusher import require_bases
 from .tags import missing_error
 from .upload import Upload
 from .vet import vet
@@ -38,12 +39,13 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
         IncrementalError: as for `push`.
     """
     skopeo_options, options, report = pusher
-    bases = base_sources(base, options.base)
+    bases = image_sources(base, options.base, "--base")
     with (
         pusher.at_hand(archives) as files,
         BlobSource(files, options.deltas) as blob_source,
         open_target(output, skopeo_options.temp_dir) as target,
     ):
+        require_bases(bases, blob_source)
         destination = ArchiveDestination(Reference("oci-archive", target.name), options.destination, preserve=True)
         plan = plan_image(blob_source.contents, destination)
         (item,) = plan.items

@@ -17,6 +17,7 @@ from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
 from ..source.stored import archives_at_hand
 from ..source.stores import require_layer_transports
+from ..source.unpacked import UNPACKED_TRANSPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
     from ..archive.reader import ArchiveFile
     from ..results import PushResult
-    from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
     from ..skopeo.options import SkopeoOptions
     from .destination import Destination
@@ -80,6 +80,7 @@ class Pusher(NamedTuple):
             from .job import PushJob
             from .plan import make_plan
 
+            require_bases(bases, blob_source)
             plan = make_plan(blob_source, destination, selection)
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
@@ -150,6 +151,7 @@ class Pusher(NamedTuple):
             sums = listed(expect_sha256)
             files = stack.enter_context(self.at_hand(archives))
             blob_source = stack.enter_context(BlobSource(files, self.options.deltas, sums))
+            require_bases(bases, blob_source)
             plan = make_plan(blob_source, destination, selection)
             plan.require_preserved()
             if file:
@@ -195,7 +197,7 @@ class Pusher(NamedTuple):
         )
 
     def _bases(self, base: References) -> list[ImageSource]:
-        return base_sources(base, self.options.base)
+        return image_sources(base, self.options.base, "--base")
 
 
 def destination_type(reference: Reference) -> type[Destination]:
@@ -233,12 +235,10 @@ def listed(texts: str | Sequence[str]) -> Sequence[str]:
     return [texts] if isinstance(texts, str) else texts
 
 
-def base_sources(base: References, access: Access) -> list[ImageSource]:
-    """Return the bases of a push.
+def require_bases(bases: Sequence[ImageSource], blob_source: BlobSource) -> None:
+    """Refuse bases that bring nothing: those that keep layers unpacked only serve to make others of them.
 
     Raises:
-        UsageError: a reference is malformed, or a base has no layers as they travel.
+        UsageError: one has no layers as they travel.
     """
-    found = image_sources(base, access, "--base")
-    require_layer_transports(found)
-    return found
+    require_layer_transports(bases, UNPACKED_TRANSPORTS if blob_source.deltas else ())

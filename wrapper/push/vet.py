@@ -76,7 +76,11 @@ def _offer_delta_sources(
 
     while True:
         making = blob_source.making(absent, at_hand)
-        needed = {digest for digest in making.needed if not blob_source.can_have(digest)}
+        needed = {
+            digest
+            for digest in making.needed
+            if not blob_source.can_have(digest) and (digest in absent or not blob_source.has_content(digest))
+        }
         if not needed:
             return
         # What is there, and can't be read, may have to be made itself.

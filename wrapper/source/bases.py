@@ -43,16 +43,23 @@ WITHOUT_DIGESTS = ("docker-archive", "docker-daemon")
 
 
 def read_base(
-    skopeo: Skopeo, base: ImageSource, report: Callable[[str], None], name: str | None = None
+    skopeo: Skopeo,
+    base: ImageSource,
+    report: Callable[[str], None],
+    name: str | None = None,
+    *,
+    unpacked: bool = False,
 ) -> BaseContents:
     """Read which layers a base has that is not in a registry.
 
     Args:
-        skopeo: an entered `Skopeo`; it is asked for `containers-storage:` alone.
+        skopeo: an entered `Skopeo`; it is asked for local stores alone.
         base: the base.
         report: receives a line for each child of a list that is not at hand: its layers don't count.
         name: of an image in a bundle: of a base that is a bundle, only images of that name count, whatever their
             tags are. Another repository's layers are of no use to it.
+        unpacked: whether images count whose layers are only known unpacked: nothing is left out because of them,
+            but others can be made of their layers.
 
     Returns:
         What is known; nothing of a base that can't know its layers.
@@ -64,7 +71,7 @@ def read_base(
     """
     reference = base.reference
     if reference.transport in WITHOUT_DIGESTS:
-        return BaseContents({})
+        return BaseContents({}, (_in_storage(skopeo, base, report),) if unpacked else ())
     if reference.transport == "receipt":
         return BaseContents(read_receipt(Path(reference.name), name))
     if reference.transport == "oci-archive":

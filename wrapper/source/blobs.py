@@ -17,9 +17,11 @@ from ..host.text import human_bytes, plural
 from ..oci.layout import Layout
 from ..oci.manifest import build_layers_dictionary
 from ..skopeo.inspect import read_image, read_roots
+from .bases import read_base
 from .download import Download, fetch_alone
 from .making import LayerMaker
-from .stores import BlobFolder, BlobStore, open_blob_store, verified_reader
+from .stores import LAYER_TRANSPORTS, BlobFolder, BlobStore, open_blob_store, verified_reader
+from .unpacked import UNPACKED_TRANSPORTS, Unpacked, diff_ids_of, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from ..archive.pipes import Extent
     from ..archive.reader import ArchiveFile
     from ..host.workers import Worker
-    from ..oci.manifest import FetchedManifest
+    from ..oci.manifest import Descriptor, FetchedManifest
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
 
@@ -72,12 +74,15 @@ class BlobSource:
         self._registry_layers: set[str] = set()
         self._delta_manifests: list[tuple[ImageSource, FetchedManifest, frozenset[str]]] = []
         self._delta_sources: set[str] = set()
+        self._unpacked: list[Unpacked] = []
+        self._by_diff_id: dict[str, Descriptor] = {}
         self._fetched_blobs: dict[str, Callable[[str], BinaryIO]] = {}
         self._files: dict[str, Path] = {}
         self.deltas = merge_deltas(self.contents)
+        self._diff_ids = {layer: each for delta in self.deltas.values() for layer, each in delta.diff_ids.items()}
         self.looked_up: dict[str, FetchedManifest | None] = {}
         self._options = options or DeltaOptions()
-        self._maker = LayerMaker(self.deltas, self.open_blob, self.extents)
+        self._maker = LayerMaker(self.deltas, self.open_source, self.extents)
         self._stack.callback(self._maker.close)
 
     def __enter__(self) -> BlobSource:
@@ -136,13 +141,14 @@ class BlobSource:
 
         Args:
             skopeo: an entered `Skopeo`.
-            bases: of the transports in `LAYER_TRANSPORTS`.
+            bases: of the transports in `LAYER_TRANSPORTS`; of those in `UNPACKED_TRANSPORTS`, whose layers only
+                serve to make others of them.
             report: receives a line for each step.
 
         Raises:
             IncrementalError: one can't be read, or is not what its digest or schema says.
         """
-        if self._stores or self._registry_manifests:
+        if self._stores or self._registry_manifests or self._unpacked:
             # One look is enough for all images of a bundle.
             return
         report("reading " + ", ".join(f"base {base.reference}" for base in bases))
@@ -150,14 +156,77 @@ class BlobSource:
         for base, root in zip(far, read_roots(skopeo, far), strict=True):
             for leaf in read_image(skopeo, base, root, report).leaves:
                 self.add_manifest(base, leaf)
-        self._stores += [
-            open_blob_store(base.reference, self._stack) for base in bases if base.reference.transport != "docker"
-        ]
+        for base in bases:
+            if base.reference.transport in UNPACKED_TRANSPORTS:
+                self.add_unpacked(unpack(skopeo, base, report))
+            elif base.reference.transport != "docker":
+                self._stores.append(open_blob_store(base.reference, self._stack))
+        self._learn_diff_ids(skopeo, bases, report)
 
     def add_manifest(self, base: ImageSource, leaf: FetchedManifest) -> None:
         """Add a manifest of a base in a registry, which was read."""
         self._registry_manifests.append((base, leaf))
         self._registry_layers |= build_layers_dictionary(leaf).keys()
+
+    def add_unpacked(self, unpacked: Unpacked, leaf: FetchedManifest | None = None) -> None:
+        """Add a base whose layers are their contents.
+
+        Args:
+            unpacked: the base.
+            leaf: its manifest, if that is known: there its layers may be called otherwise.
+        """
+        self._unpacked.append(unpacked)
+        if leaf and len(leaf.manifest.layers) == len(unpacked.sizes):
+            own = (layer.digest for layer in leaf.manifest.layers)
+            self._diff_ids |= dict(zip(own, unpacked.sizes, strict=True))
+
+    def content_size(self, digest: str) -> int | None:
+        """Return how long what a layer holds is, in bytes, where a base has it unpacked; None where none has."""
+        diff_id = self._diff_ids.get(digest, digest)
+        return next((each.sizes[diff_id] for each in self._unpacked if diff_id in each.sizes), None)
+
+    def has_content(self, digest: str) -> bool:
+        """Say whether a base has what a layer holds, unpacked or in another layer: enough to make others of it."""
+        return self.content_size(digest) is not None or self._other(digest) is not None
+
+    def open_source(self, digest: str) -> BinaryIO:
+        """Open a layer that others are made of, or one that holds the same, or what it holds; or a change."""
+        if digest not in self:
+            diff_id = self._diff_ids.get(digest, digest)
+            for unpacked in self._unpacked:
+                if diff_id in unpacked.sizes:
+                    return verified_reader(unpacked.folder, unpacked.sizes[diff_id])(diff_id)
+            if other := self._other(digest):
+                return self.open_blob(other.digest)
+        return self.open_blob(digest)
+
+    def _other(self, digest: str) -> Descriptor | None:
+        """Return a base's layer that holds the same as a layer, compressed in another way."""
+        return self._by_diff_id.get(self._diff_ids.get(digest, digest))
+
+    def _learn_diff_ids(self, skopeo: Skopeo, bases: Sequence[ImageSource], report: Callable[[str], None]) -> None:
+        """Look what the layers of bases hold, where changes need some that no base has under their digest."""
+        wanted = {
+            source
+            for delta in self.deltas.values()
+            for source in delta.sources
+            if not self.can_have(source) and not self.has_content(source)
+        }
+        if not wanted:
+            return
+        leaves = list(self._registry_manifests)
+        for base in bases:
+            if base.reference.transport in LAYER_TRANSPORTS and base.reference.transport != "docker":
+                images = read_base(skopeo, base, report).images
+                leaves += [(base, leaf) for image in images for leaf in image.leaves]
+        for base, leaf in leaves:
+            config = leaf.manifest.config
+            store = next((store for store in self._stores if config.digest in store), None)
+            if store is None:
+                begin = partial(Download, skopeo, preserve=True, cache=None, report=report)
+                store = BlobFolder(fetch_alone(skopeo, begin, base, leaf, {}).blobs / "sha256")
+            with verified_reader(store, config.size)(config.digest) as file:
+                self._by_diff_id |= diff_ids_of(file.read(), leaf)
 
     def offers(self, digest: str) -> bool:
         """Say whether a base has a layer."""
@@ -186,7 +255,12 @@ class BlobSource:
         Raises:
             ContentError: it takes more steps than archives of `pull` need.
         """
-        making = plan_making(layers, self.deltas, at_hand or self.can_have)
+        asked = at_hand or self.can_have
+
+        def can_be_read(digest: str) -> bool:
+            return asked(digest) or (digest not in layers and self.has_content(digest))
+
+        making = plan_making(layers, self.deltas, can_be_read)
         require_few_steps(making, STEPS * len(self._archives), "the chain of archives")
         return making
 
@@ -210,7 +284,12 @@ class BlobSource:
             IncrementalError: one can't be fetched.
         """
         making = self.making(layers)
-        needed = {digest: size for digest, size in making.needed.items() if digest not in self}
+        needed = {}
+        for digest, size in making.needed.items():
+            if digest in self or (digest not in layers and self.content_size(digest) is not None):
+                continue
+            other = None if digest in layers or self.can_have(digest) else self._other(digest)
+            needed[other.digest if other else digest] = other.size if other else size
         made = [digest for digest in making.order if not self.deltas[digest].is_format_1]
         if len(made) == len(making.order):
             # Of these, all that is needed may be at hand already.

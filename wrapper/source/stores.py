@@ -11,7 +11,7 @@ from ..errors import ContentError, UsageError, host_errors
 from ..oci.reference import Reference, path_and_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from contextlib import ExitStack
 
     from ..skopeo.inspect import ImageSource
@@ -77,14 +77,18 @@ def open_blob_store(reference: Reference, stack: ExitStack) -> BlobStore:
     return BlobFolder(blobs)
 
 
-def require_layer_transports(bases: Iterable[ImageSource]) -> None:
+def require_layer_transports(bases: Iterable[ImageSource], more: Collection[str] = ()) -> None:
     """Refuse bases that can't give a layer.
+
+    Args:
+        bases: the bases.
+        more: further transports that will do.
 
     Raises:
         UsageError: one has no layers, or keeps them unpacked.
     """
     for base in bases:
-        if base.reference.transport not in LAYER_TRANSPORTS:
+        if base.reference.transport not in (*LAYER_TRANSPORTS, *more):
             raise UsageError(
                 f"{base.reference} has no layers in the form in which they travel",
                 f"give a base as {', '.join(f'{name}:' for name in LAYER_TRANSPORTS)}",

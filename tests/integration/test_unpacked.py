@@ -1,0 +1,152 @@
+"""Bases that keep layers unpacked, or compressed in another way: changes are as small, and arrive."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import subprocess
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.images import digest_of, fresh, put_image
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, refused
+from tests.support.world import files, tar
+from wrapper.delta.packing import zstd
+
+if TYPE_CHECKING:
+    from tests.support.images import Image
+    from tests.support.registry import Registry
+    from tests.support.stores import Store
+    from tests.support.tool import Tool
+
+SYSTEM = "/usr/bin/skopeo"
+
+
+class Site:
+    """Two releases at a vendor's, each of one layer; the old one is also in places that keep layers unpacked."""
+
+    def __init__(self, tool: Tool, vendor: Registry, customer: Registry, daemon: tuple[str, Store]) -> None:
+        self.tool, self.vendor, self.customer, self.at = tool, vendor, customer, fresh("unpacked")
+        host, self.store = daemon
+        old = files(self.at)
+        self.old, self.new = tar(old), tar({**old, "file3": b"changed" * 90})
+        self.images: dict[str, Image] = {}
+        for tag, content in (("1", self.old), ("2", self.new)):
+            self.images[tag] = put_image(vendor, self.at, tag, [gzip.compress(content, 6, mtime=0)])
+        here = ("copy", "--src-tls-verify=false", self.here("1", "docker://"))
+        name = f"localhost/{self.at}:1"
+        docker_archive = f"docker-archive:{tool.home}/old.tar"
+        for place in (self.stored("1"), f"{docker_archive}:{name}"):
+            subprocess.run([SYSTEM, *here, place], check=True, capture_output=True)
+        self.bases: dict[str, tuple[str, ...]] = {
+            "containers-storage": (self.stored("1"),),
+            "docker-archive": (docker_archive,),
+            "docker-daemon": (f"docker-daemon:{name}", "--base-daemon-host", host),
+        }
+
+    def here(self, tag: str, transport: str = "") -> str:
+        return f"{transport}{self.vendor.host}/{self.at}:{tag}"
+
+    def there(self, tag: str) -> str:
+        return f"{self.customer.host}/{self.at}:{tag}"
+
+    def stored(self, tag: str) -> str:
+        return self.store.reference(f"{self.at}:{tag}")
+
+    def pull(self, *base: str) -> Any:
+        wanted = ("--base", *base, "--delta", "-o", "2.tar", "--json")
+        (layer,) = self.tool.good("pull", self.here("2"), *wanted, *PLAIN_PULL).json["layers"]
+        return layer
+
+    def put_old(self, layer: bytes) -> None:
+        rootfs = {"type": "layers", "diff_ids": [digest_of(self.old)]}
+        config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode()
+        put_image(self.customer, self.at, "1", [layer], config=config)
+
+    def arrived(self) -> bool:
+        return self.customer.manifest(self.at, "2") == self.images["2"].raw
+
+
+@pytest.fixture
+def site(tool: Tool, vendor: Registry, customer: Registry, daemon: tuple[str, Store]) -> Site:
+    return Site(tool, vendor, customer, daemon)
+
+
+@pytest.mark.parametrize("kind", ["containers-storage", "docker-archive", "docker-daemon"])
+def test_a_change_is_as_small(site: Site, kind: str) -> None:
+    """As from a registry's base; and a site that has the old release in its registry takes it."""
+    from_registry = site.pull(site.here("1"))["delta"]
+    layer = site.pull(*site.bases[kind])
+    assert layer["travels"] == "change"
+    assert layer["delta"]["size"] <= from_registry["size"] + 20
+    site.put_old(gzip.compress(site.old, 6, mtime=0))
+    if kind == "containers-storage":
+        # It knows what registries call its layers.
+        assert layer["delta"]["sources"] == from_registry["sources"]
+        site.tool.good("push", "2.tar", site.there("2"), *PLAIN_DEST)
+    else:
+        assert layer["delta"]["sources"] == [digest_of(site.old)]
+        refused(site.tool("push", "2.tar", site.there("2"), *PLAIN_DEST, "--json"), 3, "--base")
+        base = ("--base", site.there("1"), "--base-tls-verify", "false")
+        vetted = site.tool.good("vet", "2.tar", site.there("2"), *base, *PLAIN_DEST, "--json").json
+        assert vetted["missing"] == []
+        site.tool.good("push", "2.tar", site.there("2"), *base, *PLAIN_DEST)
+    assert site.arrived()
+    assert site.tool.leftovers() == []
+
+
+@pytest.mark.parametrize("kind", ["containers-storage", "docker-archive", "docker-daemon"])
+def test_a_layer_is_made_from_what_a_site_has_unpacked(site: Site, kind: str) -> None:
+    """The archive names a layer of a registry; here is only what it holds."""
+    site.pull(site.here("1"))
+    refused(site.tool("push", "2.tar", site.there("2"), *PLAIN_DEST, "--json"), 3)
+    site.tool.good("push", "2.tar", site.there("2"), "--base", *site.bases[kind], *PLAIN_DEST)
+    assert site.arrived()
+    (site.tool.home / "whole.tar").unlink(missing_ok=True)
+    site.tool.good("complete", "2.tar", "--base", *site.bases[kind][:1], "-o", "whole.tar", *site.bases[kind][1:])
+    whole = hashlib.sha256((site.tool.home / "whole.tar").read_bytes()).hexdigest()
+    site.tool.good("pull", site.here("2"), "-o", "again.tar", *PLAIN_PULL)
+    assert hashlib.sha256((site.tool.home / "again.tar").read_bytes()).hexdigest() == whole
+
+
+def test_podman_is_updated_beside_itself(site: Site) -> None:
+    """No registry at all: the old image is in the store, the new one comes there."""
+    site.pull(site.stored("1"))
+    site.tool.good("push", "2.tar", site.stored("2"), "--base", site.stored("1"))
+    assert f"localhost/{site.at}:2" in site.store.images()
+
+
+@pytest.mark.parametrize(
+    "compress",
+    [lambda data: zlib.compress(data, 9, 31), lambda data: zstd.compress(data, 3), bytes],
+    ids=["another level", "zstd", "not at all"],
+)
+def test_a_site_whose_layers_are_compressed_otherwise(site: Site, compress: Any) -> None:
+    site.pull(site.here("1"))
+    site.put_old(compress(site.old))
+    base = ("--base", site.there("1"), "--base-tls-verify", "false")
+    site.tool.good("push", "2.tar", site.there("2"), *base, *PLAIN_DEST)
+    assert site.arrived()
+    # From a disk, too.
+    site.tool.good("pull", site.there("1"), "-o", "old.oci", *PLAIN_PULL)
+    site.tool.good("complete", "2.tar", "--base", "oci-archive:old.oci", "-o", "whole.tar")
+
+
+def test_bases_that_lie(site: Site) -> None:
+    """A config says that a layer holds what it does not: exit 4, and nothing is written."""
+    site.pull(site.here("1"))
+    site.put_old(gzip.compress(tar(files("others")), mtime=0))
+    watch = site.customer.watch()
+    base = ("--base", site.there("1"), "--base-tls-verify", "false")
+    refused(site.tool("push", "2.tar", site.there("2"), *base, *PLAIN_DEST, "--json"), 4)
+    assert watch.writes() == []
+
+
+def test_without_changes_they_are_of_no_use(site: Site) -> None:
+    site.tool.good("pull", site.here("2"), "--base", site.here("1"), "-o", "2.tar", *PLAIN_PULL)
+    for kind, base in site.bases.items():
+        ran = site.tool("push", "2.tar", site.there("2"), "--base", *base, *PLAIN_DEST, "--json")
+        refused(ran, 2, kind, "in the form in which they travel")
