@@ -115,8 +115,13 @@ def test_a_layer_is_made_from_what_a_site_has_unpacked(site: Site, kind: str) ->
 def test_podman_is_updated_beside_itself(site: Site) -> None:
     """No registry at all: the old image is in the store, the new one comes there."""
     site.pull(site.stored("1"))
-    site.tool.good("push", "2.tar", site.stored("2"), "--base", site.stored("1"))
+    # Under another name it is not looked for.
+    other = site.store.reference("another:2")
+    refused(site.tool("push", "2.tar", other, "--json"), 3)
+    assert site.tool.good("vet", "2.tar", other, "--base", site.stored("1"), "--json").json["missing"] == []
+    site.tool.good("push", "2.tar", site.stored("2"))
     assert f"localhost/{site.at}:2" in site.store.images()
+    assert site.tool.leftovers() == []
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,15 @@ from ..host.outputs import followed, is_stream, output_file
 from ..host.space import room_for
 from ..oci.image import Image
 from ..oci.layout import Layout, index_document
-from ..oci.manifest import LISTS, Manifest, digest_of
+from ..oci.manifest import LISTS, Manifest, digest_of, parse_manifest
 from ..oci.platforms import choose as choose_platform
 from ..oci.platforms import wanted_platform
 from ..oci.reference import Reference, path_and_tag
 from ..results import TagChange
+from ..skopeo.inspect import ImageSource
 from ..skopeo.probe import present_in_storage
 from ..source.stores import BlobFolder
+from ..source.unpacked import unpack
 from .destination import Destination
 from .tags import FLAG, refuse_overwriting
 from .upload import Upload, UploadResult
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
     from ..oci.manifest import Descriptor
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
+
+
+_LOOKUPS = 16
+"""How many images a local store is asked for, whatever an archive names."""
 
 
 class LocalDestination(Destination):
@@ -287,6 +293,21 @@ class StorageDestination(CopiedDestination):
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the store which layers it has."""
         return present_in_storage(skopeo, self.reference, layers, preserve=self.preserve)
+
+    def offer_delta_sources(
+        self, skopeo: Skopeo, blob_source: BlobSource, layers: Collection[str], manifests: Sequence[str]
+    ) -> None:
+        """Find an image of the same name, in another release, that has the layers: they stand there unpacked."""
+        folder, slash, last = self.reference.name.rpartition("/")
+        name = folder + slash + last.partition(":")[0].partition("@")[0]
+        for digest in manifests[:_LOOKUPS]:
+            old = ImageSource(Reference(self.reference.transport, f"{name}@{digest}"), self.access, FLAG)
+            (raw,) = skopeo.inspect_raw([(old.reference, old.access, old.flag)])
+            if isinstance(raw, bytes) and digest_of(raw) == digest:
+                leaf = parse_manifest(raw)
+                blob_source.add_unpacked(unpack(skopeo, old, skopeo.trace), leaf)
+                if all(blob_source.has_content(layer) for layer in layers):
+                    return
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Build the image in the store, unless it is there."""
