@@ -22,7 +22,7 @@ from tempfile import mkstemp
 from typing import TYPE_CHECKING, NamedTuple
 
 from .malformed import MalformedError
-from .pieces import Pieces
+from .pieces import Pieces, joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -248,27 +248,13 @@ def close_content(
         recipes: by which its streams are closed; of hostile origin.
         size: how long the closed content is to be, in bytes; no more is made.
 
-    Yields:
-        The closed content, in pieces.
+    Returns:
+        The closed content, in pieces, as they are taken.
 
     Raises:
-        MalformedError: all that does not go together.
+        MalformedError: all that does not go together; once it is met.
     """
-    ready: list[bytes] = []
-    waiting, left = 0, size
-    for piece in _closed(Pieces(opened), numbers, recipes, size):
-        ready.append(piece)
-        waiting += len(piece)
-        left -= len(piece)
-        if left < 0:
-            raise MalformedError("a closed content is longer than it was said to be")
-        if waiting >= _PIECE:
-            yield b"".join(ready)
-            ready.clear()
-            waiting = 0
-    if left:
-        raise MalformedError("a closed content is shorter than it was said to be")
-    yield b"".join(ready)
+    return joined(_closed(Pieces(opened), numbers, recipes, size), size)
 
 
 def _closed(opened: Pieces, numbers: Source, recipes: Sequence[Recipe], size: int) -> Iterator[bytes]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from .malformed import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+_ENOUGH = 1 << 16
 
 
 class Pieces:
@@ -48,3 +50,31 @@ class Pieces:
             found.append(piece)
             count -= len(piece)
         return found[0] if len(found) == 1 else b"".join(found)
+
+
+def joined(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Return bytes in pieces that are not short.
+
+    Args:
+        pieces: the bytes, in pieces of any length.
+        size: how long they are to be together, in bytes; no more is returned.
+
+    Raises:
+        MalformedError: they are longer, or shorter.
+    """
+    left = size
+    ready = []
+    waiting = 0
+    for piece in pieces:
+        left -= len(piece)
+        if left < 0:
+            raise MalformedError("it is longer than it was said to be")
+        ready.append(piece)
+        waiting += len(piece)
+        if waiting >= _ENOUGH:
+            yield b"".join(ready)
+            ready.clear()
+            waiting = 0
+    if left:
+        raise MalformedError("it is shorter than it was said to be")
+    yield b"".join(ready)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .double_fast import DoubleFast
 from .malformed import MalformedError, TooLongError
-from .pieces import Pieces
+from .pieces import Pieces, joined
 from .streams import StreamReader, StreamWriter
 from .varint import VarintReader, encode
 from .zstd_blocks import COMPRESSED, MOST_CONTENT, MOST_SEQUENCES, BlockParser, BlockSpeller, Sequences, Shape
@@ -301,28 +301,14 @@ class ZstdRecipe:
             content: the content, in pieces of any length.
             size: how long the stream is to be, in bytes; no more is written.
 
-        Yields:
-            The stream, piece by piece.
+        Returns:
+            The stream, in pieces, as they are taken.
 
         Raises:
-            MalformedError: content and recipe don't go together, or the stream would not be of that size.
+            MalformedError: content and recipe don't go together, or the stream would not be of that size; once that
+                is met.
         """
-        left = size
-        ready = []
-        waiting = 0
-        for piece in _Rebuilder(Pieces(content), self._streams, self._has_model).run():
-            left -= len(piece)
-            if left < 0:
-                raise MalformedError("it is longer than it was said to be")
-            ready.append(piece)
-            waiting += len(piece)
-            if waiting >= _READ:
-                yield b"".join(ready)
-                ready.clear()
-                waiting = 0
-        if left:
-            raise MalformedError("it is shorter than it was said to be")
-        yield b"".join(ready)
+        return joined(_Rebuilder(Pieces(content), self._streams, self._has_model).run(), size)
 
 
 class _Rebuilder:
