@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.support.vectors import ZSTD, Vector, content, load, save, sha256
+from tests.support.vectors import ZSTD, Vector, content, frames, load, save, sha256
 from wrapper.delta import models
 from wrapper.delta.models import Name
 from wrapper.delta.recipe import analyse, rebuild
@@ -151,13 +151,13 @@ def main_zstd(folder: Path, only: tuple[str, ...]) -> int:
     made = {vector.name: vector for vector in load(ZSTD)}
     for version in ZSTD_VERSIONS:
         compress = _command(folder, f"klauspost-{version}", "zstd", "3")
-        for what in ("few", "short", "mixed", "edges", "long", "wide"):
+        for what in ("few", "short", "mixed", "edges", "long", "wide", "frames"):
             full = f"klauspost-{version}-zstd-3-{what}"
             if only and not full.startswith(only):
                 continue
             data = content(what)
             try:
-                stream = compress(data)
+                stream = b"".join(map(compress, frames() if what == "frames" else [data]))
             except FileNotFoundError as error:
                 sys.stderr.write(f"{full}: no {error}\n")
                 continue

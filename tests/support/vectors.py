@@ -69,7 +69,7 @@ def sha256(data: bytes) -> str:
 
 @cache
 def content(name: str) -> bytes:
-    """Return a content by its name: "few", "short", "mixed", "edges", "long" or "wide"."""
+    """Return a content by its name: "few", "short", "mixed", "edges", "long", "wide" or "frames"."""
     rng = random.Random(2026)
     if name == "few":
         return _text(rng, 90)
@@ -82,6 +82,8 @@ def content(name: str) -> bytes:
     if name == "long":
         # Several segments of pgzip's, the last of them not full.
         return b"".join(_mixed(random.Random(seed)) for seed in range(7)) + _text(rng, 5000)
+    if name == "frames":
+        return b"".join(frames())
     if name == "wide":
         # Longer than zstd's history, with matches from all over it, and from beyond.
         source = content("long")
@@ -92,6 +94,15 @@ def content(name: str) -> bytes:
             out += source[begin : begin + size] + _random(rng, 1 + _below(rng, 40))
         return bytes(out)
     raise ValueError(name)
+
+
+def frames() -> list[bytes]:
+    """Return short contents, of which each is compressed by itself."""
+    rng = random.Random(31)
+    words = [_random(rng, 3 + _below(rng, 10)) for _ in range(40)]
+    return [
+        b"".join(words[_below(rng, 3 + number % 20)] for _ in range(8 + _below(rng, 60))) for number in range(400)
+    ]
 
 
 def _below(rng: Bits, bound: int) -> int:

@@ -25,7 +25,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from .malformed import MalformedError
-from .openings import MOST_LEVELS, MOST_RECIPES, Level, Opened, close_content, most_openings
+from .openings import MOST_LEVELS, MOST_RECIPES, Level, Opened, close_content, most_opened, most_openings
 from .packing import LEAST_WINDOW, MOST_WINDOW, ZSTD, PackedReader, Piece
 from .patch import (
     DIFFERENCES,
@@ -63,8 +63,12 @@ MOST_CONTENT = 1 << 42
 """How long a content may be, in bytes."""
 
 SMALL_WINDOW = 23
-"""How far back the decoders of all streams but the extra bytes' may look: the binary logarithm of bytes. There are
-eleven of them at most."""
+"""How far back the decoders of all streams but the extra bytes' may look: the binary logarithm of bytes."""
+
+# What decoders and recipes of a change may take together, in bytes; and what a recipe takes: one of bare members,
+# and that of the layer itself.
+_MOST_MEMORY = 180 << 20
+_BARE, _WHOLE = 12 << 20, {PLAIN: 0, GZIP: 20 << 20, ZSTD_LAYER: 28 << 20}
 
 _MOST_HEADER = 1 << 17
 _MOST_OLDS, _MOST_PIECES = 1024, 4096
@@ -119,6 +123,7 @@ class Change:
             pieces = [self._piece(header, extra, size) for _ in range(header.next(left))]
             left -= len(pieces)
             streams.append(pieces)
+        self._check_memory(streams)
         self._check_lengths(streams[:count])
         self._check_openings(streams[count:])
         self._recipe_place = header.place
@@ -148,6 +153,10 @@ class Change:
             left -= len(recipes)
             if not recipes:
                 raise MalformedError("openings that nothing closes")
+            before = found[-1] if found else Level(self.old_sizes, self.content_size, ())
+            pairs = zip((*old_sizes, opened), (*before.old_sizes, before.size), strict=True)
+            if any(size > most_opened(closed) for size, closed in pairs):
+                raise MalformedError("an opened content that is longer than it can be")
             found.append(Level(old_sizes, opened, recipes))
         if not found:
             raise MalformedError("openings without a level")
@@ -161,6 +170,13 @@ class Change:
             total += sum(size for size, closed in zip(level.old_sizes, before, strict=True) if size != closed)
             before = level.old_sizes
         return total
+
+    def _check_memory(self, streams: Sequence[Sequence[Piece]]) -> None:
+        """See that decoders and recipes do with the memory that there is."""
+        windows = (max((piece.window for piece in pieces), default=0) for pieces in streams)
+        recipes = sum(len(level.recipes) for level in self._levels)
+        if sum(1 << window for window in windows) + _BARE * recipes + _WHOLE[self._kind] > _MOST_MEMORY:
+            raise MalformedError("a change that would take too much memory")
 
     def _check_openings(self, streams: Sequence[Sequence[Piece]]) -> None:
         """See that no stream of openings has more numbers than there could be."""

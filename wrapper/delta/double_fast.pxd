@@ -48,6 +48,8 @@ cdef class DoubleFast:
     cdef Py_ssize_t add(self, bytes block) except -1
     @cython.locals(now=cython.uint, number=cython.int)
     cdef int forget(self, unsigned int *places, int count) except -1
+    @cython.locals(shift=cython.uint, after=cython.ulonglong, long=cython.uint, short=cython.uint)
+    cdef unsigned long long enter(self, Py_ssize_t place) except? 0xFFFFFFFFFFFFFFFF
     @cython.locals(data=cython.p_uchar, long_places=cython.p_uint, long_values=cython.p_uint,
                    short_places=cython.p_uint, short_values=cython.p_uint, end=cython.Py_ssize_t,
                    limit=cython.Py_ssize_t, shift=cython.uint, at=cython.Py_ssize_t, emitted=cython.Py_ssize_t,

@@ -113,6 +113,19 @@ class DoubleFast:
                 places[number] = (now - 2 * _WINDOW) & _MASK
         return 0
 
+    def enter(self, place: int) -> int:
+        """Enter eight bytes, and the five after the first of them; return those after it."""
+        shift = self.shift & _MASK
+        after: int = load_eight(self.data, place)
+        long = hash_eight(after)
+        self.long_places[long] = (place + shift) & _MASK
+        self.long_values[long] = after & _MASK
+        after >>= 8
+        short = hash_five(after)
+        self.short_places[short] = (place + 1 + shift) & _MASK
+        self.short_values[short] = after & _MASK
+        return after
+
     def search(self, begin: int, alone: bool, sequences: Sequences) -> int:
         """Find what is copied."""
         data = self.data
@@ -200,20 +213,15 @@ class DoubleFast:
             if at >= limit:
                 self.recent, self.before = recent, before
                 return 0
-            for place in (start + 1, at - 2):
-                after = load_eight(data, place)
-                long = hash_eight(after)
-                long_places[long] = (place + shift) & _MASK
-                long_values[long] = after & _MASK
-            for place in (start + 1, at - 2):
-                after = load_eight(data, place) >> 8
-                short = hash_five(after)
-                short_places[short] = (place + 1 + shift) & _MASK
-                short_values[short] = after & _MASK
+            self.enter(start + 1)
+            after = self.enter(at - 2)
             eight = load_eight(data, at)
+            if alone:
+                # Here it counts what it has just found: so it is in what this was learned from.
+                repeats = sequences.count > 2
             while repeats and before <= at and load_four(data, at - before) == eight & _MASK:
                 long = hash_eight(eight)
-                # What is alone in its frame is entered under another hash: so it is in what this was learned from.
+                # And what is alone in its frame is entered under another hash.
                 short = hash_five(after >> 8 if alone else eight)
                 match = 4 + same_bytes(data, at - before + 4, at + 4, end - at - 4)
                 long_places[long] = short_places[short] = (at + shift) & _MASK

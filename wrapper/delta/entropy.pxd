@@ -79,7 +79,7 @@ cdef class FseTable:
     cpdef int set_odds(self, bytes odds, int log) except -1
     @cython.locals(symbol=cython.int)
     cdef int forget(self) except -1
-    @cython.locals(base=Bytes, at=cython.Py_ssize_t, left=cython.int, symbol=cython.int, width=cython.int,
+    @cython.locals(base=Bytes, at=cython.Py_ssize_t, log=cython.int, left=cython.int, symbol=cython.int, width=cython.int,
                    value=cython.int, low=cython.int, few=cython.int, again=cython.int, done=cython.Py_ssize_t)
     cpdef Py_ssize_t read(
         self, bytes data, Py_ssize_t place, Py_ssize_t end, int most_symbol, int most_log) except -1

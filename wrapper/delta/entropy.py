@@ -75,6 +75,7 @@ class FseTable:
         self.kept_nexts = Words(_SYMBOLS)
         self.nexts = self.kept_nexts.base
         self.count = 0
+        self.forget()
 
     def set_one(self, symbol: int) -> int:
         """Let there be one symbol."""
@@ -121,11 +122,11 @@ class FseTable:
         if place >= end or end > len(data):
             raise MalformedError("a table's description that ends too early")
         at = 8 * place
-        self.log = 5 + bits_at(base, at, 4, end)
+        log = 5 + bits_at(base, at, 4, end)
         at += 4
-        if self.log > most_log:
+        if log > most_log:
             raise MalformedError("a table that is too large")
-        left = (1 << self.log) + 1
+        left = (1 << log) + 1
         symbol = 0
         while left > 1 and symbol <= most_symbol:
             width = high_bit(left) + 1
@@ -155,6 +156,7 @@ class FseTable:
         if left != 1:
             raise MalformedError("a table that is not full")
         self.count = symbol
+        self.log = log
         self.build()
         done = (at + 7) >> 3
         if done > end:

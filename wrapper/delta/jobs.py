@@ -53,7 +53,7 @@ def make(
         made = make_change(Path(layer), olds, Path(out), effort, memory, Path(out).parent)
     if made.reason:
         return made._asdict()
-    with Path(out).open("rb") as file:
+    with host_errors(f"cannot write {out}"), Path(out).open("rb") as file:
         sha256 = hashlib.sha256()
         change = open_change(lambda place, size: os.pread(file.fileno(), size, place), made.size)
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from ..host.workers import Worker, WorkerError
 from . import features
 from .addresses import BLOCK
-from .change import GZIP, MAGIC, MOST_CONTENT, OPENED, PLAIN, SMALL_WINDOW, ZSTD_LAYER
+from .change import GZIP, MAGIC, MOST_CONTENT, OPENED, PLAIN, ZSTD_LAYER
 from .covers import Covers
 from .expand import GZIP_MAGIC, ZSTD_MAGIC, expand
 from .malformed import MalformedError
@@ -59,6 +59,8 @@ _LEAST_USE, _LEAST_PART = 4096, 1000
 # What the analysis of a compressed layer takes, in bytes, and what Python does.
 _ANALYSIS_MEMORY = 96 << 20
 _LEAST_MEMORY = 64 << 20
+# How far back the decoders of all streams but the extra bytes' look that are made here.
+_OWN_WINDOW = 22
 # A recipe is kept in memory while it is made. One that is longer would not be worth much.
 _MOST_RECIPE = 1 << 27
 
@@ -158,7 +160,8 @@ def make_change(
         memory = max(_LEAST_MEMORY, memory)
         size = content.stat().st_size
         stack.callback(_remove, folder, f"{out.name}.opened")
-        levels, opened, olds = _open_streams(whole(content), [whole(each) for each in old_contents], out)
+        wholes = [whole(each) for each in old_contents]
+        levels, opened, olds = _open_streams(whole(content), wholes, out, memory // 2)
         new = stack.enter_context(Contents([opened.path]))
         old = stack.enter_context(Contents([each.path for each in olds]))
         search = Search(plan.quick, memory, threads, plan.batch)
@@ -205,14 +208,26 @@ def make_change(
     return Made(length, size, found.model, found.corrections, used, len(pairs), count, tuple(needs))
 
 
-def _open_streams(new: Content, olds: list[Content], out: Path) -> tuple[list[OpenedLevel], Content, list[Content]]:
+def _open_streams(
+    new: Content, olds: list[Content], out: Path, memory: int
+) -> tuple[list[OpenedLevel], Content, list[Content]]:
     """Open what is worth it inside of contents; where there is no room for that, they stay as they are."""
     levels = []
     with suppress(OSError):
-        for level, (opened, *others) in open_streams(new, olds, out):
+        for level, (opened, *others) in open_streams(new, olds, out, memory):
             levels.append(level)
             new, olds = opened, others
+            _remove_all_but([new, *olds], out)
+    _remove_all_but([new, *olds], out)
     return levels, new, olds
+
+
+def _remove_all_but(contents: Sequence[Content], out: Path) -> None:
+    """Remove what was opened, and is none of the contents any more."""
+    needed = {content.path for content in contents}
+    for path in out.parent.glob(f"{out.name}.opened*"):
+        if path not in needed:
+            path.unlink(missing_ok=True)
 
 
 def _parts(new: Content, olds: Sequence[Content], old: Contents) -> list[Parts]:
@@ -403,7 +418,7 @@ class _Patch:
                 0,
                 os.fstat(file.fileno()).st_size,
                 effort,
-                MOST_WINDOW if place == extra else SMALL_WINDOW,
+                MOST_WINDOW if place == extra else _OWN_WINDOW,
             )
             for place, (file, effort) in enumerate(zip(self._files, efforts, strict=True))
         ]

@@ -44,8 +44,16 @@ _PRICE, _WASTE = 8, 50
 _LEAST = 2048
 # Streams of one kind have so many compressors at most; which, so many of the longest ones may tell.
 _COMPRESSORS, _LONGEST = 2, 2
-# How many times as long as a content it may become, opened, and so many bytes more.
+# How many times as long as a content all that its streams hold may be, and so many bytes more; and how much is read
+# and decompressed of what turns out to be none. Each that only looks like one counts for something.
 _TIMES, _AND = 4, 64 << 20
+_VAIN_TIMES, _VAIN_AND, _MISS = 2, 256 << 20, 64
+# Zips that are stored in zips, and how long their names are together.
+_DEPTH = 8
+# What a stream that is known takes of memory, in bytes.
+_EACH = 2048
+# How much content tells whether a model is worth it, in bytes; and what part of the streams it has to close.
+_SAMPLE, _SHARE = 8 << 20, 10
 _READ = 1 << 16
 
 
@@ -130,13 +138,16 @@ def whole(path: Path) -> Content:
         return Content(path, read_parts(view.read, view.size), [(0, view.size)])
 
 
-def open_streams(new: Content, olds: Sequence[Content], out: Path) -> Iterator[tuple[OpenedLevel, list[Content]]]:
+def open_streams(
+    new: Content, olds: Sequence[Content], out: Path, memory: int
+) -> Iterator[tuple[OpenedLevel, list[Content]]]:
     """Open streams inside of contents, as often as that brings something.
 
     Args:
         new: the new content.
         olds: the older ones.
         out: what the names of files begin with that are written: for the caller to remove.
+        memory: how much may be taken, in bytes.
 
     Yields:
         Each level, and the contents as they are then: the new one, and the older ones.
@@ -147,7 +158,9 @@ def open_streams(new: Content, olds: Sequence[Content], out: Path) -> Iterator[t
     contents = [new, *olds]
     recipes = 0
     for number in range(MOST_LEVELS):
-        opened = _open_level(contents, out.with_name(f"{out.name}.opened{number}"), MOST_RECIPES - recipes)
+        opened = _open_level(
+            contents, out.with_name(f"{out.name}.opened{number}"), MOST_RECIPES - recipes, memory // _EACH
+        )
         if opened is None:
             return
         contents = opened[1]
@@ -155,8 +168,15 @@ def open_streams(new: Content, olds: Sequence[Content], out: Path) -> Iterator[t
         yield opened
 
 
-def _open_level(contents: Sequence[Content], out: Path, recipes: int) -> tuple[OpenedLevel, list[Content]] | None:
-    found = [_find(content) for content in contents]
+def _open_level(
+    contents: Sequence[Content], out: Path, recipes: int, most: int
+) -> tuple[OpenedLevel, list[Content]] | None:
+    found: list[list[Stream]] = []
+    for content in contents:
+        found.append(_find(content))
+        most -= len(found[-1])
+        if most < 0 or sum(stream.size for stream in found[0] if stream.length) < _LEAST:
+            return None
     digests = {stream.digest for stream in chain(*found[1:])}
     fresh = [stream for stream in found[0] if stream.length and stream.digest not in digests]
     if sum(stream.size for stream in fresh) < _LEAST:
@@ -203,10 +223,13 @@ def _opened(content: Content, streams: Sequence[Stream], opened: Sequence[Stream
         return place + shifts[bisect_left(places, place)]
 
     begins = [stream.begin for stream in streams]
-    members: list[Member] = []
-    for member in chain(content.parts.members, [content.parts.rest]):
-        own = streams[bisect_left(begins, member.data) : bisect_left(begins, member.end)]
-        members += _split(member, own)
+    members = [*content.parts.members, content.parts.rest]
+    if len(members) + 2 * len(streams) <= MOST_MEMBERS:
+        members = [
+            part
+            for member in members
+            for part in _split(member, streams[bisect_left(begins, member.data) : bisect_left(begins, member.end)])
+        ]
     members = [
         member._replace(
             begin=moved(member.begin),
@@ -218,7 +241,7 @@ def _opened(content: Content, streams: Sequence[Stream], opened: Sequence[Stream
     ]
     path = out if opened else content.path
     searched = [(moved(stream.place), moved(stream.end)) for stream in opened]
-    return Content(path, Parts(members[:-1][:MOST_MEMBERS], members[-1]), searched)
+    return Content(path, Parts(members[:-1], members[-1]), searched)
 
 
 def _split(member: Member, streams: Sequence[Stream]) -> Iterator[Member]:
@@ -280,6 +303,8 @@ def _group(view: View, streams: list[Stream]) -> _Group | None:
             continue
         names.add(name)
         try:
+            if not _is_worth_it(view, streams, name):
+                continue
             group = _closed_by(view, streams, name)
         except MalformedError:
             # One that only zlib can read, or whose recipe would be too long.
@@ -289,6 +314,15 @@ def _group(view: View, streams: list[Stream]) -> _Group | None:
         if 2 * group.size > sum(stream.size for stream in streams):
             break
     return found if found and found.size >= _LEAST else None
+
+
+def _is_worth_it(view: View, streams: list[Stream], name: Name) -> bool:
+    """Say, by some of the streams, whether a model predicts enough of them."""
+    step = -(-sum(stream.length for stream in streams) // _SAMPLE)
+    some = streams[::step]
+    return len(some) == len(streams) or _SHARE * _closed_by(view, some, name).size >= sum(
+        each.size for each in some
+    )
 
 
 def _closed_by(view: View, streams: list[Stream], name: Name) -> _Group:
@@ -339,12 +373,11 @@ def _find(content: Content) -> list[Stream]:
     found: list[Stream] = []
     begins = [member.data for member in [*content.parts.members, content.parts.rest]]
     with View(content.path) as view:
-        room = _TIMES * view.size + _AND
+        finder = _Finder(view, _TIMES * view.size + _AND, _VAIN_TIMES * view.size + _VAIN_AND)
         for begin, end in content.searched:
-            for stream in _Finder(view, begin, end, room).all():
+            for stream in finder.all(begin, end):
                 if _lies_in(content.parts, begins, stream):
                     found.append(stream)
-                    room -= stream.length
                 if len(found) == MOST_MEMBERS:
                     return found
     return found
@@ -357,26 +390,28 @@ def _lies_in(parts: Parts, begins: Sequence[int], stream: Stream) -> bool:
 
 
 class _Finder:
-    """Looks for streams in a stretch of a content."""
+    """Looks for streams in a content, stretch by stretch."""
 
-    def __init__(self, view: View, begin: int, end: int, room: int) -> None:
+    def __init__(self, view: View, room: int, vain: int) -> None:
         self._view = view
-        self._begin = begin
-        self._end = end
         self._room = room
+        self._vain = vain
+        self._begin = self._end = 0
         # Zips that are stored in others: their names, and where they end.
         self._outer: list[tuple[int, bytes]] = []
 
-    def all(self) -> Iterator[Stream]:
-        """Return them."""
+    def all(self, begin: int, end: int) -> Iterator[Stream]:
+        """Return those between two places, in order, as long as not too much was looked at in vain."""
+        self._begin, self._end = begin, end
+        self._outer.clear()
         readers: dict[bytes, Callable[[int], Stream | None]] = {
             _ZIP: self._in_zip,
             _GZIP: self._in_gzip,
             _PNG: self._in_image,
         }
-        at = self._begin
+        at = begin
         nexts = dict.fromkeys(readers, -2)
-        while True:
+        while self._vain > 0:
             for kind, place in nexts.items():
                 if place != -1 and place < at:
                     nexts[kind] = self._view.find(kind, at, self._end)
@@ -388,6 +423,8 @@ class _Finder:
             if stream:
                 yield stream
                 self._room -= stream.length
+            else:
+                self._vain -= _MISS
             at = stream.end if stream else place + 1
 
     def _in_zip(self, begin: int) -> Stream | None:
@@ -405,14 +442,20 @@ class _Finder:
             return None
         if self._view.read(place, 4).startswith((_ZIP, _GZIP, _IMAGE)):
             # There are streams in it.
-            self._outer.append((place + size, own))
+            self._leave(begin)
+            if len(self._outer) < _DEPTH:
+                self._outer.append((place + size, own))
             return None
         return Stream(self._name(own, begin), begin, place, size, 0, _ZIP, self._digest(place, size))
 
-    def _name(self, own: bytes, begin: int) -> bytes:
+    def _leave(self, begin: int) -> None:
         while self._outer and self._outer[-1][0] <= begin:
             self._outer.pop()
-        return b"!".join([*(outer for _, outer in self._outer), own])
+
+    def _name(self, own: bytes, begin: int) -> bytes:
+        self._leave(begin)
+        name = b"!".join([*(outer for _, outer in self._outer), own])
+        return name if len(name) <= _LONGEST_NAME else hashlib.sha256(name).digest()
 
     def _in_gzip(self, begin: int) -> Stream | None:
         header = self._view.read(begin, min(_GZIP_HEADER + _LONGEST_NAME, self._end - begin))
@@ -443,21 +486,24 @@ class _Finder:
         if place >= self._end:
             return None
         length, end, check = 0, place, 0
+        is_one = False
         try:
             for data, end in inflated(self._view, place, self._end):  # noqa: B007 - the last one counts
                 length += len(data)
                 check = zlib.crc32(data, check)
-                if length > self._room:
-                    return None
+                if length > min(self._room, self._vain):
+                    break
+            else:
+                is_one = True
         except MalformedError:
-            return None
+            pass
         size = end - place
-        if size < SHORTEST or length <= size:
-            return None
-        if kind == _GZIP:
+        if is_one and kind == _GZIP:
             trailer = struct.pack("<II", check, length & 0xFFFFFFFF)
-            if self._view.read(end, len(trailer)) != trailer:
-                return None
+            is_one = self._view.read(end, len(trailer)) == trailer
+        if not is_one or size < SHORTEST or length <= size:
+            self._vain -= size + length
+            return None
         return Stream(self._name(name, begin), begin, place, size, length, kind, self._digest(place, size))
 
     def _digest(self, place: int, size: int) -> bytes:

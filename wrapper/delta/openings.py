@@ -18,8 +18,8 @@ from __future__ import annotations
 import os
 import zlib
 from pathlib import Path
-from tempfile import mkstemp
-from typing import TYPE_CHECKING, NamedTuple
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from .malformed import MalformedError
 from .pieces import Pieces, joined
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 MOST_LEVELS = 3
 """How often what was opened may be opened again."""
 
-MOST_RECIPES = 4
+MOST_RECIPES = 3
 """How many recipes of bare members a change may have: each takes memory while it is followed."""
+
+_TIMES, _AND = 5, 64 << 20
 
 SHORTEST = 32
 """How long streams are at least that are opened, in bytes: shorter ones would only cost time."""
@@ -51,6 +53,11 @@ _PIECE = 1 << 18
 def most_openings(size: int) -> int:
     """Return how many streams a content of so many bytes may have opened."""
     return size // SHORTEST + _FEW
+
+
+def most_opened(size: int) -> int:
+    """Return how long a content of so many bytes may be when it is opened, in bytes."""
+    return _TIMES * size + _AND
 
 
 class Level(NamedTuple):
@@ -198,16 +205,17 @@ class Opened:
             contents: files with the contents. Those that are opened are put beside them.
         """
         self.contents = list(contents)
-        self._own: list[Path] = []
+        self._folder = contents[0].parent if contents else None
+        self._own: dict[Path, BinaryIO] = {}
 
     def __enter__(self) -> Opened:
         """Return itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove what was opened."""
-        for path in self._own:
-            path.unlink(missing_ok=True)
+        """Give up what was opened."""
+        for file in self._own.values():
+            file.close()
 
     def open_level(self, numbers: Source, level: Level) -> None:
         """Open all contents.
@@ -223,18 +231,18 @@ class Opened:
         for number, content in enumerate(self.contents):
             count = numbers.next_number()
             size, closed = level.old_sizes[number], content.stat().st_size
-            if count > most_openings(closed) or (not count and size != closed):
+            if count > most_openings(closed) or (size <= closed if count else size != closed):
                 raise MalformedError("an opened content that there can't be")
             if not count:
                 continue
-            descriptor, name = mkstemp(dir=content.parent)
-            os.close(descriptor)
-            out = Path(name)
-            self._own.append(out)
+            # Without a name nothing is left behind, however this ends.
+            file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed when it is needed no more
+            out = Path(f"/proc/self/fd/{file.fileno()}")
+            self._own[out] = file
             open_content(content, (numbers.next_number() for _ in range(count)), out, size)
             self.contents[number] = out
             if content in self._own:
-                content.unlink()
+                self._own.pop(content).close()
 
 
 def close_content(

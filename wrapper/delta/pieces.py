@@ -69,8 +69,10 @@ def joined(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
         left -= len(piece)
         if left < 0:
             raise MalformedError("it is longer than it was said to be")
-        ready.append(piece)
-        waiting += len(piece)
+        if piece:
+            # There may be empty ones without end.
+            ready.append(piece)
+            waiting += len(piece)
         if waiting >= _ENOUGH:
             yield b"".join(ready)
             ready.clear()

@@ -159,7 +159,7 @@ class _Pairs:
                 self._cover_headers(member, twin)
             if equal:
                 # With what fills the block.
-                self.covers.add(equal.data, member.data, member.end - member.data)
+                self.covers.add(equal.data, member.data, min(member.end - member.data, equal.end - equal.data))
             elif member.size:
                 changed.append(member)
         self._pair(changed, olds, by_name, used)

@@ -53,8 +53,10 @@ _SHORTEST = 3
 _FEW_LITERALS, _FEW_MATCHES = 64, 128
 _LITERALS_SHIFT, _MATCHES_SHIFT = 19, 36
 # A number of sequences above takes three bytes.
-_TWO_BYTES, _THREE_BYTES = 0x7F, 0x7F00
+_THREE_BYTES = 0x7F00
 _STREAMS = 4
+# Empty literals, and no sequences.
+_SHORTEST_BLOCK = 2
 _SLACK = 16
 _OUT = 1 << 20
 
@@ -208,14 +210,19 @@ class Tables:
             if not self.known & which:
                 raise MalformedError("a block repeats a table that there is not")
             return place
-        self.known |= which
+        # What can't be read to its end is not to be repeated.
+        self.known &= ~which
         if mode == _DESCRIBED:
-            return table.read(data, place, end, most, log)
+            place = table.read(data, place, end, most, log)
+            self.known |= which
+            return place
         if mode == _ONE:
             if place >= end or data[place] > most:
                 raise MalformedError("a table without a symbol")
             table.set_one(data[place])
+            self.known |= which
             return place + 1
+        self.known |= which
         if which == 1:
             table.set_odds(_LITERALS_KNOWN, _LITERALS_KNOWN_LOG)
         elif which == 2:
@@ -249,13 +256,12 @@ class BlockParser:
         """Parse a compressed block, without its header.
 
         Raises:
-            MalformedError: it is none, or nothing that is spelled here. Its tables count for the blocks after it
-                as far as they could be read.
+            MalformedError: it is none, or nothing that is spelled here: the frame can't be gone on with.
         """
         size = len(block)
         # Bytes beyond its end are read, and not looked at.
         data = block + bytes(_SLACK)
-        if size < 3:
+        if size < _SHORTEST_BLOCK:
             raise MalformedError("a block that ends too early")
         literals = data[0] & 3
         form = data[0] >> 2 & 3
@@ -432,6 +438,8 @@ class BlockSpeller:
             count += 1
             place += 1
         self.used = 0
+        self.buffer = 0
+        self.count = 0
         self.put_literals(count, shape.literals, shape.form, shape.tree)
         many = sequences.count
         if many < 128:
@@ -508,6 +516,7 @@ class BlockSpeller:
                 self.put_byte(self.literals[0])
             return 0
         if kind == _COMPRESSED:
+            self.has_code = False
             self.code.read(tree)
             self.has_code = True
         elif not self.has_code:

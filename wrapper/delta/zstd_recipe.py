@@ -205,7 +205,7 @@ class _Analyser:
         if kind == _COMPRESSED:
             shape = self._parser.parse(block)
             size = self._parser.content
-        elif kind == _VERBATIM:
+        elif kind == _VERBATIM or (kind == _RLE and not size):
             raise MalformedError("a block of no kind")
         if size > MOST_CONTENT:
             raise MalformedError("a block whose content is too long")
@@ -331,7 +331,10 @@ class _Rebuilder:
     def run(self) -> Iterator[bytes]:
         while (kind := self._frames.next()) != _END:
             if kind == _OTHER:
-                yield self._frames.next_bytes(self._frames.next_number(_MOST_OTHER))
+                size = self._frames.next_number(_MOST_OTHER)
+                if not size:
+                    raise MalformedError("a frame without a byte")
+                yield self._frames.next_bytes(size)
             elif kind == _FRAME:
                 yield from self._frame()
             else:

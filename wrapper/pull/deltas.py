@@ -236,10 +236,12 @@ def _add_bases(skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, report: 
     here = [source for source in sources if source.reference.transport != "docker"]
     if here:
         blob_source.add_bases(skopeo, here, report)
+    seen = set()
     for source, leaf in leaves:
         if source and source.reference.transport == "docker":
             blob_source.add_manifest(source, leaf)
-        elif source and source.reference.transport in UNPACKED_TRANSPORTS:
+        elif source and source.reference.transport in UNPACKED_TRANSPORTS and source not in seen:
+            seen.add(source)
             blob_source.add_unpacked(unpack(skopeo, source, report), leaf)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from ..host.outputs import followed, is_stream, output_file
 from ..host.space import room_for
 from ..oci.image import Image
 from ..oci.layout import Layout, index_document
-from ..oci.manifest import LISTS, Manifest, digest_of, parse_manifest
+from ..oci.manifest import LISTS, Manifest, build_layers_dictionary, digest_of, parse_manifest
 from ..oci.platforms import choose as choose_platform
 from ..oci.platforms import wanted_platform
 from ..oci.reference import Reference, path_and_tag
@@ -303,11 +304,15 @@ class StorageDestination(CopiedDestination):
         for digest in manifests[:_LOOKUPS]:
             old = ImageSource(Reference(self.reference.transport, f"{name}@{digest}"), self.access, FLAG)
             (raw,) = skopeo.inspect_raw([(old.reference, old.access, old.flag)])
-            if isinstance(raw, bytes) and digest_of(raw) == digest:
+            if isinstance(raw, IncrementalError) or digest_of(raw) != digest:
+                continue
+            # What can't be read so may be named with --base.
+            with suppress(IncrementalError):
                 leaf = parse_manifest(raw)
-                blob_source.add_unpacked(unpack(skopeo, old, skopeo.trace), leaf)
-                if all(blob_source.has_content(layer) for layer in layers):
-                    return
+                if {*layers} & build_layers_dictionary(leaf).keys():
+                    blob_source.add_unpacked(unpack(skopeo, old, skopeo.trace), leaf)
+            if all(blob_source.has_content(layer) for layer in layers):
+                return
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Build the image in the store, unless it is there."""

@@ -58,6 +58,10 @@ def vet(
         blob_source.add_bases(skopeo, bases, report)
     _offer_delta_sources(skopeo, blob_source, destination, _sizes(absent), present)
     missing = blob_source.making(_sizes(absent)).missing
+    sources = missing.keys() - absent.keys()
+    if sources and bases:
+        blob_source.learn_contents(skopeo, bases, sources, report)
+        missing = blob_source.making(_sizes(absent)).missing
     return absent, missing_layers(missing, blob_source.contents)
 
 

@@ -128,7 +128,9 @@ def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[
 
 
 def _in_storage(skopeo: Skopeo, base: ImageSource, report: Callable[[str], None]) -> Image:
-    (raw,) = skopeo.inspect_raw([(base.reference, base.access, base.flag)])
+    from .unpacked import found_by_skopeo
+
+    (raw,) = skopeo.inspect_raw([(found_by_skopeo(skopeo, base.reference), base.access, base.flag)])
     if isinstance(raw, IncrementalError):
         raise raw
     return resolve_image(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -12,8 +12,10 @@ from ..archive.reader import Archive
 from ..archive.sums import share_out
 from ..delta.graph import STEPS, Making, plan_making, require_few_steps
 from ..delta.options import DeltaOptions
+from ..errors import ContentError, IncrementalError
 from ..host.space import room_for
 from ..host.text import human_bytes, plural
+from ..oci.documents import DOCUMENT_BYTES
 from ..oci.layout import Layout
 from ..oci.manifest import build_layers_dictionary
 from ..skopeo.inspect import read_image, read_roots
@@ -21,18 +23,22 @@ from .bases import read_base
 from .download import Download, fetch_alone
 from .making import LayerMaker
 from .stores import LAYER_TRANSPORTS, BlobFolder, BlobStore, open_blob_store, verified_reader
-from .unpacked import UNPACKED_TRANSPORTS, Unpacked, diff_ids_of, unpack
+from .unpacked import UNPACKED_TRANSPORTS, KnownContents, Unpacked, diff_ids_of, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from ..archive.pipes import Extent
     from ..archive.reader import ArchiveFile
     from ..host.workers import Worker
-    from ..oci.manifest import Descriptor, FetchedManifest
+    from ..oci.manifest import FetchedManifest
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
+
+
+_CONFIGS = 64
+"""How many configs of bases are read, whatever these have."""
 
 
 class BlobSource:
@@ -74,15 +80,13 @@ class BlobSource:
         self._registry_layers: set[str] = set()
         self._delta_manifests: list[tuple[ImageSource, FetchedManifest, frozenset[str]]] = []
         self._delta_sources: set[str] = set()
-        self._unpacked: list[Unpacked] = []
-        self._by_diff_id: dict[str, Descriptor] = {}
         self._fetched_blobs: dict[str, Callable[[str], BinaryIO]] = {}
         self._files: dict[str, Path] = {}
         self.deltas = merge_deltas(self.contents)
-        self._diff_ids = {layer: each for delta in self.deltas.values() for layer, each in delta.diff_ids.items()}
+        self._contents = KnownContents(self.deltas)
         self.looked_up: dict[str, FetchedManifest | None] = {}
         self._options = options or DeltaOptions()
-        self._maker = LayerMaker(self.deltas, self.open_source, self.extents)
+        self._maker = LayerMaker(self.deltas, self.open_source, self.extents, self.promised_content)
         self._stack.callback(self._maker.close)
 
     def __enter__(self) -> BlobSource:
@@ -148,7 +152,7 @@ class BlobSource:
         Raises:
             IncrementalError: one can't be read, or is not what its digest or schema says.
         """
-        if self._stores or self._registry_manifests or self._unpacked:
+        if self._stores or self._registry_manifests or self._contents:
             # One look is enough for all images of a bundle.
             return
         report("reading " + ", ".join(f"base {base.reference}" for base in bases))
@@ -161,7 +165,6 @@ class BlobSource:
                 self.add_unpacked(unpack(skopeo, base, report))
             elif base.reference.transport != "docker":
                 self._stores.append(open_blob_store(base.reference, self._stack))
-        self._learn_diff_ids(skopeo, bases, report)
 
     def add_manifest(self, base: ImageSource, leaf: FetchedManifest) -> None:
         """Add a manifest of a base in a registry, which was read."""
@@ -169,64 +172,71 @@ class BlobSource:
         self._registry_layers |= build_layers_dictionary(leaf).keys()
 
     def add_unpacked(self, unpacked: Unpacked, leaf: FetchedManifest | None = None) -> None:
-        """Add a base whose layers are their contents.
-
-        Args:
-            unpacked: the base.
-            leaf: its manifest, if that is known: there its layers may be called otherwise.
-        """
-        self._unpacked.append(unpacked)
-        if leaf and len(leaf.manifest.layers) == len(unpacked.sizes):
-            own = (layer.digest for layer in leaf.manifest.layers)
-            self._diff_ids |= dict(zip(own, unpacked.sizes, strict=True))
+        """Add a base whose layers are their contents: see `KnownContents.add`."""
+        self._contents.add(unpacked, leaf)
 
     def content_size(self, digest: str) -> int | None:
         """Return how long what a layer holds is, in bytes, where a base has it unpacked; None where none has."""
-        diff_id = self._diff_ids.get(digest, digest)
-        return next((each.sizes[diff_id] for each in self._unpacked if diff_id in each.sizes), None)
+        return self._contents.size(digest)
 
     def has_content(self, digest: str) -> bool:
         """Say whether a base has what a layer holds, unpacked or in another layer: enough to make others of it."""
-        return self.content_size(digest) is not None or self._other(digest) is not None
+        return self.content_size(digest) is not None or self._contents.other(digest) is not None
 
     def open_source(self, digest: str) -> BinaryIO:
         """Open a layer that others are made of, or one that holds the same, or what it holds; or a change."""
         if digest not in self:
-            diff_id = self._diff_ids.get(digest, digest)
-            for unpacked in self._unpacked:
-                if diff_id in unpacked.sizes:
-                    return verified_reader(unpacked.folder, unpacked.sizes[diff_id])(diff_id)
-            if other := self._other(digest):
+            if content := self._contents.open(digest):
+                return content
+            if other := self._contents.other(digest):
                 return self.open_blob(other.digest)
         return self.open_blob(digest)
 
-    def _other(self, digest: str) -> Descriptor | None:
-        """Return a base's layer that holds the same as a layer, compressed in another way."""
-        return self._by_diff_id.get(self._diff_ids.get(digest, digest))
+    def promised_content(self, digest: str) -> str | None:
+        """Return the digest of what a layer is to hold, where another one of a base is taken in its place."""
+        if digest in self or self.content_size(digest) is not None or not self._contents.other(digest):
+            return None
+        return self._contents.diff_id(digest)
 
-    def _learn_diff_ids(self, skopeo: Skopeo, bases: Sequence[ImageSource], report: Callable[[str], None]) -> None:
-        """Look what the layers of bases hold, where changes need some that no base has under their digest."""
-        wanted = {
-            source
-            for delta in self.deltas.values()
-            for source in delta.sources
-            if not self.can_have(source) and not self.has_content(source)
-        }
-        if not wanted:
-            return
+    def learn_contents(
+        self, skopeo: Skopeo, bases: Sequence[ImageSource], wanted: Iterable[str], report: Callable[[str], None]
+    ) -> None:
+        """Look what the layers of bases hold, as their configs say.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            bases: those that were added.
+            wanted: digests of layers that nobody has: a base may have them compressed in another way.
+            report: receives a line for each base that can't tell.
+        """
+        left = set(wanted)
         leaves = list(self._registry_manifests)
         for base in bases:
             if base.reference.transport in LAYER_TRANSPORTS and base.reference.transport != "docker":
-                images = read_base(skopeo, base, report).images
-                leaves += [(base, leaf) for image in images for leaf in image.leaves]
-        for base, leaf in leaves:
-            config = leaf.manifest.config
-            store = next((store for store in self._stores if config.digest in store), None)
-            if store is None:
-                begin = partial(Download, skopeo, preserve=True, cache=None, report=report)
-                store = BlobFolder(fetch_alone(skopeo, begin, base, leaf, {}).blobs / "sha256")
-            with verified_reader(store, config.size)(config.digest) as file:
-                self._by_diff_id |= diff_ids_of(file.read(), leaf)
+                with _passed_over(base, report):
+                    images = read_base(skopeo, base, report).images
+                    leaves += [(base, leaf) for image in images for leaf in image.leaves]
+        for base, leaf in leaves[:_CONFIGS]:
+            with _passed_over(base, report):
+                self._contents.add_others(diff_ids_of(self._config(skopeo, base, leaf, report), leaf))
+            left = {digest for digest in left if not self.has_content(digest)}
+            if not left:
+                return
+
+    def _config(
+        self, skopeo: Skopeo, base: ImageSource, leaf: FetchedManifest, report: Callable[[str], None]
+    ) -> bytes:
+        config = leaf.manifest.config
+        if config.size > DOCUMENT_BYTES:
+            raise ContentError(f"the config {config.digest} is longer than {DOCUMENT_BYTES} bytes")
+        store = next((store for store in self._stores if config.digest in store), None)
+        if store is None and base.reference.transport == "docker":
+            begin = partial(Download, skopeo, preserve=True, cache=None, report=report)
+            store = BlobFolder(fetch_alone(skopeo, begin, base, leaf, {}).blobs / "sha256")
+        if store is None:
+            raise ContentError(f"{base.reference} lacks its config {config.digest}")
+        with verified_reader(store, config.size)(config.digest) as file:
+            return file.read()
 
     def offers(self, digest: str) -> bool:
         """Say whether a base has a layer."""
@@ -284,26 +294,32 @@ class BlobSource:
             IncrementalError: one can't be fetched.
         """
         making = self.making(layers)
-        needed = {}
-        for digest, size in making.needed.items():
-            if digest in self or (digest not in layers and self.content_size(digest) is not None):
-                continue
-            other = None if digest in layers or self.can_have(digest) else self._other(digest)
-            needed[other.digest if other else digest] = other.size if other else size
         made = [digest for digest in making.order if not self.deltas[digest].is_format_1]
-        if len(made) == len(making.order):
-            # Of these, all that is needed may be at hand already.
-            needed = {
-                digest: size
-                for digest, size in needed.items()
-                if digest in layers or not self._maker.has_content(digest)
-            }
-        far = sum(size for digest, size in needed.items() if not any(digest in store for store in self._stores))
+        needed, sources = {}, {}
+        for digest, size in making.needed.items():
+            if digest in layers and digest not in self:
+                needed[digest] = size
+            # Of what is made here, all that is needed may be at hand already.
+            elif digest not in self and not (len(made) == len(making.order) and self._maker.has_content(digest)):
+                sources[digest] = size
+        for digest in [each for each in sources if not self.can_have(each)]:
+            size = sources.pop(digest)
+            if self.content_size(digest) is None:
+                other = self._contents.other(digest)
+                sources[other.digest if other else digest] = other.size if other else size
+        sources = {digest: size for digest, size in sources.items() if digest not in needed}
+        far = sum(
+            size
+            for digest, size in {**needed, **sources}.items()
+            if not any(digest in store for store in self._stores)
+        )
         with room_for(skopeo.folder, self._maker.room(made) + far):
             self._fetch(skopeo, needed, report, preserve)
+            # Of these nothing counts but what they hold.
+            self._fetch(skopeo, sources, report, True)
             if len(made) == len(making.order):
                 self._maker.prepare(skopeo.folder, made, report)
-                self._forget(needed.keys() - layers.keys())
+                self._forget(sources)
                 return
         # Older versions' changes are made in memory, each after what it is made from.
         for digest in making.order:
@@ -393,3 +409,12 @@ class BlobSource:
 
     def _holding(self, digest: str) -> Archive | None:
         return next((archive for archive in self._archives if digest in archive), None)
+
+
+@contextmanager
+def _passed_over(base: ImageSource, report: Callable[[str], None]) -> Iterator[None]:
+    """Pass over a base that can't tell what its layers hold."""
+    try:
+        yield
+    except IncrementalError as error:
+        report(f"what the layers of {base.reference} hold is not known: {error.message}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..archive.verified import verified
 from ..delta import is_compiled
 from ..errors import ContentError, HostError
-from ..host.files import CHUNK
+from ..host.files import CHUNK, sha256_of
 from ..host.space import room_for
 from ..host.text import human_bytes, plural
 from ..host.workers import Worker, WorkerError
@@ -38,6 +38,7 @@ class LayerMaker:
         deltas: Mapping[str, LayerDelta],
         open_blob: Callable[[str], BinaryIO],
         extents: Callable[[str], tuple[Extent, ...]],
+        promised_content: Callable[[str], str | None],
     ) -> None:
         """Begin with no layer.
 
@@ -45,10 +46,12 @@ class LayerMaker:
             deltas: layers as their change, by their digests.
             open_blob: opens a change, or an older layer that is at hand.
             extents: says where a change lies in open files; nothing where those are none of the system's.
+            promised_content: returns the digest of what an older layer is to hold, where that is to be seen to.
         """
         self._deltas = deltas
         self._open_blob = open_blob
         self._extents = extents
+        self._promised_content = promised_content
         self._contents: dict[str, Path] = {}
         self._copies: dict[str, BinaryIO] = {}
         self._ready: set[str] = set()
@@ -70,6 +73,8 @@ class LayerMaker:
         """Return how much disk space `prepare` takes for layers, and making one after the other, in bytes."""
         deltas = [self._deltas[digest] for digest in layers]
         copies = sum(delta.blob_size for delta in deltas if not self._extents(delta.blob))
+        # What others are made of may have to be made itself.
+        deltas += [self._deltas[each] for delta in deltas for each in delta.sources if each in self._ready]
         return sum(self._new_contents(layers).values()) + copies + max((delta.room for delta in deltas), default=0)
 
     def prepare(self, folder: Path, layers: Sequence[str], report: Callable[[str], None]) -> None:
@@ -159,8 +164,16 @@ class LayerMaker:
         else:
             from ..delta.jobs import expand_layer
 
+            promised = self._promised_content(source)
             with self._open_blob(source) as layer:
                 expand_layer(layer, source, path, size)
+            if promised:
+                with path.open("rb") as content:
+                    found = f"sha256:{sha256_of(content)}"
+                if found != promised:
+                    raise ContentError(
+                        f"a layer of a base holds {found}, and not {promised}, as its config says", "check the base"
+                    )
         return path
 
     def _copy(self, folder: Path, delta: LayerDelta) -> None:

@@ -8,6 +8,7 @@ import io
 import random
 import struct
 import subprocess
+import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -421,3 +422,99 @@ def test_views(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(b"")
     with View(tmp_path / "data") as view:
         assert (view.read(0, 5), view.find(b"a", 0, 9)) == (b"", -1)
+
+
+def test_what_only_looks_like_streams_takes_no_time(tmp_path: Path) -> None:
+    """Headers that all point at one long stream, which has no end."""
+    broken = zlib.compress(bytes(20 << 20), 9, -15)[:-40] + b"\xff" * 40
+    count = 2000
+    headers = b""
+    for number in range(count):
+        extra = 30 * (count - number - 1)
+        headers += struct.pack("<4sHHHHHIIIHH", b"PK\x03\x04", 20, 0, 8, 0, 0, 0, 0, 0, 0, extra)
+    begun = time.process_time()
+    made, data = make(tmp_path, tar({"a": headers + broken, "b": jar(NEW_FILES)}), [], "fast")
+    assert time.process_time() - begun < 8
+    assert not made.reason
+    assert apply(tmp_path, data, ()) == (tmp_path / "layer").read_bytes()
+
+
+def test_names_of_zips_in_zips_are_bounded(tmp_path: Path) -> None:
+    def header(name: bytes, method: int, size: int) -> bytes:
+        return struct.pack("<4sHHHHHIIIHH", b"PK\x03\x04", 20, 0, method, 0, 0, 0, size, size, len(name), 0) + name
+
+    packed = zlib.compress(text(1, 400), 6, -15)
+    inner = b"".join(header(b"n%d" % number, 8, len(packed)) + packed for number in range(300))
+    for depth in range(100):
+        inner = header(b"%d" % depth + b"x" * 4000, 0, len(inner)) + inner
+    (tmp_path / "zip").write_bytes(inner)
+    found = nesting._find(nesting.whole(tmp_path / "zip"))
+    assert len(found) == 300
+    assert max(len(stream.name) for stream in found) <= 4096
+
+
+def test_many_streams_and_little_memory(tmp_path: Path) -> None:
+    (tmp_path / "new").write_bytes(jars(NEW_FILES))
+    whole = nesting.whole(tmp_path / "new")
+    assert len(list(nesting.open_streams(whole, [], tmp_path / "out", 1 << 20))) == 1
+    assert list(nesting.open_streams(whole, [], tmp_path / "out", 10_000)) == []
+
+
+def test_more_members_than_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then files are not cut at their streams; none is forgotten."""
+    monkeypatch.setattr(nesting, "MOST_MEMBERS", 40)
+    plain = {f"z{number}": noise(number, 3000) for number in range(30)}
+    old, new = (tar({"a.jar": jar(files), **plain}) for files in (OLD_FILES, NEW_FILES))
+    made, data = make(tmp_path, new, [old])
+    assert made.opened
+    assert made.size < 5000
+    assert apply(tmp_path, data, made.used) == new
+
+
+def test_a_file_that_was_a_stream(tmp_path: Path) -> None:
+    """What fills up a file in a tar is not there after what a stream holds."""
+    data = text(1, 5000)
+    for old in (jar({"a": data}), jar({"a": data}) + bytes(3)):
+        new = tar({"a": data, "b.jar": jar(NEW_FILES)})
+        made, change = make(tmp_path, new, [old, tar({"c": noise(1, 9000)})])
+        assert not made.reason
+        assert apply(tmp_path, change, made.used) == new
+
+
+def test_opened_contents_that_are_longer_than_they_can_be(example: tuple[Path, bytes, Made, bytes]) -> None:
+    numbers = header(example)
+    begin = b"LAYDELT2" + b"".join(map(encode, numbers))
+    for place in (7, 8):
+        changed = [*numbers]
+        changed[place] = 6 * numbers[4 if place == 7 else 2] + (64 << 20)
+        with pytest.raises(MalformedError, match="longer than it can be"):
+            opened(b"LAYDELT2" + b"".join(map(encode, changed)) + example[3].removeprefix(begin))
+    # What is opened is longer than before: its length counts as room.
+    changed = [*numbers]
+    changed[7] = numbers[4]
+    with pytest.raises(MalformedError):
+        apply(example[0], b"LAYDELT2" + b"".join(map(encode, changed)) + example[3].removeprefix(begin), (0,))
+
+
+def test_memory_of_all_decoders_is_bounded() -> None:
+    streams = [(1, 1, 23, 10, 5)] * 9
+    streams[5] = (1, 1, 26, 10, 5)
+    plain = (0, 100, 100, 0, 0, 9, *(value for stream in streams for value in stream))
+    opened(b"LAYDELT2" + b"".join(map(encode, plain)) + b"12345" * 9)
+    levels = (
+        3,
+        100,
+        100,
+        0,
+        0,
+        1,
+        100,
+        3,
+        1,
+        1,
+        1,
+        10,
+        *(value for stream in [*streams, streams[0]] for value in stream),
+    )
+    with pytest.raises(MalformedError, match="too much memory"):
+        opened(b"LAYDELT2" + b"".join(map(encode, levels)) + b"123" + b"12345" * 10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import lzma
 import random
 import sys
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from wrapper.delta.entropy import FseTable, HuffmanCode
 from wrapper.delta.expand import expand
 from wrapper.delta.malformed import MalformedError, TooLongError
 from wrapper.delta.options import EFFORTS
+from wrapper.delta.pieces import joined
+from wrapper.delta.varint import encode
 from wrapper.delta.window import COMPILED
 from wrapper.delta.zstd_blocks import BlockParser, BlockSpeller, Sequences, Shape
 
@@ -150,6 +153,8 @@ STREAM = zstd.compress(content("short"), 3)
         (STREAM, b""),
         (STREAM + b"rest", content("short")),
         (STREAM + b"\x28\xb5", content("short")),
+        # A run of nothing, which stands nowhere.
+        (b"\x28\xb5\x2f\xfd\x20\x00\x03\x00\x00a", b""),
         (b"none", b"none"),
         (b"\x50\x2a\x4d\x18\xff\xff\xff\xff", b""),
         (zstd.compress(noise(1, 900)), noise(2, 900)),
@@ -291,6 +296,35 @@ def test_hostile_blocks(name: str, module: Any) -> None:
     fill(sequences)
     with pytest.raises(MalformedError, match=why):
         module.BlockSpeller().spell(bytes(range(200)), sequences, shape)
+
+
+def test_frames_of_nothing() -> None:
+    """They would take memory, and no byte of what is written."""
+    frames = b"\x02\x00" * 4_000_000 + b"\x00"
+    packed = lzma.compress(frames, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0}])
+    recipe = b"".join(map(encode, [1, 0, 0, len(frames), len(packed), *[0] * 12])) + packed
+    with pytest.raises(MalformedError, match="without a byte"):
+        rebuilt(recipe, b"", 0)
+    assert list(joined([b""] * 1000 + [b"a"], 1)) == [b"a"]
+
+
+@pytest.mark.parametrize("module", [zstd_blocks, uncompiled.load("zstd_blocks")], ids=["compiled", "uncompiled"])
+def test_what_could_not_be_read_is_not_repeated(module: Any) -> None:
+    parser, speller = module.BlockParser(), module.BlockSpeller()
+    sequences = module.Sequences()
+    sequences.add(1, 3, 4)
+    # Literals of no length, one sequence; a table that is too large; then that table again.
+    for modes in (b"\x80\x0f\xff\xff\xff", b"\xc0\x00\x01"):
+        with pytest.raises(MalformedError, match=r"too large|repeats a table"):
+            parser.parse(b"\x00\x01" + modes)
+    for shape, why in ((Shape(0, 0, b"", 0x80, b"\x0f\xff"), "large"), (Shape(0, 0, b"", 0xC0, b""), "repeats")):
+        with pytest.raises(MalformedError, match=why):
+            speller.spell(b"abcd", sequences, shape)
+    # A literal without a code leaves no bits behind.
+    with pytest.raises(MalformedError, match="without a code"):
+        speller.spell(bytes(range(100)), module.Sequences(), Shape(2, 1, b"\x81\x10", 0, b""))
+    speller.begin()
+    assert speller.spell(b"abcd", module.Sequences(), Shape(0, 0, b"", 0, b"")) == b"\x20abcd\x00"
 
 
 def test_hostile_lengths() -> None:
