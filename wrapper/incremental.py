@@ -38,6 +38,7 @@ class Incremental:
         base_auth: Access | None = None,
         final_auth: Access | None = None,
         push_auth: Access | None = None,
+        archive_auth: Access | None = None,
         all_architectures: bool = False,
         platform: Platform | None = None,
         preserve_digests: bool = True,
@@ -55,10 +56,11 @@ class Incremental:
         """Prepare; nothing is read or run yet.
 
         Args:
-            authentications: how the three sides are reached, in one argument.
-            base_auth: how bases are reached; counts before `authentications`, as do the next two.
+            authentications: how the sides are reached, in one argument.
+            base_auth: how bases are reached; counts before `authentications`, as do the next three.
             final_auth: how the final image is reached.
             push_auth: how the destination is reached.
+            archive_auth: how the registry is reached that archives are read from.
             all_architectures: take a list whole; else it is narrowed to one platform.
             platform: which one; this machine's by default.
             preserve_digests: demand that images arrive as they were; else skopeo may convert them.
@@ -77,7 +79,12 @@ class Incremental:
             trace: receives a line for each call of skopeo, and what it said.
         """
         given = authentications or Authentications()
-        self._access = Authentications(base_auth or given.base, final_auth or given.final, push_auth or given.push)
+        self._access = Authentications(
+            base_auth or given.base,
+            final_auth or given.final,
+            push_auth or given.push,
+            archive_auth or given.archive,
+        )
         self._all_architectures = all_architectures
         self._platform = platform
         self._preserve_digests = preserve_digests
@@ -232,8 +239,8 @@ class Incremental:
         All archives are verified and the destination vetted before anything is written; tags come last.
 
         Args:
-            src: a path or a seekable binary file; or `docker://HOST/NAME:TAG`, of an archive that was stored there,
-                which is reached as the final image is; or a chain of them, each made from the one before, the
+            src: a path or a seekable binary file; or `docker://HOST/NAME:TAG`, of an archive that was stored there;
+                or a chain of them, each made from the one before, the
                 oldest first. A registry gets all their images: the last as `dst` says; the others under their own
                 tags where `dst` has none, else by their digests alone. Any other destination gets the last one.
             dst: the destination's reference, of any transport; one with a digest must name the last image. Of a
@@ -326,7 +333,7 @@ class Incremental:
 
         places = image_sources(for_, self._access.final, "--base")
         place = places[0] if places else None
-        with archives_at_hand([src], self._skopeo, self._access.final, self.report) as (archive,):
+        with archives_at_hand([src], self._skopeo, self._access.archive, self.report) as (archive,):
             return inspect(archive, place, self._skopeo, self.report, checksum=checksum)
 
     def diff(self, old: ArchiveFile, new: ArchiveFile, *, output: Output = None) -> RemoveOnClose:
@@ -410,7 +417,7 @@ class Incremental:
         options = PushOptions(
             base=self._access.base,
             destination=self._access.push,
-            archives=self._access.final,
+            archives=self._access.archive,
             preserve_digests=self._preserve_digests,
             deltas=self._deltas,
         )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from ..delta.artifact import BLOB_TYPE, EMPTY_CONFIG, EMPTY_TYPE
 from ..errors import ContentError, UsageError
-from ..oci.documents import check_schema, parse_document
+from ..host.space import INCREDIBLE
+from ..oci.documents import DOCUMENT_BYTES, OURS, check_schema, parse_document
 from ..oci.layout import LAYOUT_FILE, canonical_json, index_entry
 from ..oci.manifest import OCI_MANIFEST, Manifest, digest_of
 from .docker import docker_manifest
@@ -42,6 +43,7 @@ def make_stored(index: bytes, sizes: Mapping[str, int], contents: ArchiveContent
     """
     root = contents.single.image.root
     types = {digest: layer.media_type for named in contents.images for digest, layer in named.image.layers.items()}
+    types = {digest: media_type for digest, media_type in types.items() if media_type != _INDEX_TYPE}
     types |= {delta.blob: BLOB_TYPE for delta in contents.deltas.values()}
     blobs = {digest_of(index): len(index), **{digest: sizes[digest] for digest in sorted(sizes)}}
     layers = [
@@ -62,6 +64,14 @@ def make_stored(index: bytes, sizes: Mapping[str, int], contents: ArchiveContent
 
 def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
     return {"mediaType": media_type, "digest": digest, "size": size}
+
+
+def is_stored(raw: bytes) -> bool:
+    """Say whether a manifest is one of such archives."""
+    try:
+        return parse_document(raw, "a manifest").get("artifactType") == STORED_TYPE
+    except ContentError:
+        return False
 
 
 def stored_entry(raw: bytes) -> dict[str, Any]:
@@ -101,6 +111,12 @@ def read_stored(root: FetchedManifest, what: str) -> Stored:
     sizes = {layer.digest: layer.size for layer in layers}
     if len(sizes) != len(layers):
         raise ContentError(f"{what} names a blob twice", "have the archive stored again")
+    if sizes[index] > OURS.size:
+        raise ContentError(
+            f"index.json of {what} is longer than {OURS.size} bytes", "have the archive stored again"
+        )
+    if sum(sizes.values()) >= INCREDIBLE:
+        raise ContentError(f"{what} claims {sum(sizes.values())} bytes, which no archive has")
     return Stored(index, sizes)
 
 
@@ -136,4 +152,6 @@ class _FetchedDocuments:
     def read_blob(self, digest: str) -> bytes:
         if digest not in self.sizes:
             raise ContentError(f"{self.name} lacks {digest}, which it names", "have the archive stored again")
+        if self.sizes[digest] > DOCUMENT_BYTES:
+            raise ContentError(f"{digest} of {self.name} is longer than {DOCUMENT_BYTES} bytes: it is no manifest")
         return self._layout.read(digest)

@@ -36,7 +36,7 @@ def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
     import_later(f"{__package__}.show")
     on_terminal = sys.stderr.isatty() and not options["quiet"]
     return Incremental(
-        authentications=Authentications(*(_access(options, side) for side in ("base", "final", "dest"))),
+        authentications=Authentications(*(_access(options, side) for side in ("base", "final", "dest", "src"))),
         report_writer=None if options["quiet"] else sys.stderr,
         temp_dir=options.get("tmpdir"),
         skopeo=options.get("skopeo", "skopeo"),

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..errors import MissingLayersError
-from .options import any_side_options, asking_options, common_options
+from .options import any_side_options, asking_options, common_options, src_options
 
 
 @click.command()
@@ -17,9 +17,10 @@ from .options import any_side_options, asking_options, common_options
 @click.option("--report", metavar="FILE", help="Write a page about ARCHIVE there, as HTML in one file.")
 @asking_options
 @any_side_options
+@src_options
 @common_options
 def inspect(archive: str, for_: str | None, report: str | None, **options: Any) -> int:
-    """List what ARCHIVE holds and what it leaves out, without any network.
+    """List what ARCHIVE holds and what it leaves out, without any network, unless it stands in a registry, as docker://HOST/NAME:TAG.
 
     With --for, also whether a base or a destination has what is left out; nothing is written there.
     """

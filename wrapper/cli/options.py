@@ -61,16 +61,14 @@ def side_options(side: str, what: str) -> Decorator:
     """Return the four options of one side.
 
     Args:
-        side: `base`, `final` or `dest`.
+        side: `base`, `final`, `dest` or `src`.
         what: what it is, for the help.
     """
     return _side(lambda name: [f"--{side}-{name}"], f" for {what}")
 
 
-src_options = _side(
-    lambda name: [f"--src-{name}", f"final_{name.replace('-', '_')}"], " for the registry that ARCHIVE is in"
-)
-"""The four options of the registry that archives are read from: of these commands there is no final image."""
+src_options = side_options("src", "the registry that ARCHIVE is in")
+"""The four options of the registry that archives are read from."""
 
 
 def _of_any_side(name: str) -> list[str]:

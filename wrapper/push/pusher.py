@@ -18,6 +18,7 @@ from ..source.blobs import BlobSource
 from ..source.stored import archives_at_hand
 from ..source.stores import require_layer_transports
 from ..source.unpacked import UNPACKED_TRANSPORTS
+from .options import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..skopeo.inspect import ImageSource, References
     from ..skopeo.options import SkopeoOptions
     from .destination import Destination
-    from .options import PushOptions, Selection
+    from .options import PushOptions
 
     ArchiveFiles = ArchiveFile | Sequence[ArchiveFile]
 
@@ -127,10 +128,17 @@ class Pusher(NamedTuple):
         if as_delta:
             from .store import Store
 
+            if receipt is not None or additional_tags or base or selection != Selection():
+                raise UsageError(
+                    "an archive is stored as it is, under one tag",
+                    "leave out what is about its image: bases, further tags, a receipt, a bundle's names",
+                )
+            storing = Store(self.skopeo, self.options, self.report)
+            target = storing.target(to, archive_files(archives))
             with self.at_hand(archives) as files:
-                return Store(self.skopeo, self.options, self.report).store(
+                return storing.store(
                     files,
-                    to,
+                    target,
                     overwrite_tag=overwrite_tag,
                     dry_run=dry_run,
                     expect_sha256=listed(expect_sha256),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..archive.stored import STORED_TYPE, make_stored, stored_entry
+from ..archive.stored import STORED_TYPE, is_stored, make_stored, stored_entry
 from ..archive.summary import describe
 from ..delta.artifact import EMPTY_CONFIG
-from ..errors import NotFoundError, RegistryError, UsageError
+from ..errors import IncrementalError, NotFoundError, RegistryError, UsageError
 from ..host.space import room_for
-from ..oci.documents import parse_document
-from ..oci.layout import Layout, index_document
-from ..oci.manifest import OCI_INDEX, Index, parse_manifest
+from ..oci.documents import check_schema, parse_document
+from ..oci.layout import Layout, canonical_json, index_document
+from ..oci.manifest import parse_manifest
 from ..oci.reference import Reference
 from ..results import PushResult
 from ..skopeo.runner import Skopeo
@@ -46,10 +46,29 @@ class Store(NamedTuple):
     options: PushOptions
     report: Callable[[str], None]
 
+    def target(self, to: str | Reference, archives: Sequence[ArchiveFile]) -> Reference:
+        """Return where an archive is to be stored.
+
+        Args:
+            to: where to, with a tag.
+            archives: one: there is nothing else to be stored.
+
+        Raises:
+            UsageError: it is no tag of a registry, or there are several archives.
+        """
+        reference = Reference.parse(to) if isinstance(to, str) else to
+        if reference.transport != "docker" or reference.digest or not reference.tag:
+            raise UsageError(
+                f"{reference} is no tag of a registry", "give --as-delta a destination as docker://HOST/NAME:TAG"
+            )
+        if len(archives) != 1:
+            raise UsageError("one archive is stored at a time", "store each of a chain under a tag of its own")
+        return reference
+
     def store(
         self,
         archives: Sequence[ArchiveFile],
-        to: str | Reference,
+        reference: Reference,
         *,
         overwrite_tag: bool,
         dry_run: bool,
@@ -59,8 +78,8 @@ class Store(NamedTuple):
 
         Args:
             archives: one, of one image.
-            to: where to, with a tag.
-            overwrite_tag: whether a tag that points elsewhere may be moved.
+            reference: where to: see `target`.
+            overwrite_tag: whether a tag that points to another archive may be moved.
             dry_run: do all but the writing.
             expect_sha256: what the archive hashes to, as `Incremental.push` takes it.
 
@@ -68,18 +87,17 @@ class Store(NamedTuple):
             What was done; `digest` is that of the artifact.
 
         Raises:
-            UsageError: the archive holds several images, or the destination is no tag of a registry.
+            UsageError: the archive is a bundle, or holds several images.
+            RegistryError: the tag points to something that is no archive.
             IncrementalError: as for `push`.
         """
-        reference = Reference.parse(to) if isinstance(to, str) else to
-        if reference.transport != "docker" or reference.digest:
-            raise UsageError(
-                f"{reference} is no tag of a registry", "give --as-delta a destination as docker://HOST/NAME:TAG"
-            )
-        if len(archives) != 1:
-            raise UsageError("one archive is stored at a time", "store each of a chain under a tag of its own")
         with BlobSource(archives, self.options.deltas, expect_sha256) as blob_source:
             (contents,) = blob_source.contents
+            if contents.is_bundle:
+                raise UsageError(
+                    f"{blob_source.names} is a bundle, and an artifact belongs to one image",
+                    "pull each image into an archive of its own",
+                )
             image = contents.single
             blob_source.verify(self.report)
             index, sizes = blob_source.table()
@@ -89,28 +107,39 @@ class Store(NamedTuple):
                 tags = read_tags(skopeo, [reference], access, self.report if overwrite_tag else None)
                 if not overwrite_tag:
                     refuse_overwriting(tags, [node.digest])
-                changed = tags[0].previous_digest != node.digest
-                if not changed:
+                before = tags[0].previous_digest
+                if before not in (None, node.digest):
+                    self._refuse_others(skopeo, reference)
+                if before == node.digest:
                     self.report(f"{reference} is {node.digest} already: nothing to send")
-                elif not dry_run:
+                if not dry_run:
                     layout = Layout.create(skopeo.new_folder("artifact"))
-                    layout.put(EMPTY_CONFIG)
-                    layout.put(index)
-                    layout.put(node.raw)
-                    with room_for(skopeo.folder, sum(sizes.values())):
-                        layout.add([], sizes, blob_source.open_blob)
                     sender = _Sender(Upload(skopeo, blob_source, [image], {}, True, self.report), layout, access)
-                    sender.send(node, reference)
-                    sender.send_referrers(node, reference, image.image.root.digest)
-                    require_sent(skopeo, {reference: node.digest}, access, self.report)
+                    if before != node.digest:
+                        for document in (EMPTY_CONFIG, index, node.raw):
+                            layout.put(document)
+                        with room_for(skopeo.folder, sum(sizes.values())):
+                            layout.add([], sizes, blob_source.open_blob)
+                        sender.send(node, reference)
+                        require_sent(skopeo, {reference: node.digest}, access, self.report)
+                    sender.name(node, reference.tagged(image.image.root.digest.replace(":", "-")))
             found = describe(contents, blob_source.read).shared_fields() | {"digest": node.digest}
         return PushResult(
             **found,
-            changed=changed,
+            changed=before != node.digest,
             destination=str(reference),
-            previous_digest=tags[0].previous_digest,
+            previous_digest=before,
             tags=tags,
         )
+
+    def _refuse_others(self, skopeo: Skopeo, reference: Reference) -> None:
+        """Refuse to put an archive in the place of an image."""
+        (raw,) = skopeo.inspect_raw([(reference, self.options.destination, FLAG)])
+        if isinstance(raw, bytes) and not is_stored(raw):
+            raise RegistryError(
+                f"{reference} is no archive: an archive in its place would be no image any more",
+                "give the archive a tag of its own",
+            )
 
 
 class _Sender:
@@ -132,44 +161,38 @@ class _Sender:
         if digest != node.digest:
             raise RegistryError(f"{reference} became {digest} instead of {node.digest}")
 
-    def send_referrers(self, node: FetchedManifest, reference: Reference, subject: str) -> None:
+    def name(self, node: FetchedManifest, tag: Reference) -> None:
         """Name an artifact in the list of what refers to its subject.
 
         It stands under a tag of its own (OCI distribution specification 1.1, referrers tag schema). Registries that
-        keep such lists themselves don't need it, and take no harm from it.
+        keep such lists themselves don't need it, and take no harm from it. The archive is there without it, too.
         """
-        tag = reference.tagged(subject.replace(":", "-"))
+        try:
+            self._name(node, tag)
+        except IncrementalError as error:
+            self._report(f"warning: the archive is stored, but {tag} does not name it: {error.message}")
+
+    def _name(self, node: FetchedManifest, tag: Reference) -> None:
         (raw,) = self._upload.skopeo.inspect_raw([(tag, self._access, FLAG)])
-        entries = []
-        if isinstance(raw, bytes):
-            before = parse_manifest(raw, reference=tag)
-            if not isinstance(before.parsed, Index) or before.media_type != OCI_INDEX:
-                self._report(f"warning: {tag} is no list of referrers: the archive is not named there")
-                return
-            entries = parse_document(raw, f"the list of referrers {tag}")["manifests"]
-        elif not isinstance(raw, NotFoundError):
+        if isinstance(raw, NotFoundError):
+            raw = index_document([])
+        if isinstance(raw, IncrementalError):
             raise raw
-        if any(entry["digest"] == node.digest for entry in entries):
+        document = parse_document(raw, f"the list of referrers {tag}")
+        check_schema(document, "oci-index", f"the list of referrers {tag}")
+        if any(each["digest"] == node.digest for each in document["manifests"]):
             return
         entry = stored_entry(node.raw)
         try:
-            self._send_list([*entries, entry | {"artifactType": STORED_TYPE}], tag)
+            self._send_list(document, entry | {"artifactType": STORED_TYPE}, tag)
         except RegistryError as error:
+            # Older ones of skopeo know no such field.
             if _WITHOUT_TYPES not in error.message:
                 raise
-            # Older ones of skopeo know no such field.
-            try:
-                self._send_list([*entries, entry], tag)
-            except RegistryError as other:
-                if _WITHOUT_TYPES not in other.message:
-                    raise
-                self._report(
-                    f"warning: {tag} stays as it is, and does not name the archive: this skopeo can't keep what "
-                    "stands there; a newer one can"
-                )
+            self._send_list(document, entry, tag)
 
-    def _send_list(self, entries: list[dict[str, Any]], tag: Reference) -> None:
-        index = parse_manifest(index_document(entries))
+    def _send_list(self, document: dict[str, Any], entry: dict[str, Any], tag: Reference) -> None:
+        index = parse_manifest(canonical_json(document | {"manifests": [*document["manifests"], entry]}))
         self._layout.put(index.raw)
         self.send(index, tag, "--multi-arch=index-only")
 

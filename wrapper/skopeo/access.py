@@ -159,14 +159,16 @@ def _existing(path: str | Path, what: str) -> Path:
 
 @dataclass(frozen=True)
 class Authentications:
-    """How the three sides are reached (Go: `incremental.Authentications`).
+    """How the sides are reached (Go: `incremental.Authentications`).
 
     Attributes:
         base: where base images come from.
         final: where the final image comes from.
         push: where the archive goes.
+        archive: where archives are read from that stand in a registry.
     """
 
     base: Access = Access()
     final: Access = Access()
     push: Access = Access()
+    archive: Access = Access()

@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..archive.contents import NamedImage, referrer_tags
+from ..archive.stored import is_stored
 from ..errors import IncrementalError, NotFoundError, RegistryError, UsageError
+from ..oci.documents import parse_document
+from ..oci.image import resolve_image
+from ..oci.layout import canonical_json
 from ..oci.manifest import Index, parse_manifest
 from ..oci.reference import Reference, registry_reference
 from ..skopeo.inspect import ImageSource, read_image, read_roots
@@ -56,7 +60,7 @@ def find_referrers(
         if isinstance(raw, IncrementalError):
             raise raw
         root = parse_manifest(raw, reference=source.reference)
-        referrer = read_image(skopeo, source, root, report)
+        referrer = _without_archives(read_image(skopeo, source, root, report))
         # A list of referrers from which the last one was removed.
         if referrer.leaves:
             found.append((source, NamedImage(tag, referrer, image.root.digest)))
@@ -67,6 +71,18 @@ def find_referrers(
             f"--with REF@sha256:…; a signature of a list travels with --all{_of_a_list(final, image)}",
         )
     return tuple(found)
+
+
+def _without_archives(referrer: Image) -> Image:
+    """Return a list of referrers without archives that are stored beside the image: they are no part of it."""
+    stored = {leaf.digest for leaf in referrer.leaves if is_stored(leaf.raw)}
+    if not stored or not isinstance(referrer.root.parsed, Index):
+        return referrer
+    document = parse_document(referrer.root.raw, f"the list {referrer.root.digest}")
+    entries = [entry for entry in document["manifests"] if entry["digest"] not in stored]
+    raw = {node.digest: node.raw for node in referrer.nodes}
+    root = parse_manifest(canonical_json(document | {"manifests": entries}))
+    return resolve_image(root, lambda children: [raw.get(child.digest) for child in children])
 
 
 def read_referrers(

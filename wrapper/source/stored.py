@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import io
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from ..host.files import CHUNK
 from ..host.space import room_for
 from ..host.text import human_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from ..archive.reader import ArchiveFile
     from ..skopeo.access import Access
@@ -43,9 +44,11 @@ def archives_at_hand(
         return
     from ..skopeo.runner import Skopeo
 
-    with Skopeo(options) as skopeo:
+    with Skopeo(options) as skopeo, ExitStack() as stack:
         yield [
-            _fetch(skopeo, archive, access, report) if isinstance(archive, str) and _is_far(archive) else archive
+            _fetch(skopeo, archive, access, report, stack)
+            if isinstance(archive, str) and _is_far(archive)
+            else archive
             for archive in archives
         ]
 
@@ -54,7 +57,7 @@ def _is_far(archive: ArchiveFile) -> bool:
     return isinstance(archive, str) and archive.startswith(_TRANSPORT)
 
 
-def _fetch(skopeo: Skopeo, text: str, access: Access, report: Callable[[str], None]) -> Path:
+def _fetch(skopeo: Skopeo, text: str, access: Access, report: Callable[[str], None], stack: ExitStack) -> BinaryIO:
     from ..archive.stored import read_stored, write_stored
     from ..oci.reference import Reference
     from ..skopeo.inspect import ImageSource, read_roots
@@ -76,4 +79,7 @@ def _fetch(skopeo: Skopeo, text: str, access: Access, report: Callable[[str], No
             write_stored(stored, layout, str(source.reference), file)
         for digest in stored.sizes:
             layout.blob(digest).unlink()
-    return path
+    file = stack.enter_context(io.FileIO(path))
+    # What messages call it.
+    file.name = str(source.reference)
+    return stack.enter_context(io.BufferedReader(file, CHUNK))
