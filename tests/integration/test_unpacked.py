@@ -7,6 +7,7 @@ import hashlib
 import json
 import subprocess
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,11 @@ import pytest
 from tests.support.images import digest_of, fresh, put_image
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, refused
 from tests.support.world import files, tar
+from wrapper.delta.artifact import LayerDelta
 from wrapper.delta.packing import zstd
+from wrapper.oci.manifest import unnamed_layer
+from wrapper.source.stores import BlobFolder
+from wrapper.source.unpacked import KnownContents, Unpacked
 
 if TYPE_CHECKING:
     from tests.support.images import Image
@@ -148,6 +153,70 @@ def test_bases_that_lie(site: Site) -> None:
     base = ("--base", site.there("1"), "--base-tls-verify", "false")
     refused(site.tool("push", "2.tar", site.there("2"), *base, *PLAIN_DEST, "--json"), 4)
     assert watch.writes() == []
+
+
+def test_a_base_that_lies_about_one_of_several_layers(site: Site) -> None:
+    """What it holds is looked at before anything is sent, other layers too."""
+    other = gzip.compress(tar(files("another layer")), mtime=0)
+    layers = [gzip.compress(site.new, 6, mtime=0), other]
+    put_image(site.vendor, site.at, "3", layers)
+    pull = ("pull", site.here("3"), "--base", site.here("1"), "--delta", "-o", "3.tar", *PLAIN_PULL)
+    site.tool.good(*pull)
+    site.put_old(gzip.compress(bytes(len(site.old)), mtime=0))
+    watch = site.customer.watch()
+    base = ("--base", site.there("1"), "--base-tls-verify", "false")
+    refused(site.tool("push", "3.tar", site.there("3"), *base, *PLAIN_DEST, "--json"), 4, "as its config says")
+    assert watch.writes() == []
+
+
+def test_files_are_named_from_here(site: Site) -> None:
+    site.pull("docker-archive:old.tar")
+    site.tool.good("push", "2.tar", site.there("2"), "--base", "docker-archive:old.tar", *PLAIN_DEST)
+    assert site.arrived()
+    wanted = ("--base", "docker-archive:nowhere.tar", "--delta", "-o", "x.tar", "--json")
+    refused(site.tool("pull", site.here("2"), *wanted, *PLAIN_PULL), 2, "nowhere.tar")
+
+
+def test_a_layer_that_comes_twice(site: Site, stores: list[Store]) -> None:
+    """As empty ones do."""
+    empty = gzip.compress(tar({}), mtime=0)
+    for tag, content in (("e1", site.old), ("e2", site.new)):
+        put_image(site.vendor, site.at, tag, [empty, gzip.compress(content, 6, mtime=0), empty])
+    place = stores[1].reference(f"{site.at}:e1")
+    copy = [SYSTEM, "copy", "--src-tls-verify=false", site.here("e1", "docker://"), place]
+    subprocess.run(copy, check=True, capture_output=True)
+    wanted = ("--base", place, "--delta", "-o", "e2.tar", "--json")
+    layers = site.tool.good("pull", site.here("e2"), *wanted, *PLAIN_PULL).json["layers"]
+    assert [layer["travels"] for layer in layers if layer["where"] == "delta"] == ["change"]
+
+
+def test_bundles_fetch_a_layer_once(site: Site) -> None:
+    """Whatever it is called there."""
+    put_image(site.vendor, site.at + "b", "2", [gzip.compress(site.new, 6, mtime=0)])
+    spec = {
+        "images": [
+            {"name": f"{name}:2", "final": f"{site.vendor.host}/{at}:2", "base": [site.here("1")]}
+            for name, at in (("one", site.at), ("two", site.at + "b"))
+        ],
+        "defaults": {"delta": True},
+    }
+    (site.tool.home / "spec.json").write_text(json.dumps(spec))
+    site.tool.good("pull", "--spec", "spec.json", "-o", "bundle.tar", *PLAIN_PULL)
+    site.put_old(zlib.compress(site.old, 9, 31))
+    watch = site.customer.watch()
+    base = ("--base", site.there("1"), "--base-tls-verify", "false")
+    site.tool.good("push", "bundle.tar", f"{site.customer.host}/{site.at}/mirror", *base, *PLAIN_DEST)
+    assert watch.blobs().count(digest_of(zlib.compress(site.old, 9, 31))) == 1
+
+
+def test_what_older_versions_made_wants_the_layer_itself() -> None:
+    delta = LayerDelta("sha256:new", 5, "sha256:change", 3, {"sha256:old": 4}, ())
+    known = KnownContents({"sha256:new": delta})
+    known.add(Unpacked(BlobFolder(Path()), ("sha256:old",), {"sha256:old": 4}))
+    known.add_others({"sha256:old": unnamed_layer("sha256:other", 4)})
+    assert delta.is_format_1
+    assert known.size("sha256:old") is None
+    assert known.other("sha256:old") is None
 
 
 def test_without_changes_they_are_of_no_use(site: Site) -> None:

@@ -79,7 +79,7 @@ def _fetch(skopeo: Skopeo, text: str, access: Access, report: Callable[[str], No
             write_stored(stored, layout, str(source.reference), file)
         for digest in stored.sizes:
             layout.blob(digest).unlink()
-    file = stack.enter_context(io.FileIO(path))
+    raw = io.FileIO(path)
     # What messages call it.
-    file.name = str(source.reference)
-    return stack.enter_context(io.BufferedReader(file, CHUNK))
+    vars(raw)["name"] = str(source.reference)
+    return stack.enter_context(io.BufferedReader(raw, CHUNK))
