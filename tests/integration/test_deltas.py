@@ -498,6 +498,16 @@ def test_hostile_changes(world: World) -> None:
     attack(nothing, bytes(other))
 
 
+def put_folder(root: Path, content: dict[str, bytes]) -> Path:
+    """Make a folder that is the same each time."""
+    root.mkdir()
+    for name, data in content.items():
+        (root / name).write_bytes(data)
+        os.utime(root / name, (0, 0))
+    os.utime(root, (0, 0))
+    return root
+
+
 def put_umoci(root: Path, tag: str, destination: str) -> None:
     """Put a folder as an image that umoci has built and skopeo pushed."""
     home = root.parent
@@ -534,12 +544,7 @@ def test_zstd_layers(world: World, vendor: Registry, customer: Registry, compres
     at, home = fresh("zstd"), world.tool.home
     content = files(at, 12)
     for tag, way in (("1", "gzip"), ("2", compression)):
-        root = home / f"root{tag}"
-        root.mkdir()
-        for name, data in {**content, "version": tag.encode()}.items():
-            (root / name).write_bytes(data)
-            os.utime(root / name, (0, 0))
-        os.utime(root, (0, 0))
+        root = put_folder(home / f"root{tag}", {**content, "version": tag.encode()})
         put_buildah(root, tag, f"docker://{vendor.host}/{at}:{tag}", way)
     old = f"docker://{vendor.host}/{at}:1", f"docker://{customer.host}/{at}:1"
     skopeo("copy", "--src-tls-verify=false", "--dest-tls-verify=false", *old)
@@ -568,12 +573,7 @@ def test_images_that_others_built(
     at, home = fresh("built"), world.tool.home
     content = files(at, 12)
     for tag in "12":
-        root = home / f"root{tag}"
-        root.mkdir()
-        for name, data in {**content, "version": tag.encode()}.items():
-            (root / name).write_bytes(data)
-            os.utime(root / name, (0, 0))
-        os.utime(root, (0, 0))
+        root = put_folder(home / f"root{tag}", {**content, "version": tag.encode()})
         put(root, tag, f"docker://{vendor.host}/{at}:{tag}")
     old = f"docker://{vendor.host}/{at}:1", f"docker://{customer.host}/{at}:1"
     skopeo("copy", "--src-tls-verify=false", "--dest-tls-verify=false", *old)

@@ -67,7 +67,7 @@ SMALL_WINDOW = 23
 
 # What decoders and recipes of a change may take together, in bytes; and what a recipe takes: one of bare members,
 # and that of the layer itself.
-_MOST_MEMORY = 180 << 20
+_MOST_MEMORY = 176 << 20
 _BARE, _WHOLE = 12 << 20, {PLAIN: 0, GZIP: 20 << 20, ZSTD_LAYER: 28 << 20}
 
 _MOST_HEADER = 1 << 17
