@@ -33,24 +33,34 @@ SYSTEM = "/usr/bin/skopeo"
 class Site:
     """Two releases at a vendor's, each of one layer; the old one is also in places that keep layers unpacked."""
 
-    def __init__(self, tool: Tool, vendor: Registry, customer: Registry, daemon: tuple[str, Store]) -> None:
+    def __init__(self, tool: Tool, vendor: Registry, customer: Registry, request: pytest.FixtureRequest) -> None:
         self.tool, self.vendor, self.customer, self.at = tool, vendor, customer, fresh("unpacked")
-        host, self.store = daemon
+        self._request = request
         old = files(self.at)
         self.old, self.new = tar(old), tar({**old, "file3": b"changed" * 90})
         self.images: dict[str, Image] = {}
         for tag, content in (("1", self.old), ("2", self.new)):
             self.images[tag] = put_image(vendor, self.at, tag, [gzip.compress(content, 6, mtime=0)])
-        here = ("copy", "--src-tls-verify=false", self.here("1", "docker://"))
+
+    def base(self, kind: str) -> tuple[str, ...]:
+        """Put the old release into a place, and return the options that name it."""
         name = f"localhost/{self.at}:1"
-        docker_archive = f"docker-archive:{tool.home}/old.tar"
-        for place in (self.stored("1"), f"{docker_archive}:{name}"):
-            subprocess.run([SYSTEM, *here, place], check=True, capture_output=True)
-        self.bases: dict[str, tuple[str, ...]] = {
-            "containers-storage": (self.stored("1"),),
-            "docker-archive": (docker_archive,),
-            "docker-daemon": (f"docker-daemon:{name}", "--base-daemon-host", host),
-        }
+        if kind == "docker-archive":
+            self.put(f"docker-archive:{self.tool.home}/old.tar:{name}")
+            return (f"docker-archive:{self.tool.home}/old.tar",)
+        # The store is the daemon's, too.
+        host = self._request.getfixturevalue("daemon")[0] if kind == "docker-daemon" else ""
+        self.put(self.stored("1"))
+        return (f"docker-daemon:{name}", "--base-daemon-host", host) if host else (self.stored("1"),)
+
+    def put(self, place: str, tag: str = "1") -> None:
+        copy = [SYSTEM, "copy", "--src-tls-verify=false", self.here(tag, "docker://"), place]
+        subprocess.run(copy, check=True, capture_output=True)
+
+    @property
+    def store(self) -> Store:
+        stores: list[Store] = self._request.getfixturevalue("stores")
+        return stores[0]
 
     def here(self, tag: str, transport: str = "") -> str:
         return f"{transport}{self.vendor.host}/{self.at}:{tag}"
@@ -76,15 +86,15 @@ class Site:
 
 
 @pytest.fixture
-def site(tool: Tool, vendor: Registry, customer: Registry, daemon: tuple[str, Store]) -> Site:
-    return Site(tool, vendor, customer, daemon)
+def site(tool: Tool, vendor: Registry, customer: Registry, request: pytest.FixtureRequest) -> Site:
+    return Site(tool, vendor, customer, request)
 
 
 @pytest.mark.parametrize("kind", ["containers-storage", "docker-archive", "docker-daemon"])
 def test_a_change_is_as_small(site: Site, kind: str) -> None:
     """As from a registry's base; and a site that has the old release in its registry takes it."""
     from_registry = site.pull(site.here("1"))["delta"]
-    layer = site.pull(*site.bases[kind])
+    layer = site.pull(*site.base(kind))
     assert layer["travels"] == "change"
     assert layer["delta"]["size"] <= from_registry["size"] + 20
     site.put_old(gzip.compress(site.old, 6, mtime=0))
@@ -108,10 +118,11 @@ def test_a_layer_is_made_from_what_a_site_has_unpacked(site: Site, kind: str) ->
     """The archive names a layer of a registry; here is only what it holds."""
     site.pull(site.here("1"))
     refused(site.tool("push", "2.tar", site.there("2"), *PLAIN_DEST, "--json"), 3)
-    site.tool.good("push", "2.tar", site.there("2"), "--base", *site.bases[kind], *PLAIN_DEST)
+    base = site.base(kind)
+    site.tool.good("push", "2.tar", site.there("2"), "--base", *base, *PLAIN_DEST)
     assert site.arrived()
     (site.tool.home / "whole.tar").unlink(missing_ok=True)
-    site.tool.good("complete", "2.tar", "--base", *site.bases[kind][:1], "-o", "whole.tar", *site.bases[kind][1:])
+    site.tool.good("complete", "2.tar", "--base", *base, "-o", "whole.tar")
     whole = hashlib.sha256((site.tool.home / "whole.tar").read_bytes()).hexdigest()
     site.tool.good("pull", site.here("2"), "-o", "again.tar", *PLAIN_PULL)
     assert hashlib.sha256((site.tool.home / "again.tar").read_bytes()).hexdigest() == whole
@@ -119,7 +130,7 @@ def test_a_layer_is_made_from_what_a_site_has_unpacked(site: Site, kind: str) ->
 
 def test_podman_is_updated_beside_itself(site: Site) -> None:
     """No registry at all: the old image is in the store, the new one comes there."""
-    site.pull(site.stored("1"))
+    site.pull(*site.base("containers-storage"))
     # Under another name it is not looked for.
     other = site.store.reference("another:2")
     refused(site.tool("push", "2.tar", other, "--json"), 3)
@@ -170,6 +181,7 @@ def test_a_base_that_lies_about_one_of_several_layers(site: Site) -> None:
 
 
 def test_files_are_named_from_here(site: Site) -> None:
+    site.base("docker-archive")
     site.pull("docker-archive:old.tar")
     site.tool.good("push", "2.tar", site.there("2"), "--base", "docker-archive:old.tar", *PLAIN_DEST)
     assert site.arrived()
@@ -183,8 +195,7 @@ def test_a_layer_that_comes_twice(site: Site, stores: list[Store]) -> None:
     for tag, content in (("e1", site.old), ("e2", site.new)):
         put_image(site.vendor, site.at, tag, [empty, gzip.compress(content, 6, mtime=0), empty])
     place = stores[1].reference(f"{site.at}:e1")
-    copy = [SYSTEM, "copy", "--src-tls-verify=false", site.here("e1", "docker://"), place]
-    subprocess.run(copy, check=True, capture_output=True)
+    site.put(place, "e1")
     wanted = ("--base", place, "--delta", "-o", "e2.tar", "--json")
     layers = site.tool.good("pull", site.here("e2"), *wanted, *PLAIN_PULL).json["layers"]
     assert [layer["travels"] for layer in layers if layer["where"] == "delta"] == ["change"]
@@ -221,6 +232,6 @@ def test_what_older_versions_made_wants_the_layer_itself() -> None:
 
 def test_without_changes_they_are_of_no_use(site: Site) -> None:
     site.tool.good("pull", site.here("2"), "--base", site.here("1"), "-o", "2.tar", *PLAIN_PULL)
-    for kind, base in site.bases.items():
-        ran = site.tool("push", "2.tar", site.there("2"), "--base", *base, *PLAIN_DEST, "--json")
+    for kind in ("containers-storage", "docker-archive", "docker-daemon"):
+        ran = site.tool("push", "2.tar", site.there("2"), "--base", f"{kind}:x:1", *PLAIN_DEST, "--json")
         refused(ran, 2, kind, "in the form in which they travel")

@@ -97,8 +97,9 @@ PAIRS: dict[str, tuple[bytes, bytes, int]] = {
 }
 
 
-@pytest.mark.parametrize("effort", EFFORTS)
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize(
+    ("name", "effort"), [*((name, "fast") for name in PAIRS), *(("all kinds", effort) for effort in EFFORTS[1:])]
+)
 def test_streams_are_opened_and_closed(
     tmp_path: Path, name: str, effort: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +112,7 @@ def test_streams_are_opened_and_closed(
     monkeypatch.setattr(making, "open_streams", lambda *_: iter(()))
     as_it_is, _ = make(tmp_path, layer, [old], effort)
     assert as_it_is.opened == 0
-    assert made.size < as_it_is.size / 2
+    assert made.size < as_it_is.size * 0.6
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -220,7 +221,7 @@ def test_without_room_nothing_is_opened(tmp_path: Path, monkeypatch: pytest.Monk
     assert apply(tmp_path, data, made.used) == new
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(data=st.data())
 def test_any_files_come_back(tmp_path: Path, data: st.DataObject) -> None:
     pieces = [text(seed, 4000) for seed in range(6)]
@@ -249,7 +250,7 @@ def source(module: Any, *values: int) -> Any:
     return module.Source(iter([b"".join(map(encode, values)), b""]).__next__)
 
 
-RAW = [text(1, 5000), text(2, 70_000), text(3, 300_000)]
+RAW = [text(1, 5000), text(2, 40_000), text(3, 60_000)]
 
 
 def bare_recipe(streams: Sequence[bytes]) -> bytes:
@@ -263,7 +264,7 @@ RIGHT = (3, 2, 3, 3)
 
 
 @both_modules
-@pytest.mark.parametrize("piece", [1 << 20, 50_000])
+@pytest.mark.parametrize("piece", [1 << 20, 30_000])
 def test_closing(modules: Any, piece: int) -> None:
     module, patches, recipes = modules
     content = b"ab" + b"cde".join(RAW) + b"f"
@@ -330,7 +331,7 @@ class TestOpening:
         open_content(self.content(tmp_path), [2, 3, 3], tmp_path / "out", size)
         assert (tmp_path / "out").read_bytes() == b"ab" + b"cde".join(RAW) + b"f"
 
-    @pytest.mark.parametrize("change", [-1, 1, -300_000])
+    @pytest.mark.parametrize("change", [-1, 1, -60_000])
     def test_lying_lengths(self, tmp_path: Path, change: int) -> None:
         size = len(b"ab" + b"cde".join(RAW) + b"f") + change
         with pytest.raises(MalformedError, match=r"longer|shorter"):
