@@ -62,7 +62,6 @@ USAGE = {
     "an output that is a folder": (["pull", "h/a:1", "--json", "-o", "."], "is a folder"),
     "a push to a receipt": (["push", "no.tar", "receipt:/x", "--json"], "no place for an image"),
     "a push from a receipt": (["push", "no.tar", "h.example/a", "-b", "receipt:x", "--json"], "has no layers"),
-    "a push from a store": (["push", "no.tar", "h.example/a", "-b", "containers-storage:x", "--json"], "no layers"),
     "tags for a folder": (["push", "no.tar", "dir:/x", "--additional-tag", "a", "--json"], "no further tags"),
     "docker's format": (["push", "no.tar", "docker-archive:x.tar", "--json"], "--no-preserve-digests"),
     "a daemon": (["push", "no.tar", "docker-daemon:a:1", "--json"], "--no-preserve-digests"),

@@ -9,12 +9,11 @@ from ..archive.output import RemoveOnClose, open_target, written_to
 from ..archive.summary import describe
 from ..oci.reference import Reference
 from ..results import PullResult
-from ..skopeo.inspect import image_sources
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
 from .local import ArchiveDestination, pack_whole
 from .plan import plan_image
-from .pusher import require_bases
+from .pusher import base_sources, require_bases
 from .tags import missing_error
 from .upload import Upload
 from .vet import vet
@@ -39,7 +38,7 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
         IncrementalError: as for `push`.
     """
     skopeo_options, options, report = pusher
-    bases = image_sources(base, options.base, "--base")
+    bases = base_sources(base, options.base)
     with (
         pusher.at_hand(archives) as files,
         BlobSource(files, options.deltas) as blob_source,

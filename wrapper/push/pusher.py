@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ..archive.reader import ArchiveFile
     from ..results import PushResult
+    from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
     from ..skopeo.options import SkopeoOptions
     from .destination import Destination
@@ -205,7 +206,7 @@ class Pusher(NamedTuple):
         )
 
     def _bases(self, base: References) -> list[ImageSource]:
-        return image_sources(base, self.options.base, "--base")
+        return base_sources(base, self.options.base)
 
 
 def destination_type(reference: Reference) -> type[Destination]:
@@ -241,6 +242,17 @@ def archive_files(archives: ArchiveFiles) -> Sequence[ArchiveFile]:
 def listed(texts: str | Sequence[str]) -> Sequence[str]:
     """Return texts, of which one may stand alone."""
     return [texts] if isinstance(texts, str) else texts
+
+
+def base_sources(base: References, access: Access) -> list[ImageSource]:
+    """Return the bases of a push.
+
+    Raises:
+        UsageError: a reference is malformed, or a base never has any layer.
+    """
+    found = image_sources(base, access, "--base")
+    require_layer_transports(found, UNPACKED_TRANSPORTS)
+    return found
 
 
 def require_bases(bases: Sequence[ImageSource], blob_source: BlobSource) -> None:
