@@ -20,9 +20,11 @@ from .options import any_side_options, asking_options, common_options, src_optio
 @src_options
 @common_options
 def inspect(archive: str, for_: str | None, report: str | None, **options: Any) -> int:
-    """List what ARCHIVE holds and what it leaves out, without any network, unless it stands in a registry, as docker://HOST/NAME:TAG.
+    """List what ARCHIVE holds and what it leaves out, without any network.
 
     With --for, also whether a base or a destination has what is left out; nothing is written there.
+
+    ARCHIVE may stand in a registry, as docker://HOST/NAME:TAG, and is fetched then.
     """
     from .calls import as_final, incremental_of
     from .show import show_inspect

@@ -35,6 +35,8 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
     """Check ARCHIVE, and whether DESTINATION, or a base, has every layer that it leaves out.
 
     Without DESTINATION the archive alone is checked, without any network.
+
+    ARCHIVE may stand in a registry, as docker://HOST/NAME:TAG, and is fetched then.
     """
     from .calls import incremental_of, new_names
     from .show import show_vet
