@@ -103,19 +103,20 @@ class _Plan(NamedTuple):
 
 
 def _plan(quick: bool, batch: int, codec: int, level: int, extra: Effort, thrice: bool) -> _Plan:
-    contexts = {MOVES: 3, GAPS: 0, LENGTHS: 3, ZEROS: 3, RUNS: 0}
+    contexts = {MOVES: 1, GAPS: 0, LENGTHS: 1, ZEROS: 1, RUNS: 0}
     small = [Effort(codec, level, contexts[number]) for number in range(EXTRA)]
     return _Plan(quick, batch, (*small, extra, Effort(codec, level, 0)), thrice)
 
 
 _EXTREME = 1 << 31
+_USUAL, _BEST = 6 | _EXTREME, 9 | _EXTREME
 _PLANS = dict(
     zip(
         EFFORTS,
         (
             _plan(True, 64 << 20, ZSTD, 12, Effort(ZSTD, 9), False),
-            _plan(False, 64 << 20, LZMA, 6, Effort(LZMA, 6, 4, hasty=8 << 20), True),
-            _plan(False, 256 << 20, LZMA, 9 | _EXTREME, Effort(LZMA, 9 | _EXTREME, 4), True),
+            _plan(False, 64 << 20, LZMA, _USUAL, Effort(LZMA, _USUAL, 4, hasty=8 << 20, tables=True), True),
+            _plan(False, 256 << 20, LZMA, _BEST, Effort(LZMA, _BEST, 4, tables=True), True),
         ),
         strict=True,
     )
