@@ -21,7 +21,7 @@ and streams are written):
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from .double_fast import DoubleFast
 from .malformed import MalformedError, TooLongError
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _NO_MODEL, _DOUBLE_FAST = range(2)
-_STREAMS = 7
 _END, _FRAME, _OTHER = range(3)
 _RAW, _RLE, _COMPRESSED, _VERBATIM = range(4)
 _MAGIC, _SKIPPABLE = 0xFD2FB528, 0x184D2A50
@@ -47,6 +46,20 @@ _MOST_HEADER, _MOST_OTHER, _MOST_BLOCK = 18, 1 << 20, 1 << 18
 _MOST_CODE = 1 << 10
 _NUMBER = 1 << 32
 _READ = 1 << 16
+
+_Stream = TypeVar("_Stream", StreamReader, StreamWriter)
+
+
+class _Streams(NamedTuple, Generic[_Stream]):
+    """A recipe's streams, in order: what is in them stands above."""
+
+    frames: _Stream
+    blocks: _Stream
+    codes: _Stream
+    literals: _Stream
+    matches: _Stream
+    offsets: _Stream
+    verbatim: _Stream
 
 
 class ZstdAnalysis(NamedTuple):
@@ -137,16 +150,7 @@ class _Analyser:
         self._guess = Sequences()
         self._parser = BlockParser()
         self._speller = BlockSpeller()
-        self._streams = [StreamWriter() for _ in range(_STREAMS)]
-        (
-            self._frames,
-            self._blocks,
-            self._codes,
-            self._literals,
-            self._matches,
-            self._offsets,
-            self._verbatim,
-        ) = self._streams
+        self._streams = _Streams(*(StreamWriter() for _ in _Streams._fields))
 
     def run(self) -> ZstdAnalysis:
         while start := self._source.take_some(4):
@@ -163,7 +167,7 @@ class _Analyser:
                     self._other(piece)
             else:
                 raise MalformedError("no zstd frame")
-        self._frames.put(_END)
+        self._streams.frames.put(_END)
         if self._contents.take_some(1):
             raise MalformedError("a content that is longer than the stream's")
         packed = [stream.finish() for stream in self._streams]
@@ -177,16 +181,16 @@ class _Analyser:
         return ZstdAnalysis(model, recipe, self._content, self._predicted, self._corrections)
 
     def _other(self, data: bytes) -> None:
-        self._frames.put(_OTHER)
-        self._frames.put_number(len(data))
-        self._frames.put_bytes(data)
+        self._streams.frames.put(_OTHER)
+        self._streams.frames.put_number(len(data))
+        self._streams.frames.put_bytes(data)
 
     def _frame(self, start: bytes) -> None:
         header = start + self._source.take(1)
         header += self._source.take(_header_size(header) - len(header))
-        self._frames.put(_FRAME)
-        self._frames.put_number(len(header))
-        self._frames.put_bytes(header)
+        self._streams.frames.put(_FRAME)
+        self._streams.frames.put_number(len(header))
+        self._streams.frames.put_bytes(header)
         self._parser.begin()
         self._speller.begin()
         self._model.begin()
@@ -194,7 +198,7 @@ class _Analyser:
         while not self._block(first):
             first = False
         if _has_checksum(header):
-            self._frames.put_bytes(self._source.take(_CHECKSUM))
+            self._streams.frames.put_bytes(self._source.take(_CHECKSUM))
 
     def _block(self, first: bool) -> int:
         """Take a block; return whether it is the frame's last one."""
@@ -215,8 +219,8 @@ class _Analyser:
         if shape is None:
             if content != (block * size if kind == _RLE else block):
                 raise MalformedError("a block with another content")
-            self._blocks.put(last | kind << 1)
-            self._blocks.put_number(size)
+            self._streams.blocks.put(last | kind << 1)
+            self._streams.blocks.put_number(size)
         else:
             self._compressed(last, block, content, shape)
         if sum(stream.packed for stream in self._streams) > self._bound:
@@ -224,7 +228,7 @@ class _Analyser:
         return last
 
     def _compressed(self, last: int, block: bytes, content: bytes, shape: Shape) -> None:
-        sequences = self._parser.sequences
+        streams, sequences = self._streams, self._parser.sequences
         try:
             is_spelled = self._speller.spell(content, sequences, shape) == block
         except MalformedError:
@@ -232,36 +236,31 @@ class _Analyser:
         if not is_spelled:
             # Whoever follows has no codes of it, and nobody is to have any.
             self._speller.begin()
-            self._blocks.put(last | _VERBATIM << 1)
-            self._blocks.put_number(len(content))
-            self._blocks.put_number(len(block))
-            self._verbatim.put_bytes(block)
+            streams.blocks.put(last | _VERBATIM << 1)
+            streams.blocks.put_number(len(content))
+            streams.blocks.put_number(len(block))
+            streams.verbatim.put_bytes(block)
             return
         is_predicted = sequences.count > 0 and self._guess.same(sequences)
-        self._blocks.put(last | kind_of(is_predicted) | shape.literals << 4 | shape.form << 6)
-        self._blocks.put_number(len(content))
+        streams.blocks.put(last | _COMPRESSED << 1 | is_predicted << 3 | shape.literals << 4 | shape.form << 6)
+        streams.blocks.put_number(len(content))
         if is_predicted:
             self._predicted += sequences.count
         else:
             self._corrections += sequences.count
-            self._blocks.put_number(sequences.count)
+            streams.blocks.put_number(sequences.count)
             for number in range(sequences.count):
                 literals, match, offset = sequences.get(number)
-                self._literals.put_number(literals)
-                self._matches.put_number(match)
-                self._offsets.put_number(offset)
+                streams.literals.put_number(literals)
+                streams.matches.put_number(match)
+                streams.offsets.put_number(offset)
         if sequences.count:
-            self._blocks.put(shape.modes)
-            self._codes.put_number(len(shape.tables))
-            self._codes.put_bytes(shape.tables)
+            streams.blocks.put(shape.modes)
+            streams.codes.put_number(len(shape.tables))
+            streams.codes.put_bytes(shape.tables)
         if shape.literals == COMPRESSED:
-            self._codes.put_number(len(shape.tree))
-            self._codes.put_bytes(shape.tree)
-
-
-def kind_of(is_predicted: bool) -> int:
-    """Return what a record says of a compressed block."""
-    return _COMPRESSED << 1 | (8 if is_predicted else 0)
+            streams.codes.put_number(len(shape.tree))
+            streams.codes.put_bytes(shape.tree)
 
 
 class ZstdRecipe:
@@ -286,12 +285,13 @@ class ZstdRecipe:
             raise MalformedError("a recipe of another version")
         self._has_model = head.next(_DOUBLE_FAST) == _DOUBLE_FAST
         self.content = head.next(_MOST_CONTENT)
-        sizes = [(head.next(_MOST_STREAM), head.next(_MOST_PACKED)) for _ in range(_STREAMS)]
+        sizes = [(head.next(_MOST_STREAM), head.next(_MOST_PACKED)) for _ in _Streams._fields]
         place = head.place
-        self._streams = []
+        streams = []
         for length, packed in sizes:
-            self._streams.append(StreamReader(read_at, place, packed, length))
+            streams.append(StreamReader(read_at, place, packed, length))
             place += packed
+        self._streams = _Streams(*streams)
         self.length = place
 
     def rebuild(self, content: Iterable[bytes], size: int) -> Iterator[bytes]:
@@ -312,29 +312,20 @@ class ZstdRecipe:
 
 
 class _Rebuilder:
-    def __init__(self, content: Pieces, streams: list[StreamReader], has_model: bool) -> None:
+    def __init__(self, content: Pieces, streams: _Streams[StreamReader], has_model: bool) -> None:
         self._content = content
         self._streams = streams
         self._model = DoubleFast() if has_model else None
         self._sequences = Sequences()
         self._speller = BlockSpeller()
-        (
-            self._frames,
-            self._blocks,
-            self._codes,
-            self._literals,
-            self._matches,
-            self._offsets,
-            self._verbatim,
-        ) = streams
 
     def run(self) -> Iterator[bytes]:
-        while (kind := self._frames.next()) != _END:
+        while (kind := self._streams.frames.next()) != _END:
             if kind == _OTHER:
-                size = self._frames.next_number(_MOST_OTHER)
+                size = self._streams.frames.next_number(_MOST_OTHER)
                 if not size:
                     raise MalformedError("a frame without a byte")
-                yield self._frames.next_bytes(size)
+                yield self._streams.frames.next_bytes(size)
             elif kind == _FRAME:
                 yield from self._frame()
             else:
@@ -345,7 +336,7 @@ class _Rebuilder:
             raise MalformedError("content that belongs to no frame")
 
     def _frame(self) -> Iterator[bytes]:
-        header = self._frames.next_bytes(self._frames.next_number(_MOST_HEADER))
+        header = self._streams.frames.next_bytes(self._streams.frames.next_number(_MOST_HEADER))
         if len(header) < len(b"magic") or len(header) != _header_size(header):
             raise MalformedError("a frame's header that there can't be")
         yield header
@@ -355,16 +346,16 @@ class _Rebuilder:
         last = False
         first = True
         while not last:
-            record = self._blocks.next()
+            record = self._streams.blocks.next()
             last = bool(record & 1)
             yield self._block(record, bool(first and last))
             first = False
         if _has_checksum(header):
-            yield self._frames.next_bytes(_CHECKSUM)
+            yield self._streams.frames.next_bytes(_CHECKSUM)
 
     def _block(self, record: int, alone: bool) -> bytes:
         last, kind = record & 1, record >> 1 & 3
-        size = self._blocks.next_number(MOST_CONTENT)
+        size = self._streams.blocks.next_number(MOST_CONTENT)
         content = self._content.take_all(size)
         if self._model:
             self._model.encode(content, alone, self._sequences)
@@ -377,7 +368,7 @@ class _Rebuilder:
             return (last | _RLE << 1 | size << 3).to_bytes(3, "little") + block
         elif kind == _VERBATIM:
             self._speller.begin()
-            block = self._verbatim.next_bytes(self._blocks.next_number(_MOST_BLOCK))
+            block = self._streams.verbatim.next_bytes(self._streams.blocks.next_number(_MOST_BLOCK))
             kind = _COMPRESSED
         else:
             block = self._compressed(record, content)
@@ -386,22 +377,22 @@ class _Rebuilder:
         return (last | kind << 1 | len(block) << 3).to_bytes(3, "little") + block
 
     def _compressed(self, record: int, content: bytes) -> bytes:
-        sequences = self._sequences
+        streams, sequences = self._streams, self._sequences
         if record & 8:
             if self._model is None:
                 raise MalformedError("a prediction without a model")
         else:
             sequences.clear()
-            for _ in range(self._blocks.next_number(MOST_SEQUENCES)):
-                literals = self._literals.next_number(_NUMBER - 1)
-                match = self._matches.next_number(_NUMBER - 1)
-                sequences.add(literals, match, self._offsets.next_number(_NUMBER - 1))
+            for _ in range(streams.blocks.next_number(MOST_SEQUENCES)):
+                literals = streams.literals.next_number(_NUMBER - 1)
+                match = streams.matches.next_number(_NUMBER - 1)
+                sequences.add(literals, match, streams.offsets.next_number(_NUMBER - 1))
         modes = 0
         tables = tree = b""
         if sequences.count:
-            modes = self._blocks.next()
-            tables = self._codes.next_bytes(self._codes.next_number(_MOST_CODE))
+            modes = streams.blocks.next()
+            tables = streams.codes.next_bytes(streams.codes.next_number(_MOST_CODE))
         kind = record >> 4 & 3
         if kind == COMPRESSED:
-            tree = self._codes.next_bytes(self._codes.next_number(_MOST_CODE))
+            tree = streams.codes.next_bytes(streams.codes.next_number(_MOST_CODE))
         return self._speller.spell(content, sequences, Shape(kind, record >> 6, tree, modes, tables))
