@@ -18,6 +18,7 @@ from .choice import Beginning, choose
 from .malformed import MalformedError
 from .members import MOST_MEMBERS, Member, Parts, read_parts
 from .openings import MOST_LEVELS, MOST_RECIPES, SHORTEST, Level, View, inflated, open_content
+from .pieces import Pieces, joined
 from .recipe import analyse
 from .varint import encode
 
@@ -54,7 +55,6 @@ _DEPTH = 8
 _EACH = 2048
 # How much content tells whether a model is worth it, in bytes; and what part of the streams it has to close.
 _SAMPLE, _SHARE = 8 << 20, 10
-_READ = 1 << 16
 
 
 class Stream(NamedTuple):
@@ -298,7 +298,7 @@ def _group(view: View, streams: list[Stream]) -> _Group | None:
     found = None
     names = set()
     for sample in (streams, *([stream] for stream in longest)):
-        name = choose(Beginning(_Wrapped(view, sample).read))
+        name = choose(Beginning(_wrapped(view, sample)))
         if name in names:
             continue
         names.add(name)
@@ -338,34 +338,21 @@ def _closed_by(view: View, streams: list[Stream], name: Name) -> _Group:
 
 def _analyse(view: View, streams: Sequence[Stream], name: Name) -> Analysis:
     size = sum(stream.size for stream in streams)
-    return analyse(_Wrapped(view, streams).read, bound=max(1 << 16, size // 2), names=[name], bare=True)
+    return analyse(_wrapped(view, streams), bound=max(1 << 16, size // 2), names=[name], bare=True)
 
 
-class _Wrapped:
-    """Deflate streams as members of a gzip stream, of which only they count."""
+def _wrapped(view: View, streams: Sequence[Stream]) -> Callable[[int], bytes]:
+    """Return what reads deflate streams as members of a gzip stream, of which only they count."""
+    around = _GZIP_HEADER + _GZIP_TRAILER
+    # Each stream by itself would be short.
+    return Pieces(joined(_members(view, streams), sum(stream.size + around for stream in streams))).take
 
-    def __init__(self, view: View, streams: Sequence[Stream]) -> None:
-        self._pieces = self._members(view, streams)
-        self._buffer = bytearray()
 
-    def read(self, count: int) -> bytes:
-        """Return up to so many bytes; none at the end."""
-        while len(self._buffer) < count:
-            piece = next(self._pieces, b"")
-            if not piece:
-                break
-            self._buffer += piece
-        found = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return found
-
-    @staticmethod
-    def _members(view: View, streams: Sequence[Stream]) -> Iterator[bytes]:
-        for stream in streams:
-            yield _GZIP + bytes(_GZIP_HEADER - len(_GZIP))
-            for place in range(stream.place, stream.end, _READ):
-                yield view.read(place, min(_READ, stream.end - place))
-            yield bytes(_GZIP_TRAILER)
+def _members(view: View, streams: Sequence[Stream]) -> Iterator[bytes]:
+    for stream in streams:
+        yield _GZIP + bytes(_GZIP_HEADER - len(_GZIP))
+        yield from view.stretch(stream.place, stream.end)
+        yield bytes(_GZIP_TRAILER)
 
 
 def _find(content: Content) -> list[Stream]:
@@ -508,6 +495,6 @@ class _Finder:
 
     def _digest(self, place: int, size: int) -> bytes:
         sha256 = hashlib.sha256()
-        for at in range(place, place + size, _READ):
-            sha256.update(self._view.read(at, min(_READ, place + size - at)))
+        for data in self._view.stretch(place, place + size):
+            sha256.update(data)
         return sha256.digest()

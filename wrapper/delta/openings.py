@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from .malformed import MalformedError
 from .pieces import Pieces, joined
+from .recipe import fed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .patch import Source
     from .recipe import Recipe
@@ -104,6 +105,11 @@ class View:
             self._begin, at = begin, 0
         return self._kept[at : at + count]
 
+    def stretch(self, begin: int, end: int) -> Iterator[bytes]:
+        """Return the bytes between two places, in pieces."""
+        for place in range(begin, end, _READ):
+            yield self.read(place, min(_READ, end - place))
+
     def find(self, what: bytes, begin: int, end: int) -> int:
         """Return where bytes are next between two places, or -1."""
         while begin + len(what) <= end:
@@ -176,19 +182,16 @@ def open_content(content: Path, gaps: Iterable[int], out: Path, size: int) -> No
         for gap in gaps:
             if gap > view.size - place:
                 raise MalformedError("a stream outside of a content")
-            _copy(view, place, place + gap, write)
+            for data in view.stretch(place, place + gap):
+                write(data)
             place += gap
             for data, after in inflated(view, place, view.size):
                 write(data)
                 place = after
-        _copy(view, place, view.size, write)
+        for data in view.stretch(place, view.size):
+            write(data)
     if left:
         raise MalformedError("an opened content is shorter than it was said to be")
-
-
-def _copy(view: View, begin: int, end: int, write: Callable[[bytes], None]) -> None:
-    for place in range(begin, end, _READ):
-        write(view.read(place, min(_READ, end - place)))
 
 
 class Opened:
@@ -275,25 +278,22 @@ def _closed(opened: Pieces, numbers: Source, recipes: Sequence[Recipe], size: in
         number = numbers.next_number() if len(recipes) > 1 else 0
         if number >= len(recipes):
             raise MalformedError("a recipe that there is not")
-        while gap:
-            piece = opened.take(min(gap, _PIECE))
-            if not piece:
-                raise MalformedError("a stream outside of an opened content")
-            gap -= len(piece)
-            yield piece
+        yield from _stretch(opened, gap)
         rebuilder = rebuilders[number]
-        left = rebuilder.begin_bare()
-        while left:
-            piece = opened.take(min(left, _PIECE))
-            if not piece:
-                raise MalformedError("a stream outside of an opened content")
-            left -= len(piece)
-            yield from rebuilder.feed(piece)
-            while rebuilder.is_behind:
-                yield from rebuilder.go_on()
+        for piece in _stretch(opened, rebuilder.begin_bare()):
+            yield from fed(rebuilder, piece)
     if numbers.has_more():
         raise MalformedError("openings that are left over")
     for rebuilder in rebuilders:
         yield from rebuilder.finish()
     while piece := opened.take(_PIECE):
+        yield piece
+
+
+def _stretch(opened: Pieces, count: int) -> Iterator[bytes]:
+    while count:
+        piece = opened.take(min(count, _PIECE))
+        if not piece:
+            raise MalformedError("a stream outside of an opened content")
+        count -= len(piece)
         yield piece

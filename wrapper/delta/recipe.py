@@ -193,14 +193,9 @@ def rebuild(
     written = 0
     for piece in content:
         for place in range(0, len(piece), _PIECE):
-            found = rebuilder.feed(piece[place : place + _PIECE])
-            while True:
-                for out in found:
-                    written += len(out)
-                    yield out
-                if not rebuilder.is_behind:
-                    break
-                found = rebuilder.go_on()
+            for out in fed(rebuilder, piece[place : place + _PIECE]):
+                written += len(out)
+                yield out
     while True:
         for out in rebuilder.finish():
             written += len(out)
@@ -209,6 +204,17 @@ def rebuild(
             break
     if written != size:
         raise MalformedError("it is shorter than it was said to be")
+
+
+def fed(rebuilder: Rebuilder, content: bytes) -> Iterator[bytes]:
+    """Feed what follows a recipe with the next bytes of the content; return those of the stream, in pieces.
+
+    Raises:
+        MalformedError: the recipe does not go with the content.
+    """
+    yield from rebuilder.feed(content)
+    while rebuilder.is_behind:
+        yield from rebuilder.go_on()
 
 
 _PIECE = 1 << 18
