@@ -240,9 +240,9 @@ class Incremental:
 
         Args:
             src: a path or a seekable binary file; or `docker://HOST/NAME:TAG`, of an archive that was stored there;
-                or a chain of them, each made from the one before, the
-                oldest first. A registry gets all their images: the last as `dst` says; the others under their own
-                tags where `dst` has none, else by their digests alone. Any other destination gets the last one.
+                or a chain of them, each made from the one before, the oldest first. A registry gets all their
+                images: the last as `dst` says; the others under their own tags where `dst` has none, else by their
+                digests alone. Any other destination gets the last one.
             dst: the destination's reference, of any transport; one with a digest must name the last image. Of a
                 bundle each image goes to a repository below it: a registry, or a part of one, without a tag.
             base: where layers come from that neither the archives nor the destination have, one reference or

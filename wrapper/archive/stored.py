@@ -5,13 +5,13 @@ Whoever reads it has the same archive again, byte for byte.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..delta.artifact import BLOB_TYPE, EMPTY_CONFIG, EMPTY_TYPE
 from ..errors import ContentError, UsageError
 from ..host.space import INCREDIBLE
 from ..oci.documents import DOCUMENT_BYTES, OURS, check_schema, parse_document
-from ..oci.layout import LAYOUT_FILE, canonical_json, index_entry
+from ..oci.layout import LAYOUT_FILE, canonical_json, descriptor
 from ..oci.manifest import OCI_MANIFEST, Manifest, digest_of
 from .docker import docker_manifest
 from .documents import read_contents
@@ -47,7 +47,7 @@ def make_stored(index: bytes, sizes: Mapping[str, int], contents: ArchiveContent
     types |= {delta.blob: BLOB_TYPE for delta in contents.deltas.values()}
     blobs = {digest_of(index): len(index), **{digest: sizes[digest] for digest in sorted(sizes)}}
     layers = [
-        _descriptor(_INDEX_TYPE if number == 0 else types.get(digest, _DOCUMENT_TYPE), digest, size)
+        descriptor(_INDEX_TYPE if number == 0 else types.get(digest, _DOCUMENT_TYPE), digest, size)
         for number, (digest, size) in enumerate(blobs.items())
     ]
     return canonical_json(
@@ -55,15 +55,11 @@ def make_stored(index: bytes, sizes: Mapping[str, int], contents: ArchiveContent
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": STORED_TYPE,
-            "config": _descriptor(EMPTY_TYPE, digest_of(EMPTY_CONFIG), len(EMPTY_CONFIG)),
+            "config": descriptor(EMPTY_TYPE, digest_of(EMPTY_CONFIG), len(EMPTY_CONFIG)),
             "layers": layers,
-            "subject": _descriptor(root.media_type, root.digest, root.size),
+            "subject": descriptor(root.media_type, root.digest, root.size),
         }
     )
-
-
-def _descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": digest, "size": size}
 
 
 def is_stored(raw: bytes) -> bool:
@@ -72,11 +68,6 @@ def is_stored(raw: bytes) -> bool:
         return parse_document(raw, "a manifest").get("artifactType") == STORED_TYPE
     except ContentError:
         return False
-
-
-def stored_entry(raw: bytes) -> dict[str, Any]:
-    """Return the descriptor of such a manifest in the list of what refers to its subject."""
-    return index_entry(OCI_MANIFEST, digest_of(raw), len(raw))
 
 
 class Stored(NamedTuple):

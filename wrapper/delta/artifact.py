@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError
 from ..oci.documents import check_schema, parse_document
-from ..oci.layout import canonical_json, index_entry
+from ..oci.layout import canonical_json, descriptor, index_entry
 from ..oci.manifest import OCI_MANIFEST, digest_of
-from .features import CHANGES, OPENED, PROGRAMS, ZSTD
+from . import features
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from ..oci.manifest import FetchedManifest
 
-FEATURES = frozenset({"layer-delta", CHANGES, PROGRAMS, OPENED, ZSTD})
+FEATURES = frozenset({"layer-delta", *features.ALL})
 """What an archive with deltas may require of its reader: format 1 is still read."""
 
 PREFIX = "io.skopeo-incremental."
@@ -101,8 +101,8 @@ class DeltaArtifact(NamedTuple):
 
 def required_features(deltas: Collection[LayerDelta]) -> list[str]:
     """Return what an archive with deltas that were made here requires of its reader."""
-    found = {feature for delta in deltas for feature in (CHANGES, *delta.features)}
-    return [feature for feature in (CHANGES, PROGRAMS, OPENED, ZSTD) if feature in found]
+    found = {feature for delta in deltas for feature in (features.CHANGES, *delta.features)}
+    return [feature for feature in features.ALL if feature in found]
 
 
 def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> DeltaArtifact:
@@ -133,9 +133,9 @@ def make_artifact(image: FetchedManifest, deltas: Iterable[LayerDelta]) -> Delta
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": ARTIFACT_TYPE,
-            "config": {"mediaType": EMPTY_TYPE, "digest": digest_of(EMPTY_CONFIG), "size": len(EMPTY_CONFIG)},
+            "config": descriptor(EMPTY_TYPE, digest_of(EMPTY_CONFIG), len(EMPTY_CONFIG)),
             "layers": layers,
-            "subject": {"mediaType": image.media_type, "digest": image.digest, "size": image.size},
+            "subject": descriptor(image.media_type, image.digest, image.size),
         }
     )
     return DeltaArtifact(raw, image.digest)

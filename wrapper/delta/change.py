@@ -18,7 +18,6 @@ Numbers are as in `patch`; lengths are in bytes.
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from functools import partial
 from itertools import accumulate
@@ -27,24 +26,10 @@ from typing import TYPE_CHECKING
 from .malformed import MalformedError
 from .openings import MOST_LEVELS, MOST_RECIPES, Level, Opened, close_content, most_opened, most_openings
 from .packing import LEAST_WINDOW, MOST_WINDOW, ZSTD, PackedReader, Piece
-from .patch import (
-    DIFFERENCES,
-    EXTRA,
-    LENGTHS,
-    ZEROS,
-    Contents,
-    Source,
-    apply,
-    most_covers,
-)
+from .patch import DIFFERENCES, EXTRA, LENGTHS, ZEROS, Contents, Source, apply, most_covers
 from .recipe import Recipe, rebuild
 from .varint import VarintReader
 from .zstd_recipe import ZstdRecipe
-
-if sys.version_info >= (3, 14):
-    pass
-else:
-    pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

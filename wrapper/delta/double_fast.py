@@ -236,14 +236,6 @@ class DoubleFast:
                 eight = load_eight(data, at)
 
 
-def _load_eight(data: bytearray, place: int) -> int:
-    return int.from_bytes(data[place : place + 8], "little")
-
-
-def _load_four(data: bytearray, place: int) -> int:
-    return int.from_bytes(data[place : place + 4], "little")
-
-
 def _hash_eight(eight: int) -> int:
     return (eight * 0xCF1BBCDCB7A56463 & 0xFFFFFFFFFFFFFFFF) >> (64 - _LONG_BITS)
 
@@ -252,19 +244,8 @@ def _hash_five(eight: int) -> int:
     return ((eight << 24 & 0xFFFFFFFFFFFFFFFF) * 889523592379 & 0xFFFFFFFFFFFFFFFF) >> (64 - _SHORT_BITS)
 
 
-def _same_bytes(data: bytearray, earlier: int, later: int, most: int) -> int:
-    found = 0
-    while found < most and data[earlier + found] == data[later + found]:
-        found += 1
-    return found
-
-
 if not COMPILED:
     # Compiled, they are C of the same meaning: see double_fast.pxd.
-    globals().update(
-        load_eight=_load_eight,
-        load_four=_load_four,
-        hash_eight=_hash_eight,
-        hash_five=_hash_five,
-        same_bytes=_same_bytes,
-    )
+    from .chunks import PURE
+
+    globals().update(PURE, hash_eight=_hash_eight, hash_five=_hash_five)

@@ -13,3 +13,6 @@ OPENED = "layer-delta-opened"
 
 ZSTD = "layer-delta-zstd"
 """Layers that are compressed by zstd."""
+
+ALL = (CHANGES, PROGRAMS, OPENED, ZSTD)
+"""All of them, in the order in which archives require them."""

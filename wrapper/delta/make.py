@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -37,11 +36,6 @@ from .recipe import analyse
 from .search import Search, find_covers
 from .varint import encode
 from .zstd_recipe import analyse as analyse_zstd
-
-if sys.version_info >= (3, 14):
-    pass
-else:
-    pass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -160,7 +154,7 @@ def make_change(
                 memory -= _ANALYSIS_MEMORY
         memory = max(_LEAST_MEMORY, memory)
         size = content.stat().st_size
-        stack.callback(_remove, folder, f"{out.name}.opened")
+        stack.callback(_remove_all_but, (), out)
         wholes = [whole(each) for each in old_contents]
         levels, opened, olds = _open_streams(whole(content), wholes, out, memory // 2)
         new = stack.enter_context(Contents([opened.path]))
@@ -184,19 +178,11 @@ def make_change(
                 return Made(0, size, reason=f"its compression can't be described: {error}")
             if found.content != size:
                 return Made(0, size, reason="its content can't be told apart from what follows it")
-        kind = PLAIN if not analysis else ZSTD_LAYER if magic == ZSTD_MAGIC else GZIP
-        kind += OPENED if levels else 0
-        old_sizes = [old_contents[place].stat().st_size for place in used]
-        header = [kind, new_layer.stat().st_size, size, len(used), *old_sizes, len(recipe)]
-        if levels:
-            header.append(len(levels))
-        for level in levels:
-            header += [*level.level.old_sizes, level.level.size, len(level.recipes), *level.level.recipes]
-        header.append(len(streams))
-        for stream in streams:
-            header += [len(stream.pieces), *(number for piece in stream.pieces for number in piece)]
+        is_zstd = magic == ZSTD_MAGIC
+        kind = PLAIN if not analysis else ZSTD_LAYER if is_zstd else GZIP
+        sizes = new_layer.stat().st_size, size, [old_contents[place].stat().st_size for place in used]
         with out.open("wb") as file:
-            file.write(MAGIC + b"".join(map(encode, header)))
+            file.write(_header(kind, *sizes, recipe, levels, streams))
             file.write(recipe)
             for level in levels:
                 file.writelines(level.recipes)
@@ -205,8 +191,29 @@ def make_change(
             length = file.tell()
     count = sum(level.streams for level in levels)
     needs = [features.PROGRAMS] * bool(pairs) + [features.OPENED] * bool(levels)
-    needs += [features.ZSTD] * (magic == ZSTD_MAGIC)
+    needs += [features.ZSTD] * is_zstd
     return Made(length, size, found.model, found.corrections, used, len(pairs), count, tuple(needs))
+
+
+def _header(
+    kind: int,
+    size: int,
+    content: int,
+    olds: Sequence[int],
+    recipe: bytes,
+    levels: Sequence[OpenedLevel],
+    streams: Sequence[Packed],
+) -> bytes:
+    """Return what a change begins with: `change` says what that is."""
+    numbers = [kind + OPENED if levels else kind, size, content, len(olds), *olds, len(recipe)]
+    if levels:
+        numbers.append(len(levels))
+    for level in levels:
+        numbers += [*level.level.old_sizes, level.level.size, len(level.recipes), *level.level.recipes]
+    numbers.append(len(streams))
+    for stream in streams:
+        numbers += [len(stream.pieces), *(number for piece in stream.pieces for number in piece)]
+    return MAGIC + b"".join(map(encode, numbers))
 
 
 def _open_streams(
@@ -234,11 +241,6 @@ def _remove_all_but(contents: Sequence[Content], out: Path) -> None:
 def _parts(new: Content, olds: Sequence[Content], old: Contents) -> list[Parts]:
     """Return what contents consist of; the older ones by their places where one stands after the other."""
     return [new.parts, *(each.parts.moved(begin) for each, begin in zip(olds, old.begins, strict=True))]
-
-
-def _remove(folder: Path, begin: str) -> None:
-    for path in folder.glob(f"{begin}*"):
-        path.unlink(missing_ok=True)
 
 
 def _close(streams: Sequence[Packed]) -> None:

@@ -109,13 +109,8 @@ class Nearest:
         return -2
 
 
-def _same_bytes(data: bytearray, earlier: int, later: int, most: int) -> int:
-    found = 0
-    while found < most and data[earlier + found] == data[later + found]:
-        found += 1
-    return found
-
-
 if not COMPILED:
     # Compiled, it is C of the same meaning: see window.pxd.
+    from .window import _same_bytes
+
     globals()["same_bytes"] = _same_bytes

@@ -34,6 +34,17 @@ def canonical_json(document: object) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
+def descriptor(media_type: str, digest: str, size: int) -> dict[str, Any]:
+    """Return a descriptor, as JSON has it (OCI image specification, descriptor.md).
+
+    Args:
+        media_type: of the content.
+        digest: of the content.
+        size: of the content, in bytes.
+    """
+    return {"mediaType": media_type, "digest": digest, "size": size}
+
+
 def index_entry(
     media_type: str, digest: str, size: int, name: str | None = None, annotations: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
@@ -46,10 +57,10 @@ def index_entry(
         name: the tag, where there is one.
         annotations: further ones.
     """
-    descriptor: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
+    entry = descriptor(media_type, digest, size)
     if all_annotations := ({REF_NAME: name} if name else {}) | dict(annotations or {}):
-        descriptor["annotations"] = all_annotations
-    return descriptor
+        entry["annotations"] = all_annotations
+    return entry
 
 
 def index_document(entries: list[dict[str, Any]], annotations: Mapping[str, str] | None = None) -> bytes:

@@ -45,7 +45,6 @@ _TIMES, _AND = 64, 64 << 20
 _OWN_MEMORY = 64 << 20
 """What this process takes of the memory that is allowed, in bytes."""
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _GZIP_MODULUS = 1 << 32
 _ZSTD_TIMES = 4
 _LOOK = 0.02
@@ -321,15 +320,17 @@ class _Workbench:
 
     def _estimate(self, digest: str, size: int) -> int:
         """Say how long a layer's content is about, in bytes, by its first bytes and its last ones."""
+        from ..delta.expand import GZIP_MAGIC, ZSTD_MAGIC
+
         path = self._file_of(digest)
         if path is None:
             content = self._blob_source.content_size(digest)
             return _ZSTD_TIMES * size if content is None else content
         with path.open("rb") as file:
             start = file.read(4)
-            if start == _ZSTD:
+            if start == ZSTD_MAGIC:
                 return _ZSTD_TIMES * size
-            if not start.startswith(_GZIP):
+            if not start.startswith(GZIP_MAGIC):
                 return size
             file.seek(-4, os.SEEK_END)
             # ISIZE (RFC 1952, 2.3.1) tells the last four bytes of the length.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..archive.stored import STORED_TYPE, is_stored, make_stored, stored_entry
+from ..archive.stored import STORED_TYPE, is_stored, make_stored
 from ..archive.summary import describe
 from ..delta.artifact import EMPTY_CONFIG
 from ..errors import IncrementalError, NotFoundError, RegistryError, UsageError
 from ..host.space import room_for
 from ..oci.documents import check_schema, parse_document
-from ..oci.layout import Layout, canonical_json, index_document
+from ..oci.layout import Layout, canonical_json, index_document, index_entry
 from ..oci.manifest import parse_manifest
 from ..oci.reference import Reference
 from ..results import PushResult
@@ -182,7 +182,7 @@ class _Sender:
         check_schema(document, "oci-index", f"the list of referrers {tag}")
         if any(each["digest"] == node.digest for each in document["manifests"]):
             return
-        entry = stored_entry(node.raw)
+        entry = index_entry(node.media_type, node.digest, node.size)
         try:
             self._send_list(document, entry | {"artifactType": STORED_TYPE}, tag)
         except RegistryError as error:
