@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.support.certificates import make_certificates
 from tests.support.images import Image, fresh, layer, platform, put_image, put_list
 from tests.support.registry import Registry, free_port
 from tests.support.release import Release
@@ -66,17 +67,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry that speaks TLS, with a certificate of a CA of its own, `ca.crt` in its folder."""
     folder = tmp_path_factory.mktemp("secure")
-    subject = ["-subj", "/CN=test"]
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    sign = ["-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"]
-    for command in (
-        ["req", "-x509", *key, "-days", "2", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=test CA"],
-        ["req", *key, "-keyout", "server.key", "-out", "server.csr", *subject],
-        ["x509", "-req", "-in", "server.csr", *sign, "-days", "2", "-out", "server.crt"],
-    ):
-        (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
-    yield from _running(Registry(folder, tls=(folder / "server.crt", folder / "server.key")))
+    yield from _running(Registry(folder, tls=make_certificates(folder)))
 
 
 @pytest.fixture

@@ -35,12 +35,17 @@ class Registry:
     extra: dict[str, Any] = field(default_factory=dict)
     tls: tuple[Path, Path] | None = None
     login: str | None = None
+    # Where it listens, and what runs it there: it may be on another host, which is a network namespace.
+    address: str = "127.0.0.1"
+    runner: tuple[str, ...] = ()
+    # Where its blobs are: two registries may have the same.
+    data: Path | None = None
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.address}:{self.port}"
 
     @property
     def log(self) -> Path:
@@ -69,7 +74,7 @@ class Registry:
         config = {
             "version": 0.1,
             "log": {"level": "error", "accesslog": {"disabled": False}},
-            "storage": {"filesystem": {"rootdirectory": str(self.folder / "data")}, "delete": {"enabled": True}},
+            "storage": {"filesystem": {"rootdirectory": str(self.data or self.folder / "data")}, "delete": {"enabled": True}},
             "validation": {"manifests": {"urls": {"allow": [".*"]}}},
             "http": web,
             **self.extra,
@@ -82,7 +87,7 @@ class Registry:
         environment["GOGC"] = "1000"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["docker-registry", "serve", str(self.folder / "config.yml")],
+                [*self.runner, "docker-registry", "serve", str(self.folder / "config.yml")],
                 stdout=log,
                 stderr=log,
                 env=environment,
@@ -107,9 +112,9 @@ class Registry:
         connection: http.client.HTTPConnection
         if self.tls:
             context = ssl.create_default_context(cafile=str(self.tls[0].parent / "ca.crt"))
-            connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=context, timeout=30)
+            connection = http.client.HTTPSConnection(self.address, self.port, context=context, timeout=30)
         else:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+            connection = http.client.HTTPConnection(self.address, self.port, timeout=30)
         headers = dict(headers or {})
         if self.login:
             headers["Authorization"] = "Basic " + base64.b64encode(self.login.encode()).decode()

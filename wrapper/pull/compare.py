@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 from ..errors import BundleError, IncrementalError
 from ..host.text import human_bytes, plural
-from ..oci.manifest import Descriptor, FetchedManifest, build_layers_dictionary
+from ..oci.manifest import FetchedManifest, build_layers_dictionary
 from ..oci.reference import local_name
-from ..skopeo.inspect import ImageSource, read_image, read_platform, try_roots
+from ..skopeo.inspect import ImageSource, read_ahead, read_image, read_platform, try_roots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..archive.contents import NamedImage
+    from ..oci.manifest import Descriptor
     from ..skopeo.runner import Skopeo
     from ..source.options import SignatureOptions
     from .plan import PlannedImage, PullPlan
@@ -44,6 +45,15 @@ def make_plan(
     for image in request.images:
         report(f"reading {image.final.reference}" + "".join(f", base {base.reference}" for base in image.bases))
     roots = dict(zip(sources, try_roots(skopeo, list(sources)), strict=True))
+    known = read_ahead(
+        skopeo,
+        [
+            (source, root, image.platform if source is image.final else None)
+            for image in request.images
+            for source in (image.final, *image.bases)
+            if isinstance(root := roots.get(source), FetchedManifest)
+        ],
+    )
     # Imported while skopeo ran.
     from .plan import PullPlan
 
@@ -51,7 +61,7 @@ def make_plan(
     failures: list[tuple[str, IncrementalError]] = []
     for image in request.images:
         try:
-            planned.append(_compare(skopeo, image, roots, signatures, report))
+            planned.append(_compare(skopeo, image, roots, known, signatures, report))
         except IncrementalError as error:
             if not request.is_bundle:
                 raise
@@ -74,21 +84,25 @@ def _compare(
     skopeo: Skopeo,
     request: ImageRequest,
     roots: Mapping[ImageSource, FetchedManifest | IncrementalError],
+    known: Mapping[ImageSource, bytes | IncrementalError],
     signatures: SignatureOptions,
     report: Callable[[str], None],
 ) -> PlannedImage:
     final, platform = request.final, request.platform
     root = _root(roots, final)
     in_registries = [(base, _root(roots, base)) for base in request.bases if base.reference.transport == "docker"]
-    image = read_platform(skopeo, final, root, platform) if platform else read_image(skopeo, final, root)
+    if platform:
+        image = read_platform(skopeo, final, root, platform, known)
+    else:
+        image = read_image(skopeo, final, root, known=known)
     image.require_leaves()
     layers: dict[str, Mapping[str, Descriptor]] = {}
-    known: set[str] = set()
+    digests: set[str] = set()
     leaves: list[tuple[ImageSource, FetchedManifest]] = []
     for base, base_root in in_registries:
-        read = read_image(skopeo, base, base_root, report)
+        read = read_image(skopeo, base, base_root, report, known)
         layers[read.root.digest] = build_layers_dictionary(*read.nodes)
-        known |= {node.digest for node in read.nodes}
+        digests |= {node.digest for node in read.nodes}
         leaves += [(base, leaf) for leaf in read.leaves]
     notes = []
     for base in request.bases:
@@ -97,7 +111,7 @@ def _compare(
 
             found = read_base(skopeo, base, report, request.name, unpacked=request.delta)
             layers |= found.layers
-            known |= {node.digest for each in found.images for node in each.nodes}
+            digests |= {node.digest for each in found.images for node in each.nodes}
             leaves += [(base, leaf) for each in found.images for leaf in each.leaves]
             notes += [why] if (why := why_nothing(base.reference)) else []
     referrers: tuple[tuple[ImageSource, NamedImage], ...] = ()
@@ -113,7 +127,7 @@ def _compare(
         image=image,
         bases=layers,
         name=request.name or final.reference.tag,
-        known=frozenset(known | layers.keys()),
+        known=frozenset(digests | layers.keys()),
         leaves=tuple(leaves),
         referrers=referrers,
         notes=tuple(notes),

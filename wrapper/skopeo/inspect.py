@@ -23,11 +23,13 @@ from .messages import no_registry
 from .runner import Skopeo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     References = str | Reference | Sequence[str | Reference] | None
 
     from ..oci.platforms import Platform
+
+    Known = Mapping["ImageSource", bytes | IncrementalError]
 
 
 class ImageSource(NamedTuple):
@@ -167,8 +169,42 @@ def is_repository(skopeo: Skopeo, source: ImageSource) -> bool:
     return not isinstance(raw, NoRepositoryError)
 
 
+def read_ahead(
+    skopeo: Skopeo, wanted: Iterable[tuple[ImageSource, FetchedManifest, Platform | None]]
+) -> dict[ImageSource, bytes | IncrementalError]:
+    """Read what stands in several lists, all of it side by side: one list after the other takes as many round trips.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        wanted: for each manifest or list where it was read, and what it is to be narrowed to; None for all of it.
+
+    Returns:
+        For `read_image` and `read_platform`: the bytes of each child, not verified, or what was wrong.
+    """
+    children = dict.fromkeys(
+        source.at(child.digest)
+        for source, root, platform in wanted
+        if isinstance(root.parsed, Index)
+        for child in _needed(root.parsed.manifests, platform)
+    )
+    return dict(zip(children, _inspect(skopeo, list(children)), strict=True))
+
+
+def _needed(children: Sequence[Descriptor], platform: Platform | None) -> Sequence[Descriptor]:
+    if platform is None:
+        return children
+    leaves = [child for child in children if child.media_type not in LISTS]
+    position = choose(platform, [leaf.platform for leaf in leaves])
+    chosen = [] if position is None else [leaves[position]]
+    return [child for child in children if child.media_type in LISTS] + chosen
+
+
 def read_image(
-    skopeo: Skopeo, source: ImageSource, root: FetchedManifest, passed_over: Callable[[str], None] | None = None
+    skopeo: Skopeo,
+    source: ImageSource,
+    root: FetchedManifest,
+    passed_over: Callable[[str], None] | None = None,
+    known: Known | None = None,
 ) -> Image:
     """Follow a manifest or list to everything below it.
 
@@ -178,18 +214,21 @@ def read_image(
         root: where to begin.
         passed_over: receives a line for each child that the registry does not have (a list that was copied
             in part); without it such a child is an error.
+        known: what was read ahead.
 
     Raises:
         IncrementalError: a child can't be read, or is not what its descriptor says.
     """
 
     def load(children: Sequence[Descriptor]) -> list[bytes | None]:
-        return read_children(skopeo, source, children, passed_over)
+        return read_children(skopeo, source, children, passed_over, known)
 
     return resolve_image(root, load, source.reference.pinned)
 
 
-def read_platform(skopeo: Skopeo, source: ImageSource, root: FetchedManifest, wanted: Platform) -> Image:
+def read_platform(
+    skopeo: Skopeo, source: ImageSource, root: FetchedManifest, wanted: Platform, known: Known | None = None
+) -> Image:
     """Narrow a list to the manifest for one platform; lists in lists are looked into.
 
     Args:
@@ -197,6 +236,7 @@ def read_platform(skopeo: Skopeo, source: ImageSource, root: FetchedManifest, wa
         source: where `root` was read.
         root: a manifest, which is taken as it is, or a list.
         wanted: the platform.
+        known: what was read ahead.
 
     Returns:
         The image; the lists alone where they name no manifest at all.
@@ -210,7 +250,7 @@ def read_platform(skopeo: Skopeo, source: ImageSource, root: FetchedManifest, wa
 
     def lists_only(children: Sequence[Descriptor]) -> list[bytes | None]:
         lists = [child for child in children if child.media_type in LISTS]
-        found = dict(zip(lists, read_children(skopeo, source, lists), strict=True))
+        found = dict(zip(lists, read_children(skopeo, source, lists, known=known), strict=True))
         return [found.get(child) for child in children]
 
     tree = resolve_image(root, lists_only, source.reference.pinned)
@@ -231,7 +271,7 @@ def read_platform(skopeo: Skopeo, source: ImageSource, root: FetchedManifest, wa
             "choose one with --override-os, --override-arch, --override-variant, or take all with --all",
         )
     leaf = leaves[position]
-    (raw,) = read_children(skopeo, source, [leaf])
+    (raw,) = read_children(skopeo, source, [leaf], known=known)
     assert raw is not None  # noqa: S101 - nothing is passed over
     return Image((parse_manifest(raw, reference=source.reference.pinned(leaf.digest), descriptor=leaf),))
 
@@ -241,6 +281,7 @@ def read_children(
     source: ImageSource,
     children: Sequence[Descriptor],
     passed_over: Callable[[str], None] | None = None,
+    known: Known | None = None,
 ) -> list[bytes | None]:
     """Read manifests of one repository by digest, side by side; the bytes are not verified.
 
@@ -249,6 +290,7 @@ def read_children(
         source: the repository.
         children: what to read.
         passed_over: as for `read_image`.
+        known: what was read ahead.
 
     Returns:
         The bytes of each, None for one that was passed over.
@@ -258,7 +300,11 @@ def read_children(
     """
     wanted = [source.at(child.digest) for child in children]
     level: list[bytes | None] = []
-    for child, raw in zip(wanted, _inspect(skopeo, wanted), strict=True):
+    found = dict(known or {})
+    rest = [child for child in wanted if child not in found]
+    found |= zip(rest, _inspect(skopeo, rest), strict=True)
+    for child in wanted:
+        raw = found[child]
         if passed_over and isinstance(raw, NotFoundError):
             passed_over(f"{child.reference} is in the list, but not in the registry: it is passed over")
             level.append(None)

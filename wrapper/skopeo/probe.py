@@ -5,7 +5,10 @@ and stops before it writes where a blob is absent from its source: so a layout w
 in question, and whose blobs are all absent, asks and never writes. With `--debug` it says of each layer what the
 answer was.
 
-The last of these layers is one that can't exist: a web server that says yes to everything has that one, too.
+One of these layers is one that can't exist: a web server that says yes to everything has that one, too.
+
+skopeo asks for one layer after the other, and before that takes as many round trips to log in. Over a slow link many
+runs that ask for few layers each are done first; on a fast one starting them takes longer than it spares.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ from ..oci.layout import Layout, canonical_json, index_document, index_entry
 from ..oci.manifest import OCI_MANIFEST, Descriptor, digest_of
 from .messages import explain, fatal_message, no_registry
 from .options import preserve_flags
-from .runs import Question
+from .runs import PARALLEL_RUNS, Question
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ..oci.reference import Reference
     from .access import Access
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 # A blob that is nowhere: it stops a probe in time.
 _ABSENT = digest_of(b"the config of a probe, which is absent by design")
 _CONFIG = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
-_LAYERS_EACH = 10
-_PROBES = 6
+_NEAR_EACH = 10
+_NEAR_PROBES = 6
 _SECONDS = 120
 _SECONDS_EACH = 5
 
@@ -63,9 +66,7 @@ def present_layers(
     """
     if not layers:
         return frozenset()
-    # Only where several probes run at a time, fewer are worth a try.
-    run = skopeo.steadily if len(layers) > _LAYERS_EACH else skopeo.retries.run
-    return run(lambda: frozenset(_ask(skopeo, destination, access, layers)))
+    return skopeo.steadily(lambda: frozenset(_ask(skopeo, destination, access, layers)))
 
 
 def mount_layers(
@@ -86,19 +87,24 @@ def mount_layers(
         RegistryError: for at least one layer the answer was neither yes nor no.
     """
     # The same question, with the user's own cache of what is where: skopeo then mounts by itself what it can.
-    probes = [_probe(skopeo, destination, access, group) for group in _groups(layers)]
-    questions = [probe.question for probe in probes]
+    questions = (probe.question for probe in _probes(skopeo, destination, access, layers))
     skopeo.probes(questions, f"cannot mount layers in {destination}", own_cache=False)
     return present_layers(skopeo, destination, access, layers)
 
 
 def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]) -> set[str]:
-    probes = [_probe(skopeo, destination, access, group) for group in _groups(layers)]
+    probes: list[_Probe] = []
+
+    def questions() -> Iterator[Question]:
+        for probe in _probes(skopeo, destination, access, layers):
+            probes.append(probe)
+            yield probe.question
+
     present: set[str] = set()
     unclear: list[Descriptor] = []
     again = False
     doing = _doing(destination)
-    results = skopeo.probes([probe.question for probe in probes], doing)
+    results = skopeo.probes(questions(), doing)
     for probe, (_, stderr) in zip(probes, results, strict=True):
         answers = _clear_answers(skopeo, destination, probe, stderr)
         present.update(digest for digest, is_there in answers.items() if is_there)
@@ -118,26 +124,38 @@ def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequenc
 def _clear_answers(skopeo: Skopeo, destination: Reference, probe: _Probe, stderr: str) -> dict[str, bool]:
     """Return the answers of a probe that ended as it should."""
     answers = probe.answers(stderr)
-    if answers.get(probe.impossible) or not probe.stopped_in_time(stderr, answers):
+    if _says_yes(probe, answers) or not probe.stopped_in_time(stderr, answers):
         raise _unknown(skopeo, destination, probe, stderr)
     return answers
 
 
 def _unknown(skopeo: Skopeo, destination: Reference, probe: _Probe, stderr: str) -> RegistryError:
     """Return the error for an answer that is neither yes nor no."""
-    if probe.answers(stderr).get(probe.impossible):
+    if _says_yes(probe, probe.answers(stderr)):
         return no_registry(destination.registry, "answers yes to everything")
     error = explain(stderr, _doing(destination), "--dest", (*probe.question.arguments, str(skopeo.folder)))
     return error if isinstance(error, RegistryError) else RegistryError(error.message, error.next_step)
+
+
+def _says_yes(probe: _Probe, answers: Mapping[str, bool]) -> bool:
+    return probe.impossible is not None and answers.get(probe.impossible) is True
 
 
 def _doing(destination: Reference) -> str:
     return f"cannot tell which layers {destination} has"
 
 
-def _groups(layers: Sequence[Descriptor]) -> list[Sequence[Descriptor]]:
-    count = min(_PROBES, -(-len(layers) // _LAYERS_EACH))
-    return [layers[start::count] for start in range(count)]
+def _probes(
+    skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]
+) -> Iterator[_Probe]:
+    """Make the probes that ask for layers, each when it is its turn: until an answer came, nobody knows how far it is."""
+    few = -(-len(layers) // PARALLEL_RUNS)
+    rest = layers
+    while rest:
+        each = max(few, _NEAR_EACH, -(-len(rest) // _NEAR_PROBES)) if skopeo.is_near else few
+        # What says yes to everything shows in one answer.
+        yield _probe(skopeo, destination, access, rest[:each], with_impossible=rest is layers)
+        rest = rest[each:]
 
 
 class _Probe(NamedTuple):
@@ -145,18 +163,23 @@ class _Probe(NamedTuple):
 
     Attributes:
         layers: what it asks for.
-        impossible: the digest of the last thing that it asks for.
+        impossible: the digest of the last thing that it asks for, which can't exist; None where it does not.
         question: the run itself.
     """
 
     layers: Sequence[Descriptor]
-    impossible: str
+    impossible: str | None
     question: Question
 
     @property
     def digests(self) -> set[str]:
         """All that it asks for."""
-        return {self.impossible, *(layer.digest for layer in self.layers)}
+        return set(self._order)
+
+    @property
+    def _order(self) -> tuple[str, ...]:
+        further = (self.impossible,) if self.impossible else ()
+        return (*(layer.digest for layer in self.layers), *further)
 
     def answers(self, stderr: str) -> dict[str, bool]:
         """Read of each blob whether it is there; nothing of one for which there was no clear answer."""
@@ -173,15 +196,22 @@ class _Probe(NamedTuple):
 
     def stopped_in_time(self, stderr: str, answers: Mapping[str, bool]) -> bool:
         """Say whether skopeo ended because the first blob is absent that is not there: only then answers count."""
-        order = (*(layer.digest for layer in self.layers), self.impossible)
-        missing = next((digest for digest in order if answers.get(digest) is False), None)
-        return missing is not None and fatal_message(stderr).startswith(f"reading blob {missing}: open")
+        missing = next((digest for digest in self._order if answers.get(digest) is False), None)
+        blob = f"blob {missing}" if missing else f"config blob {_ABSENT}"
+        return fatal_message(stderr).startswith(f"reading {blob}: open")
 
 
-def _probe(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]) -> _Probe:
+def _probe(
+    skopeo: Skopeo,
+    destination: Reference,
+    access: Access,
+    layers: Sequence[Descriptor],
+    *,
+    with_impossible: bool = True,
+) -> _Probe:
     # Nobody can have it: it is made anew each time, and is the digest of nothing that anybody knows.
-    impossible = Descriptor("", f"sha256:{secrets.token_hex(32)}", 2)
-    layout = _layout(skopeo, [*layers, impossible])
+    impossible = [Descriptor("", f"sha256:{secrets.token_hex(32)}", 2)] if with_impossible else []
+    layout = _layout(skopeo, [*layers, *impossible])
     seconds = _limit(skopeo.timeout, len(layers) + 1)
     arguments = [
         "--debug",
@@ -192,7 +222,7 @@ def _probe(skopeo: Skopeo, destination: Reference, access: Access, layers: Seque
         f"oci:{layout.folder.name}",
         str(destination.tagged(destination.tag or "probe")),
     ]
-    return _Probe(layers, impossible.digest, Question(arguments, seconds))
+    return _Probe(layers, impossible[0].digest if impossible else None, Question(arguments, seconds))
 
 
 def present_in_storage(

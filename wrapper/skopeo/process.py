@@ -111,6 +111,10 @@ class Run:
             return self.is_known()
         return not _ended(self._descriptor, 0)
 
+    def seconds(self) -> float:
+        """Return how long ago it was started, in seconds."""
+        return time.monotonic() - self._begun
+
     def require_within(self, seconds: float | None) -> None:
         """Look whether it has run for longer than it may.
 
@@ -120,7 +124,7 @@ class Run:
         Raises:
             StalledError: it has.
         """
-        if seconds and time.monotonic() - self._begun > seconds:
+        if seconds and self.seconds() > seconds:
             raise StalledError
 
     def bytes_read(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -25,15 +26,14 @@ from .messages import explain, fatal_message
 from .options import TIMEOUT, SkopeoOptions
 from .process import NOISE, TICK, EarlyEndError, GreedyError, StalledError, StallWatch
 from .retry import Retries
-from .runs import PARALLEL_RUNS, Question, Runs, no_answer, require_writable, starting
+from .runs import Question, Runs, no_answer, require_writable, starting
 from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ..oci.reference import Reference
     from .access import Access
-    from .runs import Ended
 
 T = TypeVar("T")
 
@@ -41,8 +41,13 @@ T = TypeVar("T")
 OLDEST = (1, 9)
 """The oldest skopeo whose behaviour this package was built on."""
 
-PARALLEL_COPIES = 3
-"""How many copies go on at a time: each moves six layers at once."""
+PARALLEL_COPIES = 8
+"""How many copies go on at a time: each moves six layers at once, and waits for answers most of its time."""
+
+NEAR = 0.15
+"""Who answers a whole question in less than so many seconds is near: no round trip is worth a run to spare it."""
+
+_MOST_THREADS = 32
 
 _LEAST_SECONDS = 5.0
 """How long skopeo may take at least to say its version, in seconds: no link has a part in that."""
@@ -60,7 +65,7 @@ class Skopeo:
         retries: whether and when to try again where a link fails.
         timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
         copies: how many copies go on at a time.
-        turns: who runs copies side by side takes one for each.
+        turns: every copy takes one.
     """
 
     folder: Path
@@ -84,7 +89,7 @@ class Skopeo:
         self.retries = Retries(link.retry_times, link.retry_delay, options.report)
         self.timeout = link.timeout
         self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
-        self.turns = Turns()
+        self.turns = Turns(self.copies)
         self.auth_files = AuthFiles()
         self._digests = count(1)
         self._folders = count(1)
@@ -151,7 +156,7 @@ class Skopeo:
         return self.folder / f"{kind}-{next(self._folders)}"
 
     def in_parallel(self, steps: Sequence[Callable[[], T]]) -> list[T]:
-        """Take steps that run skopeo, a few at a time, each in a thread of its own.
+        """Take steps that run skopeo, each in a thread of its own; how many runs go on at a time, turns decide.
 
         Args:
             steps: what to do; none may be in another's way.
@@ -162,7 +167,7 @@ class Skopeo:
         Raises:
             BaseException: what the first one raised that failed; the others are ended.
         """
-        pool = ThreadPoolExecutor(self.copies, "copy")
+        pool = ThreadPoolExecutor(min(len(steps), _MOST_THREADS) or 1, "step")
         running = []
         try:
             with starting("a copy"):
@@ -195,45 +200,58 @@ class Skopeo:
             HostError: skopeo is too old.
         """
         attempts = self.retries.begin()
+        alone = self.turns.alone
         results = self._inspect_once(wanted)
         while failed := {place: result for place, result in enumerate(results) if isinstance(result, LinkError)}:
             first = next(iter(failed.values()))
             try:
-                if not (len(wanted) > 1 and self.slow_down(first)):
+                if not self.slow_down(first, alone=alone):
                     attempts.wait_after(first)
             except LinkError:
                 break
+            alone = True
             for place, result in zip(failed, self._inspect_once([wanted[each] for each in failed]), strict=True):
                 results[place] = result
         return results
 
-    def slow_down(self, error: LinkError) -> bool:
+    def slow_down(self, error: LinkError, *, alone: bool) -> bool:
         """From now on, let one skopeo run at a time, where too many were too much for a registry.
 
         Args:
             error: what went wrong.
+            alone: whether no other could run at that time.
 
         Returns:
-            Whether that is new, so that the same is worth another try.
+            Whether the same is worth another try.
         """
-        return isinstance(error, BusyError) and self.turns.only_one()
+        if alone or not isinstance(error, BusyError):
+            return False
+        self.turns.only_one()
+        self._runs.turns.only_one()
+        return True
 
     def steadily(self, step: Callable[[], T]) -> T:
-        """Take a step that runs several skopeos, again where a link fails.
+        """Take a step that runs skopeo beside others, again where a link fails.
 
         Raises:
             LinkError: the last try failed too.
         """
 
         def once() -> T:
+            alone = self.turns.alone
             try:
                 return step()
             except BusyError as error:
-                if not self.slow_down(error):
+                if not self.slow_down(error, alone=alone):
                     raise
                 return step()
 
         return self.retries.run(once)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether what was asked so far has answered so soon that it is not worth more runs to wait less."""
+        return self._runs.quickest is not None and self._runs.quickest < NEAR
 
     def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
         limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
@@ -242,7 +260,7 @@ class Skopeo:
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
-        answers = self._ask([Question(call, self.timeout) for call in calls])
+        answers = self._runs.ask([Question(call, self.timeout) for call in calls])
         # What is no skopeo may well exit 0, but will not answer with a JSON object.
         if any(
             answer[0] or not answer[1].lstrip().startswith(b"{") for answer in answers if isinstance(answer, tuple)
@@ -297,6 +315,21 @@ class Skopeo:
         digest_file = f"digest-{next(self._digests)}"
         # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
+        with self.turns.turn():
+            self._copy(arguments, doing, flag, moved, most, tick, bars=bars)
+        return (self.folder / digest_file).read_text().strip()
+
+    def _copy(
+        self,
+        arguments: Sequence[str],
+        doing: str,
+        flag: str,
+        moved: Callable[[], int] | None,
+        most: int | None,
+        tick: Callable[[], None] | None,
+        *,
+        bars: bool,
+    ) -> None:
         run = self._runs.start(arguments, terminal=self._progress if bars else None)
         watch = StallWatch(moved, self.timeout) if moved else StallWatch(run.bytes_read, self.timeout, NOISE)
 
@@ -333,9 +366,8 @@ class Skopeo:
             # It may have filled the disk between two looks.
             require_at_most()
             raise explain(stderr, doing, flag, (*arguments, str(self.folder)))
-        return (self.folder / digest_file).read_text().strip()
 
-    def probes(self, calls: Sequence[Question], doing: str, *, own_cache: bool = True) -> list[tuple[int, str]]:
+    def probes(self, calls: Iterable[Question], doing: str, *, own_cache: bool = True) -> list[tuple[int, str]]:
         """Run copies that are to fail, several at a time.
 
         Args:
@@ -354,19 +386,21 @@ class Skopeo:
         # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
         # and short names are.
         memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
-        answers = self._ask(calls, memory_only if own_cache else None)
+        asked: list[Question] = []
+
+        def asking() -> Iterator[Question]:
+            for call in calls:
+                asked.append(call)
+                yield call
+
+        answers = self._runs.ask(asking(), memory_only if own_cache else None)
         self._check_version()
         results = []
-        for call, answer in zip(calls, answers, strict=True):
+        for call, answer in zip(asked, answers, strict=True):
             if isinstance(answer, EarlyEndError):
                 raise no_answer(doing, answer, call.seconds)
             results.append((answer[0], answer[2]))
         return results
-
-    def _ask(
-        self, questions: Sequence[Question], environment: Mapping[str, str] | None = None
-    ) -> list[Ended | EarlyEndError]:
-        return self._runs.ask(questions, environment, at_once=self.turns.at_most(PARALLEL_RUNS))
 
     def _check_version(self) -> None:
         """Look once at skopeo's version: beside the first copy, or to explain a failure."""
@@ -381,13 +415,15 @@ class Skopeo:
         """
         self._version_known = True
         seconds = max(self.timeout or TIMEOUT, _LEAST_SECONDS)
-        (answer,) = self._runs.ask([Question(["--version"], seconds)])
-        if isinstance(answer, EarlyEndError):
+        run = self._runs.start(["--version"])
+        try:
+            code, stdout, stderr = self._runs.finish(run, partial(run.require_within, seconds))
+        except EarlyEndError:
+            self._runs.end([run])
             raise RegistryError(
                 f"'{self._path} --version' does not end: nothing came for {seconds:g} s",
                 "see what that program waits for, or give the place of another with --skopeo",
-            )
-        code, stdout, stderr = answer
+            ) from None
         said = stdout.decode(errors="replace").strip()
         found = re.match(r"skopeo version ((\d+)\.(\d+)\S*)", said)
         if code != 0 or not found:

@@ -15,16 +15,20 @@ from ..host.late import import_one
 from ..host.signals import check
 from ..host.text import human_bytes
 from .process import MOST_MEMORY, EarlyEndError, GreedyError, Run, end
+from .turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ..errors import IncrementalError
 
     Ended = tuple[int, bytes, str]
 
-PARALLEL_RUNS = 6
-"""How many short skopeo runs go on at a time."""
+PARALLEL_RUNS = 24
+"""How many short skopeo runs go on at a time: they wait for answers, and take little else.
+
+On a link of 50 ms each of them waits for half a second.
+"""
 
 _MARGIN = 1.0
 """For how much longer than it may take skopeo is left to itself: it says best what it waited for. In seconds."""
@@ -46,7 +50,12 @@ class Question(NamedTuple):
 
 
 class Runs:
-    """All runs that go on; they can be ended together."""
+    """All runs that go on; they can be ended together.
+
+    Attributes:
+        turns: whoever asks a question takes one.
+        quickest: how long the quickest answer took so far, in seconds; None before the first one.
+    """
 
     def __init__(
         self, command: Any, folder: str, environment: Mapping[str, str], trace: Callable[[str], None] | None
@@ -63,6 +72,8 @@ class Runs:
         self._folder = folder
         self._environment = environment
         self._trace = trace
+        self.turns = Turns(PARALLEL_RUNS)
+        self.quickest: float | None = None
         self._running: list[Run] = []
         self._closed = False
 
@@ -108,32 +119,35 @@ class Runs:
         return code, stdout, stderr
 
     def ask(
-        self,
-        questions: Sequence[Question],
-        environment: Mapping[str, str] | None = None,
-        at_once: int = PARALLEL_RUNS,
+        self, questions: Iterable[Question], environment: Mapping[str, str] | None = None
     ) -> list[Ended | EarlyEndError]:
-        """Ask several questions, a few at a time.
+        """Ask several questions, as many at a time as may be.
 
         Args:
-            questions: what to ask.
+            questions: what to ask; each is made when it is its turn.
             environment: further environment variables.
-            at_once: how many at a time.
 
         Returns:
             Exit code, stdout and stderr of each; for the first that had to be ended, and those after it, why.
         """
+        asking = _Asking(self, iter(questions), environment)
         answers: list[Ended | EarlyEndError] = []
-        runs: list[Run] = []
-        for position, question in enumerate(questions):
-            while len(runs) < min(len(questions), position + at_once):
-                runs.append(self.start(questions[len(runs)].arguments, environment))
-            seconds = question.seconds + _MARGIN if question.seconds else None
-            try:
-                answers.append(self.finish(runs[position], partial(runs[position].require_within, seconds)))
-            except EarlyEndError as why:
-                self.end(runs[position:])
-                return answers + [why] * (len(questions) - position)
+        try:
+            while asking.start() or len(answers) < len(asking.begun):
+                question, run = asking.begun[len(answers)]
+                seconds = question.seconds + _MARGIN if question.seconds else None
+
+                def look(run: Run = run, seconds: float | None = seconds) -> None:
+                    run.require_within(seconds)
+                    asking.start()
+
+                try:
+                    answers.append(self.finish(run, look))
+                except EarlyEndError as why:
+                    self.end([run for _, run in asking.begun[len(answers) :]])
+                    return answers + [why] * (len(asking.begun) + len(list(asking.questions)) - len(answers))
+        finally:
+            asking.settle()
         return answers
 
     def end(self, runs: Sequence[Run]) -> None:
@@ -150,6 +164,47 @@ class Runs:
         """End all, and let no other start."""
         self._closed = True
         self.end_all()
+
+
+class _Asking:
+    """Questions of one caller that are asked, as far as there are turns for them."""
+
+    def __init__(
+        self, runs: Runs, questions: Iterator[Question], environment: Mapping[str, str] | None
+    ) -> None:
+        self.questions = questions
+        self.begun: list[tuple[Question, Run]] = []
+        self._runs = runs
+        self._environment = environment
+        self._holding: list[Run] = []
+
+    def start(self) -> bool:
+        """Start what may go on; with none going on, wait for a turn. Say whether an answer is still to come."""
+        while True:
+            for run in [run for run in self._holding if not run.is_running()]:
+                self._give_back(run)
+            if not self._runs.turns.take(wait=not self._holding):
+                return True
+            try:
+                if (question := next(self.questions, None)) is None:
+                    self._runs.turns.give_back()
+                    return bool(self._holding)
+                self.begun.append((question, self._runs.start(question.arguments, self._environment)))
+            except BaseException:
+                self._runs.turns.give_back()
+                raise
+            self._holding.append(self.begun[-1][1])
+
+    def settle(self) -> None:
+        """Give back all turns."""
+        while self._holding:
+            self._give_back(self._holding[0])
+
+    def _give_back(self, run: Run) -> None:
+        self._holding.remove(run)
+        self._runs.turns.give_back()
+        took = run.seconds()
+        self._runs.quickest = min(took, self._runs.quickest or took)
 
 
 def require_writable(*arguments: str) -> None:

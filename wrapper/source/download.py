@@ -134,7 +134,7 @@ class Download:
                 if several and not self._one_layer and isinstance(error, BusyError):
                     # skopeo asks for six layers at a time, until there is only one to ask for.
                     self._one_layer = True
-                    self._skopeo.slow_down(error)
+                    self._skopeo.slow_down(error, alone=False)
                     continue
                 try:
                     attempts.wait_after(error)
@@ -176,19 +176,18 @@ class Download:
                 self._pack(digest, rest.pop(digest))
 
         try:
-            with self._skopeo.turns.turn():
-                return self._skopeo.copy(
-                    str(pinned),
-                    f"oci:{self._layout.folder.name}",
-                    flags=flags,
-                    policy=access.policy_flags(),
-                    doing=f"cannot fetch {pinned}",
-                    flag=source.flag,
-                    moved=lambda: self._layout.bytes_written() - before,
-                    most=most,
-                    tick=settle if self._cache or self._writer else None,
-                    bars=self._bars,
-                )
+            return self._skopeo.copy(
+                str(pinned),
+                f"oci:{self._layout.folder.name}",
+                flags=flags,
+                policy=access.policy_flags(),
+                doing=f"cannot fetch {pinned}",
+                flag=source.flag,
+                moved=lambda: self._layout.bytes_written() - before,
+                most=most,
+                tick=settle if self._cache or self._writer else None,
+                bars=self._bars,
+            )
         finally:
             settle()
 
