@@ -69,7 +69,7 @@ class Incremental:
             deltas: whether and how `pull` expresses new layers as their change; `push` and its like only look at
                 the memory.
             link: how a link is dealt with that may be slow or fail.
-            jobs: how many images, or children of a list, are fetched at a time; by default three, or one where
+            jobs: how many images, or children of a list, are worked on at a time; by default ten, or one where
                 retries are wanted: on a bad link a cut then costs less.
             temp_dir: the folder for temporary files; by default the output's own for `pull`, else TMPDIR,
                 else /var/tmp.

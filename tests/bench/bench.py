@@ -16,7 +16,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import deltas, pairs
+from tests.bench import deltas, links, pairs
+from tests.bench.chart import Bar, draw
+from tests.bench.link import Link
 from tests.bench.measuring import PULL, PUSH, TOOL, Run, measure
 from tests.support.images import platform, put_image, put_list
 from tests.support.registry import Registry
@@ -254,26 +256,22 @@ def ratio(ours: Row, other: Row) -> float:
 
 def chart(rows: Sequence[Row]) -> str:
     """Draw wall times as bars, each group to its own scale."""
-    shown: list[str] = []
-    place = 10
+    bars = []
     longest = 1.0
     for row in rows:
+        seconds = row.median("seconds")
         ours = row.command in OURS
         if ours:
-            place += 14
             group = rows[rows.index(row) :][: 3 if row.command == "pull" else 2]
             longest = max(each.median("seconds") for each in group)
-        width = 300 * row.median("seconds") / longest
-        text = f"{row.image}: {row.command}"
-        shown.append(
-            f'<text x="250" y="{place + 12}" text-anchor="end">{text}</text>'
-            f'<rect x="260" y="{place}" width="{width:.0f}" height="15" fill="{"#2a6f97" if ours else "#adb5bd"}"/>'
-            f'<text x="{266 + width:.0f}" y="{place + 12}">{row.median("seconds"):.2f} s</text>'
-        )
-        place += 20
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{place + 10}" font-family="sans-serif"'
-    back = '<rect width="100%" height="100%" fill="white"/>'
-    return "\n".join([f'{head} font-size="12">', back, *shown, "</svg>", ""])
+        bars.append(Bar(f"{row.image}: {row.command}", seconds / longest, f"{seconds:.2f} s", ours))
+    return draw(bars)
+
+
+def link_of(text: str) -> Link:
+    """Read a link: its round trip in milliseconds, and its rate in megabits a second."""
+    rtt, rate = map(float, text.split(","))
+    return Link(rtt / 1000, rate * 1_000_000)
 
 
 def main() -> None:
@@ -286,6 +284,13 @@ def main() -> None:
     parser.add_argument("--growth", action="store_true", help="measure what grows with what instead")
     parser.add_argument("--profile", action="store_true", help="say where the time of one run went instead")
     parser.add_argument("--start", action="store_true", help="measure how long starting takes instead")
+    parser.add_argument(
+        "--link",
+        type=link_of,
+        metavar="RTT,RATE",
+        help="measure commands over an emulated link instead: milliseconds, and megabits a second, such as 50,100",
+    )
+    parser.add_argument("--only", default="", metavar="NAME", help="for --link: commands with this in their names")
     parser.add_argument("--delta", action="store_true", help="measure changes of real layers instead")
     parser.add_argument("--pairs", nargs="+", metavar="NAME", help="for --delta: these; such as '2048 MiB'")
     parser.add_argument("--compressors", nargs="+", default=["Go 6"], metavar="NAME", help="for --delta; or all")
@@ -306,6 +311,12 @@ def main() -> None:
             return
         if given.start:
             sys.stdout.write(f"{start(place, given.times)}\nlast column: empty Pythons\n")
+            return
+        if given.link:
+            costs = links.compare(place, given.link, given.times, given.only)
+            sys.stdout.write(f"{links.table(costs)}\n{links.LEGEND}\n")
+            if given.svg:
+                given.svg.write_text(links.chart(costs))
             return
         rows = growth(place, given.times) if given.growth else compare(place, given.sizes, given.times)
     sys.stdout.write(f"{table(rows)}\nratio: this tool's wall time to that line's, of the same image\n")

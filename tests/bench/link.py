@@ -1,7 +1,8 @@
 """A slow link to another host, emulated: that host is a network namespace, and all packets pass through here.
 
-Each packet waits for its turn at the link's rate, and then travels for half a round trip. TCP and TLS are the kernel's
-and the programs' own, so their handshakes and slow starts take what they take on a real link. It needs root.
+Each packet waits for its turn at the link's rate, and then travels for half a round trip. TCP and TLS are those of
+the kernel and of the programs: their handshakes and slow starts take what they take on a real link. It needs root
+and the command `ip`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ctypes
 import fcntl
 import os
 import selectors
+import shutil
 import struct
 import subprocess
 import time
@@ -48,8 +50,10 @@ class Link:
         self.rate = rate
 
     def __enter__(self) -> Link:
+        if os.geteuid() or not shutil.which("ip"):
+            raise SystemExit("a link is emulated in network namespaces: run this as root, with iproute2 installed")
         self._host = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
-        own = os.stat("/proc/self/ns/net").st_ino
+        own = Path("/proc/self/ns/net").stat().st_ino
         while Path(f"/proc/{self._host.pid}/ns/net").stat().st_ino == own:
             time.sleep(0.01)
         near, far = _open_tun("bench-near"), _open_tun("bench-far")

@@ -12,9 +12,9 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.bench.chart import Bar, draw
 from tests.bench.link import FAR, Link
 from tests.bench.measuring import TOOL
 from tests.support.certificates import make_certificates
@@ -24,11 +24,13 @@ from tests.support.tokens import TokenServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     Command = tuple[str, ...]
 
 ACCOUNT = "ann:first-Pa55"
 _MB = 1_000_000
+_PLAIN = "skopeo"
 
 
 @dataclass
@@ -70,9 +72,7 @@ class Far:
         self.behind = []
         for name in ("vendor", "customer"):
             data = folder / name / "data"
-            far = Registry(
-                folder / f"{name}-far", {"auth": self.tokens.auth}, tls, None, FAR, link.runner, data
-            )
+            far = Registry(folder / f"{name}-far", {"auth": self.tokens.auth}, tls, None, FAR, link.runner, data)
             near = Registry(folder / name, data=data)
             for registry in (far, near):
                 registry.start()
@@ -90,8 +90,14 @@ class Far:
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         (work / "tmp").mkdir(parents=True)
-        environment = os.environ | {"TMPDIR": str(work / "tmp"), "HOME": str(work), "XDG_DATA_HOME": str(work / "data")}
-        # With this, root's skopeo keeps what it knows of blobs there, too: no run is to mount what an earlier one sent.
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        environment = os.environ | {
+            "TMPDIR": str(work / "tmp"),
+            "HOME": str(home),
+            "XDG_DATA_HOME": str(work / "data"),
+        }
+        # Root's skopeo keeps what it knows of blobs there, too: no run is to mount what an earlier one sent.
         environment["_CONTAINERS_ROOTLESS_UID"] = "1000"
         begun = time.perf_counter()
         ran = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True)
@@ -119,7 +125,9 @@ def noise(seed: str, size: int) -> bytes:
 def _sides(far: Far) -> tuple[Command, Command]:
     """Return the options of a pull and of a push."""
     names = {"creds": ACCOUNT, "cert-dir": str(far.trusted)}
-    pull = [word for side in ("final", "base") for name, text in names.items() for word in (f"--{side}-{name}", text)]
+    pull = [
+        word for side in ("final", "base") for name, text in names.items() for word in (f"--{side}-{name}", text)
+    ]
     push = [word for name, text in names.items() for word in (f"--dest-{name}", text)]
     return (*pull, "--quiet"), (*push, "--quiet")
 
@@ -208,7 +216,15 @@ class Work:
         if not layout.exists():
             source = f"docker://{self._vendor.host}/{repository}:{tag}"
             subprocess.run(
-                ["skopeo", "copy", "--quiet", "--preserve-digests", "--src-tls-verify=false", source, f"oci:{layout}"],
+                [
+                    "skopeo",
+                    "copy",
+                    "--quiet",
+                    "--preserve-digests",
+                    "--src-tls-verify=false",
+                    source,
+                    f"oci:{layout}",
+                ],
                 check=True,
             )
         return layout
@@ -240,7 +256,9 @@ class Work:
         yield "bundle pull of 10", lambda: (*TOOL, "pull", "--spec", str(self._spec), "-o", "out.tar", *pull)
         yield (
             "10 x skopeo copy",
-            lambda: _shell([(*fetch, f"docker://{vendor}/ten/n{each}:2", f"oci:layout{each}") for each in range(10)]),
+            lambda: _shell(
+                [(*fetch, f"docker://{vendor}/ten/n{each}:2", f"oci:layout{each}") for each in range(10)]
+            ),
         )
         yield "bundle push of 10", lambda: (*TOOL, "push", self._bundle, f"{customer}/{self._fresh()}", *push)
         layouts = [self._layout(f"ten/n{each}", "2", f"ten{each}") for each in range(10)]
@@ -269,12 +287,27 @@ def compare(folder: Path, link: Link, times: int, only: str = "") -> list[Row]:
     return [row for row, _ in rows]
 
 
+LEGEND = "trips: the wall time in round trips, without that of the bytes themselves at the link's rate"
+
+
 def table(rows: Sequence[Row]) -> str:
     """Show medians."""
-    lines = [f"{'command':<28}{'wall':>9}{'trips':>8}{'connections':>13}{'tokens':>8}{'requests':>10}{'bytes':>10}"]
-    lines += [
-        f"{row.name:<28}{row.median('seconds'):>7.2f} s{row.median('trips'):>8.1f}{row.median('connections'):>13.0f}"
-        f"{row.median('tokens'):>8.0f}{row.median('requests'):>10.0f}{row.median('carried') / _MB:>7.2f} MB"
-        for row in rows
-    ]
+    columns = ("command", "wall", "trips", "connections", "tokens", "requests", "bytes")
+    lines = [f"{columns[0]:<28}{columns[1]:>9}" + "".join(f"{column:>12}" for column in columns[2:])]
+    for row in rows:
+        whole = "".join(f"{row.median(what):>12.0f}" for what in columns[3:6])
+        lines.append(
+            f"{row.name:<28}{row.median('seconds'):>7.2f} s{row.median('trips'):>12.1f}{whole}"
+            f"{row.median('carried') / _MB:>9.2f} MB"
+        )
     return "\n".join(lines)
+
+
+def chart(rows: Sequence[Row]) -> str:
+    """Draw wall times as bars, to one scale."""
+    longest = max(row.median("seconds") for row in rows)
+    bars = []
+    for row in rows:
+        seconds, trips = row.median("seconds"), row.median("trips")
+        bars.append(Bar(row.name, seconds / longest, f"{seconds:.2f} s, {trips:.0f} trips", _PLAIN not in row.name))
+    return draw(bars)

@@ -117,7 +117,8 @@ def hanging(tool: Tool, locked: Registry) -> Hanging:
         ("vet", 1, False, ("cannot read docker://", "nothing came for", "credential helper")),
         ("vet", 2, False, ("cannot tell which layers docker://", "nothing came for", "credential helper")),
         ("push", 1, False, ("docker://", "nothing came for", "credential helper")),
-        ("push", 3, True, ("docker://", "for 2 s")),
+        ("push", 3, True, ("docker://", "nothing came for")),
+        ("push", 4, True, ("docker://", "for 2 s")),
     ],
 )
 def test_a_credential_helper_that_hangs(

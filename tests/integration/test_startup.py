@@ -73,14 +73,16 @@ def test_a_push_reads_the_tag_probes_and_copies(
     base = ("--base", f"{vendor.host}/{repository}:1", *PLAIN_PULL)
     tool.good("pull", f"{vendor.host}/{repository}:2", *base, "-o", "o.tar")
     there = f"{customer.host}/{repository}:2"
-    vetting = count("vet", "o.tar", there, *PLAIN_DEST)
     # Hundreds of layers are asked for in a handful of runs, whether they are there or not.
-    assert 1 <= vetting["copy"] <= 6
-    assert vetting["inspect"] == 1
-    assert count("vet", "o.tar", f"{customer.host}/{fresh()}:1", *PLAIN_DEST, code=3)["copy"] <= 6
+    for repositories, code, looks in ((there, 0, 1), (there, 0, 0), (f"{customer.host}/{fresh()}:1", 3, 1)):
+        vetting = count("vet", "o.tar", repositories, *PLAIN_DEST, code=code)
+        # What is known is not looked at before.
+        assert (vetting["inspect"], 1 <= vetting["copy"] <= 16) == (looks, True)
     # The tag is looked at before, and read back after.
-    assert count("push", "o.tar", there, *PLAIN_DEST) == vetting + Counter(inspect=1, copy=1)
-    assert count("push", "o.tar", there, *PLAIN_DEST) == vetting
+    pushing = count("push", "o.tar", there, *PLAIN_DEST)
+    assert (pushing["inspect"], 2 <= pushing["copy"] <= 17) == (2, True)
+    again = count("push", "o.tar", there, *PLAIN_DEST)
+    assert (again["inspect"], 1 <= again["copy"] <= 16) == (1, True)
 
 
 def test_what_needs_no_skopeo_starts_none(

@@ -97,6 +97,7 @@ class Proxy:
 
     answers: list[Answer] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    connections: int = 0
     bytes_down: int = 0
     bytes_up: int = 0
     cuts: int = 0
@@ -183,6 +184,7 @@ class Proxy:
         task.add_done_callback(self._tasks.discard)
 
     async def _connect(self, from_client: StreamReader, to_client: StreamWriter) -> None:
+        self.connections += 1
         host, _, port = self.registry.rpartition(":")
         try:
             line = _Line(from_client, to_client, *await asyncio.open_connection(host, int(port)))

@@ -74,7 +74,10 @@ class Registry:
         config = {
             "version": 0.1,
             "log": {"level": "error", "accesslog": {"disabled": False}},
-            "storage": {"filesystem": {"rootdirectory": str(self.data or self.folder / "data")}, "delete": {"enabled": True}},
+            "storage": {
+                "filesystem": {"rootdirectory": str(self.data or self.folder / "data")},
+                "delete": {"enabled": True},
+            },
             "validation": {"manifests": {"urls": {"allow": [".*"]}}},
             "http": web,
             **self.extra,

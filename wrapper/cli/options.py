@@ -215,6 +215,15 @@ bundle_options = together(
 """What chooses from a bundle."""
 
 
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1, 32),
+    metavar="N",
+    help="Work on so many images at a time: 10 by default, 1 where retries are wanted.",
+)
+"""How many images of a bundle, or children of a list, are worked on side by side."""
+
+
 def fail_fast_option(when: str) -> Decorator:
     """Return the option to stop early."""
     return click.option("--fail-fast", is_flag=True, help=f"Stop at the first image of a bundle {when}.")

@@ -14,6 +14,7 @@ from .options import (
     delta_options,
     fail_fast_option,
     in_bytes,
+    jobs_option,
     side_options,
     skopeo_options,
     together,
@@ -26,12 +27,7 @@ _bundle_options = together(
     click.option("--spec", metavar="FILE", help="Pull the images that this file names into one bundle."),
     click.option("--base-spec", metavar="FILE", help="What the other side has: the bundle that this file names."),
     fail_fast_option("that can't be read"),
-    click.option(
-        "--jobs",
-        type=click.IntRange(1, 32),
-        metavar="N",
-        help="Fetch so many images at a time: 3 by default, 1 where retries are wanted.",
-    ),
+    jobs_option,
 )
 
 _cache_options = together(

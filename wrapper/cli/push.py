@@ -15,6 +15,7 @@ from .options import (
     expect_option,
     fail_fast_option,
     holding_bases,
+    jobs_option,
     side_options,
     skopeo_options,
     src_options,
@@ -26,6 +27,7 @@ from .options import (
 @click.argument("destination")
 @bundle_options
 @fail_fast_option("that fails; else the others are pushed")
+@jobs_option
 @expect_option
 @holding_bases
 @click.option("--additional-tag", multiple=True, metavar="TAG", help="A further tag; may be repeated.")

@@ -14,6 +14,7 @@ from .options import (
     delta_memory_option,
     expect_option,
     holding_bases,
+    jobs_option,
     side_options,
     skopeo_options,
     src_options,
@@ -24,6 +25,7 @@ from .options import (
 @click.argument("archive")
 @click.argument("destination", required=False)
 @bundle_options
+@jobs_option
 @expect_option
 @holding_bases
 @side_options("dest", "the destination")

@@ -9,7 +9,7 @@ from ..errors import UsageError
 from ..oci.reference import is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from ..archive.contents import ArchiveContents, NamedImage
@@ -106,11 +106,25 @@ class Destination(ABC):
             IncrementalError: it gave no clear answer.
         """
 
+    def look(  # noqa: B027 - only a registry has tags
+        self, skopeo: Skopeo, images: Sequence[NamedImage], report: Callable[[str], None]
+    ) -> None:
+        """Look at what is there under the names that images will have, before an upload.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            images: what will be sent, as in `Upload`.
+            report: receives a line for each name that this login may not see.
+
+        Raises:
+            IncrementalError: it gave no clear answer, or something there would be replaced that must not be.
+        """
+
     def upload_untagged(self, upload: Upload) -> None:  # noqa: B027 - only a registry can
         """Upload all that tags will point to, and leave the tags as they are.
 
         Raises:
-            IncrementalError: it can't be written, or a tag that must not be moved points elsewhere.
+            IncrementalError: it can't be written.
         """
 
     @abstractmethod

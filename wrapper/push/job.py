@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..archive.contents import merge
 from ..archive.summary import describe, with_references
 from ..errors import BundleError, IncrementalError
 from ..results import Failure, Outcome, PushResult, VetResult
-from .tags import missing_error
+from .tags import missing_error, require_sent
 from .upload import Upload
 from .vet import vet
+from .waves import waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -64,14 +66,26 @@ class PushJob:
         self._errors: dict[str, IncrementalError] = {}
         self._uploaded: dict[str, UploadResult] = {}
 
-    def vet(self) -> None:
-        """Ask each destination whether it has what the archives leave out.
+    def vet(self, *, look: bool = False) -> None:
+        """Ask all destinations, side by side, whether they have what the archives leave out.
+
+        Args:
+            look: look at their tags, too, for an upload.
 
         Raises:
             MissingLayersError: the only one has not.
             IncrementalError: the only one gave no clear answer.
         """
-        self._for_each(self._vet_one)
+
+        def vet_one(item: PushItem) -> None:
+            steps: list[Callable[[], None]] = [partial(self._vet_one, item)]
+            if look:
+                steps.append(partial(item.destination.look, self._skopeo, item.images, self._report))
+            for result in self._skopeo.side_by_side(steps):
+                if result:
+                    raise result
+
+        self._for_each(vet_one, self._plan.items)
 
     def upload(self, *, dry_run: bool = False) -> None:
         """Upload the items that passed: of several, first all that they are made of, then their tags.
@@ -80,15 +94,26 @@ class PushJob:
             dry_run: only look what would be uploaded.
 
         Raises:
-            IncrementalError: the only one can't be uploaded.
+            IncrementalError: the only one can't be uploaded, or reads as something else afterwards.
         """
-        if len(self._plan.items) > 1 and not dry_run:
-            self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)))
+        items = self._plan.items
+        if len(items) > 1 and not dry_run:
+            for wave in waves(items, self._blobs_to_send):
+                self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)), wave)
 
         def upload_one(item: PushItem) -> None:
             self._uploaded[item.name] = item.destination.upload(self._upload_of(item), dry_run=dry_run)
 
-        self._for_each(upload_one)
+        def read_back(item: PushItem) -> None:
+            sent = self._uploaded[item.name].sent
+            try:
+                require_sent(self._skopeo, sent, item.destination.access, self._report)
+            except IncrementalError:
+                del self._uploaded[item.name]
+                raise
+
+        self._for_each(upload_one, items)
+        self._for_each(read_back, [item for item in items if item.name in self._uploaded])
 
     def failure(self, done: str) -> BundleError | None:
         """Return the error that says which items of a bundle failed; None where none did.
@@ -146,11 +171,19 @@ class PushJob:
         preserve = item.destination.preserve
         return Upload(self._skopeo, self._blob_source, item.images, absent, preserve, self._report)
 
-    def _for_each(self, step: Callable[[PushItem], object]) -> None:
-        """Take a step for each item that has not failed yet."""
-        for item in self._plan.items:
-            if item.name in self._errors:
-                continue
+    def _blobs_to_send(self, item: PushItem) -> set[tuple[str, str]]:
+        """Return the layers that an item brings to its repository."""
+        if item.name in self._errors:
+            return set()
+        repository = item.destination.reference.name
+        upload = self._upload_of(item)
+        leaves = (leaf for named in item.images for leaf in named.image.leaves)
+        return {(repository, digest) for leaf in leaves for digest in upload.layers_to_send(leaf)}
+
+    def _for_each(self, step: Callable[[PushItem], object], items: Sequence[PushItem]) -> None:
+        """Take a step for each item that has not failed yet, side by side."""
+
+        def take(item: PushItem) -> None:
             if self._fail_fast and self._errors:
                 return
             try:
@@ -160,6 +193,11 @@ class PushJob:
                     raise
                 self._errors[item.name] = error
                 self._report(f"{item.name}: {error.message}")
+
+        left = [item for item in items if item.name not in self._errors]
+        for result in self._skopeo.side_by_side([partial(take, item) for item in left], self._skopeo.copies):
+            if result:
+                raise result
 
     def _references(self) -> dict[tuple[str | None, str], str]:
         """Return where each image went, or was to go, by its key."""

@@ -170,7 +170,7 @@ class Pusher(NamedTuple):
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
                 job = PushJob(skopeo, blob_source, plan, bases, self.report, fail_fast=fail_fast)
-                job.vet()
+                job.vet(look=True)
                 job.upload(dry_run=dry_run)
             result = job.push_result()
             if failure := job.failure("pushed"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -11,19 +12,22 @@ from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary
 from ..oci.reference import is_tag
 from ..skopeo import probe
-from ..skopeo.inspect import ImageSource, is_repository, try_roots
+from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runs import PARALLEL_RUNS
+from ..source.presence import layers_in_repository
 from .destination import Destination
-from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting, require_sent
+from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting
 from .upload import OfferedBlobs, Upload, UploadResult
+from .waves import waves
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from ..archive.contents import ArchiveContents, NamedImage
     from ..oci.image import Image
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
+    from ..results import TagChange
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
 
@@ -38,6 +42,7 @@ class RegistryDestination(Destination):
     """A repository of a registry: it takes all images of a chain, and what belongs to them."""
 
     _blobs_are_there = False
+    _found: tuple[TagChange, ...] = ()
 
     def select_images(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
         """Return the archives' images, the oldest first; whoever sees one is to find its signatures.
@@ -59,9 +64,8 @@ class RegistryDestination(Destination):
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the repository which layers it has; only who will write there asks as one who may."""
-        if not self.writes and not is_repository(skopeo, ImageSource(self.reference, self.access, FLAG)):
-            return frozenset()
-        return probe.present_layers(skopeo, self.reference, self.access, layers)
+        source = ImageSource(self.reference, self.access, FLAG)
+        return layers_in_repository(skopeo, source, layers, writes=self.writes)
 
     def offer_delta_sources(
         self, skopeo: Skopeo, blob_source: BlobSource, layers: Collection[str], manifests: Sequence[str]
@@ -90,8 +94,16 @@ class RegistryDestination(Destination):
         leaves = [(source, known.get(str(source.reference))) for source in sources]
         return [(source, leaf) for source, leaf in leaves if leaf and isinstance(leaf.parsed, Manifest)]
 
+    def look(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Callable[[str], None]) -> None:
+        """Look at what the tags point to."""
+        parts = self._parts(images)
+        hidden = report if self.writes and self.overwrite_tag else None
+        self._found = read_tags(skopeo, [reference for _, reference in parts], self.access, hidden)
+        if not self.overwrite_tag:
+            refuse_overwriting(self._found, [named.image.root.digest for named, _ in parts])
+
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
-        """Upload what the tags don't point to yet."""
+        """Upload what the tags don't point to yet, as `look` has found them."""
         return self._upload(upload, dry_run=dry_run)
 
     def upload_untagged(self, upload: Upload) -> None:
@@ -103,27 +115,22 @@ class RegistryDestination(Destination):
 
     def _upload(self, upload: Upload, *, dry_run: bool = False, tagged: bool = True) -> UploadResult:
         wanted = upload.image
-        parts = [
-            (named, reference) for named in upload.images for reference in self._references(upload.images, named)
-        ]
-        hidden = upload.report if self.writes and self.overwrite_tag else None
-        found = read_tags(upload.skopeo, [reference for _, reference in parts], self.access, hidden)
-        if not self.overwrite_tag:
-            refuse_overwriting(found, [named.image.root.digest for named, _ in parts])
+        parts = self._parts(upload.images)
         behind = [
             (named, reference)
-            for (named, reference), tag in zip(parts, found, strict=True)
+            for (named, reference), tag in zip(parts, self._found, strict=True)
             if tag.previous_digest != named.image.root.digest
         ]
         digest = wanted.image.root.digest
+        sent: dict[Reference, str] = {}
         if not behind:
-            upload.report(f"{self.reference} is {digest} already: nothing to send")
+            if tagged:
+                upload.report(f"{self.reference} is {digest} already: nothing to send")
         elif not dry_run:
             if not self._blobs_are_there:
                 upload.fetch_absent(except_for=self._mounted(upload))
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
             with upload.blob_layout(piped=self.preserve, layers=not self._blobs_are_there) as blobs:
-                sent: dict[Reference, str] = {}
                 for image, group in groupby(behind, key=lambda part: part[0].image):
                     to = [reference for _, reference in group]
                     if not tagged:
@@ -131,13 +138,15 @@ class RegistryDestination(Destination):
                     written = self._write(upload, blobs, image, to)
                     digest = written if image == wanted.image else digest
                     sent |= dict.fromkeys(to, written)
-            if tagged:
-                require_sent(upload.skopeo, sent, self.access, upload.report)
         # sorted() keeps the order of equals.
-        ordered = sorted(zip(parts, found, strict=True), key=lambda pair: pair[0][0] is not wanted)
+        ordered = sorted(zip(parts, self._found, strict=True), key=lambda pair: pair[0][0] is not wanted)
         # The first reference of each, where it has several.
         references = {named.key: str(reference) for named, reference in reversed(parts)}
-        return UploadResult(bool(behind), digest, tuple(tag for _, tag in ordered), references)
+        return UploadResult(bool(behind), digest, tuple(tag for _, tag in ordered), references, sent=sent)
+
+    def _parts(self, images: Sequence[NamedImage]) -> list[tuple[NamedImage, Reference]]:
+        """Return the images with the references that each is to have."""
+        return [(named, reference) for named in images for reference in self._references(images, named)]
 
     def _references(self, images: Sequence[NamedImage], named: NamedImage) -> list[Reference]:
         """Return where one of the images goes."""
@@ -167,15 +176,26 @@ class RegistryDestination(Destination):
     def _write(self, upload: Upload, blobs: OfferedBlobs, image: Image, references: Sequence[Reference]) -> str:
         root = image.root
         if self.preserve and not self._blobs_are_there:
-            for node in (*image.leaves, *image.lists):
-                if node is not root:
-                    self._copy(upload, blobs, node, references[0].pinned(node.digest))
+            self._write_below(upload, blobs, image, references[0])
         digest = root.digest
         for reference in references:
             digest = self._copy(upload, blobs, root, reference)
             if self.preserve and digest != root.digest:
                 raise RegistryError(f"{reference} became {digest} instead of {root.digest}")
         return digest
+
+    def _write_below(self, upload: Upload, blobs: OfferedBlobs, image: Image, reference: Reference) -> None:
+        """Write what stands below a list: its manifests side by side, then the lists in it, innermost first."""
+        leaves = [leaf for leaf in image.leaves if leaf is not image.root]
+        copy = partial(self._copy, upload, blobs)
+        for wave in waves(leaves, upload.layers_to_send):
+            steps = [partial(copy, leaf, reference.pinned(leaf.digest)) for leaf in wave]
+            for result in upload.skopeo.side_by_side(steps):
+                if isinstance(result, IncrementalError):
+                    raise result
+        for node in image.lists:
+            if node is not image.root:
+                copy(node, reference.pinned(node.digest))
 
     def _copy(self, upload: Upload, blobs: OfferedBlobs, node: FetchedManifest, target: Reference) -> str:
         flags = self.access.flags(target, upload.skopeo.auth_files, "dest-")

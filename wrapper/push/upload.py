@@ -11,6 +11,7 @@ from ..archive.reader import COPY_AGAIN
 from ..errors import ContentError, IncrementalError
 from ..host.space import room_for
 from ..oci.layout import Layout, index_document, index_entry
+from ..oci.manifest import build_layers_dictionary
 from ..skopeo.options import preserve_flags
 from ..skopeo.probe import private_policy
 from .tags import FLAG
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..archive.contents import NamedImage
     from ..archive.pipes import Extent, Start
     from ..oci.manifest import Descriptor, FetchedManifest
+    from ..oci.reference import Reference
     from ..results import TagChange
     from ..skopeo.access import Access
     from ..skopeo.runner import Skopeo
@@ -39,6 +41,7 @@ class UploadResult(NamedTuple):
         tags: what was written under which name, the asked-for one first, with what each pointed to before.
         references: for the keys of the images, where each went.
         image_id: the digest of the config, by which local stores name an image; None elsewhere.
+        sent: the digest of what was sent, for each reference, where it is to be read back.
     """
 
     changed: bool
@@ -46,6 +49,7 @@ class UploadResult(NamedTuple):
     tags: tuple[TagChange, ...]
     references: Mapping[tuple[str | None, str], str]
     image_id: str | None = None
+    sent: Mapping[Reference, str] = {}
 
 
 class OfferedBlobs(NamedTuple):
@@ -93,7 +97,12 @@ class Upload(NamedTuple):
             IncrementalError: a base can't be read.
         """
         wanted = {digest: layer.size for digest, layer in self.absent.items() if digest not in except_for}
-        self.blob_source.fetch(self.skopeo, wanted, self.report, preserve=self.preserve)
+        with self.blob_source.lock:
+            self.blob_source.fetch(self.skopeo, wanted, self.report, preserve=self.preserve)
+
+    def layers_to_send(self, leaf: FetchedManifest) -> set[str]:
+        """Return the digests of the layers of a manifest that the destination may lack."""
+        return {digest for digest in build_layers_dictionary(leaf) if digest in self.blob_source}
 
     def sizes(self, *, layers: bool = True) -> dict[str, int]:
         """Return digest and size in bytes of every blob that is at hand and that the images need.
@@ -127,7 +136,8 @@ class Upload(NamedTuple):
             if pipes:
                 by_name = {blobs.blob(digest).name: blob for digest, blob in pipes.items()}
                 try:
-                    feeder = PipeFeeder(blobs.blobs / "sha256", by_name, self.blob_source.names)
+                    turn = self.blob_source.making_turn
+                    feeder = PipeFeeder(blobs.blobs / "sha256", by_name, self.blob_source.names, turn)
                     stack.enter_context(feeder)
                     check, settle = feeder.check, feeder.settle
                 except OSError as error:
@@ -140,7 +150,8 @@ class Upload(NamedTuple):
                     with suppress(OSError):
                         blobs.blob(digest).hardlink_to(file)
                         del rest[digest]
-            with room_for(self.skopeo.folder, sum(rest.values())):
+            # Readers of one archive share its file, and the place in it.
+            with self.blob_source.lock, room_for(self.skopeo.folder, sum(rest.values())):
                 blobs.add([], rest, self.blob_source.open_blob)
             yield OfferedBlobs(blobs, check, settle)
 
@@ -192,7 +203,7 @@ class Upload(NamedTuple):
         )
         # What arrived is not sent again: skopeo asks for each blob first.
         try:
-            return self.skopeo.retries.run(
+            return self.skopeo.steadily(
                 lambda: self.skopeo.copy(
                     f"oci:{layout.folder.name}",
                     target,

@@ -54,14 +54,17 @@ def vet(
     report(f"asking {destination.reference} for {plural(len(asked), 'layer')}")
     present = destination.present_layers(skopeo, list(asked.values()))
     absent = {digest: layer for digest, layer in outside.items() if digest not in present}
-    if absent and bases:
-        blob_source.add_bases(skopeo, bases, report)
-    _offer_delta_sources(skopeo, blob_source, destination, _sizes(absent), present)
-    missing = blob_source.making(_sizes(absent)).missing
-    sources = missing.keys() - absent.keys()
-    if sources and bases:
-        blob_source.learn_contents(skopeo, bases, sources, report)
+    if not absent:
+        return {}, ()
+    with blob_source.lock:
+        if bases:
+            blob_source.add_bases(skopeo, bases, report)
+        _offer_delta_sources(skopeo, blob_source, destination, _sizes(absent), present)
         missing = blob_source.making(_sizes(absent)).missing
+        sources = missing.keys() - absent.keys()
+        if sources and bases:
+            blob_source.learn_contents(skopeo, bases, sources, report)
+            missing = blob_source.making(_sizes(absent)).missing
     return absent, missing_layers(missing, blob_source.contents)
 
 

@@ -172,7 +172,7 @@ def is_repository(skopeo: Skopeo, source: ImageSource) -> bool:
 def read_ahead(
     skopeo: Skopeo, wanted: Iterable[tuple[ImageSource, FetchedManifest, Platform | None]]
 ) -> dict[ImageSource, bytes | IncrementalError]:
-    """Read what stands in several lists, all of it side by side: one list after the other takes as many round trips.
+    """Read what stands in several lists, all of it side by side: each round of questions takes ten round trips.
 
     Args:
         skopeo: an entered `Skopeo`.

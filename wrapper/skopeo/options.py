@@ -45,7 +45,7 @@ class SkopeoOptions:
         path: its path, or its name on PATH.
         temp_dir: where its private folder is made; None leaves it to what it is run for.
         link: how a link is dealt with that may be slow or fail.
-        jobs: how many copies go on at a time; by default three, or one where retries are wanted: on a bad link a
+        jobs: how many copies go on at a time; by default ten, or one where retries are wanted: on a bad link a
             cut then costs less.
         report: receives a line with the reason for each retry, and for each thing that is left in `temp_dir`.
         trace: receives a line for each call and what it said, for `--debug`.

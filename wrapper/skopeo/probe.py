@@ -7,8 +7,8 @@ answer was.
 
 One of these layers is one that can't exist: a web server that says yes to everything has that one, too.
 
-skopeo asks for one layer after the other, and before that takes as many round trips to log in. Over a slow link many
-runs that ask for few layers each are done first; on a fast one starting them takes longer than it spares.
+skopeo asks for one layer after the other, and takes ten round trips before the first. Over a slow link many runs
+that ask for few layers each are done first; on a fast one starting them takes longer than that spares.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..oci.layout import Layout, canonical_json, index_document, index_entry
 from ..oci.manifest import OCI_MANIFEST, Descriptor, digest_of
 from .messages import explain, fatal_message, no_registry
 from .options import preserve_flags
-from .runs import PARALLEL_RUNS, Question
+from .runs import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 # A blob that is nowhere: it stops a probe in time.
 _ABSENT = digest_of(b"the config of a probe, which is absent by design")
 _CONFIG = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
+_PROBES = 16
 _NEAR_EACH = 10
 _NEAR_PROBES = 6
 _SECONDS = 120
@@ -148,14 +149,20 @@ def _doing(destination: Reference) -> str:
 def _probes(
     skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]
 ) -> Iterator[_Probe]:
-    """Make the probes that ask for layers, each when it is its turn: until an answer came, nobody knows how far it is."""
-    few = -(-len(layers) // PARALLEL_RUNS)
-    rest = layers
-    while rest:
-        each = max(few, _NEAR_EACH, -(-len(rest) // _NEAR_PROBES)) if skopeo.is_near else few
-        # What says yes to everything shows in one answer.
-        yield _probe(skopeo, destination, access, rest[:each], with_impossible=rest is layers)
-        rest = rest[each:]
+    """Make the probes that ask for layers, each when it is its turn: the first answer tells how far away it is."""
+    # What says yes to everything shows in one answer: the first run asks for what can't exist, and for less else.
+    rest, impossible = layers, 1
+    few = _split(len(layers) + impossible, _PROBES)
+    while rest or impossible:
+        each = max(few, _NEAR_EACH, _split(len(rest) + impossible, _NEAR_PROBES)) if skopeo.is_near else few
+        group, rest = rest[: each - impossible], rest[each - impossible :]
+        yield _probe(skopeo, destination, access, group, with_impossible=bool(impossible))
+        impossible = 0
+
+
+def _split(count: int, parts: int) -> int:
+    """Return how many each part has at most."""
+    return -(-count // parts)
 
 
 class _Probe(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -24,7 +25,7 @@ from ..host.text import human_bytes, is_utf8
 from .access import AuthFiles
 from .messages import explain, fatal_message
 from .options import TIMEOUT, SkopeoOptions
-from .process import NOISE, TICK, EarlyEndError, GreedyError, StalledError, StallWatch
+from .process import NOISE, TICK, EarlyEndError, GreedyError, Run, StalledError, StallWatch
 from .retry import Retries
 from .runs import Question, Runs, no_answer, require_writable, starting
 from .turns import Turns
@@ -41,7 +42,7 @@ T = TypeVar("T")
 OLDEST = (1, 9)
 """The oldest skopeo whose behaviour this package was built on."""
 
-PARALLEL_COPIES = 8
+PARALLEL_COPIES = 10
 """How many copies go on at a time: each moves six layers at once, and waits for answers most of its time."""
 
 NEAR = 0.15
@@ -155,11 +156,12 @@ class Skopeo:
         """Return the path of a folder that is not there yet, inside the private folder."""
         return self.folder / f"{kind}-{next(self._folders)}"
 
-    def in_parallel(self, steps: Sequence[Callable[[], T]]) -> list[T]:
+    def in_parallel(self, steps: Sequence[Callable[[], T]], at_once: int = _MOST_THREADS) -> list[T]:
         """Take steps that run skopeo, each in a thread of its own; how many runs go on at a time, turns decide.
 
         Args:
             steps: what to do; none may be in another's way.
+            at_once: how many steps are taken at a time.
 
         Returns:
             What each returned.
@@ -167,7 +169,7 @@ class Skopeo:
         Raises:
             BaseException: what the first one raised that failed; the others are ended.
         """
-        pool = ThreadPoolExecutor(min(len(steps), _MOST_THREADS) or 1, "step")
+        pool = ThreadPoolExecutor(min(len(steps), at_once) or 1, "step")
         running = []
         try:
             with starting("a copy"):
@@ -186,6 +188,29 @@ class Skopeo:
         finally:
             pool.shutdown()
         return [step.result() for step in running]
+
+    def side_by_side(
+        self, steps: Sequence[Callable[[], T]], at_once: int = _MOST_THREADS
+    ) -> list[T | IncrementalError]:
+        """Take steps as `in_parallel` does, all of them, whatever happens to some.
+
+        Args:
+            steps: what to do; none may be in another's way.
+            at_once: how many steps are taken at a time.
+
+        Returns:
+            What each returned, or what was wrong.
+        """
+
+        def kept(step: Callable[[], T]) -> T | IncrementalError:
+            try:
+                return step()
+            except IncrementalError as error:
+                return error
+
+        if len(steps) == 1:
+            return [kept(steps[0])]
+        return self.in_parallel([partial(kept, step) for step in steps], at_once)
 
     def inspect_raw(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
         """Read manifests or lists, several at a time.
@@ -393,8 +418,8 @@ class Skopeo:
                 asked.append(call)
                 yield call
 
-        answers = self._runs.ask(asking(), memory_only if own_cache else None)
-        self._check_version()
+        with self._version_checked():
+            answers = self._runs.ask(asking(), memory_only if own_cache else None)
         results = []
         for call, answer in zip(asked, answers, strict=True):
             if isinstance(answer, EarlyEndError):
@@ -402,10 +427,21 @@ class Skopeo:
             results.append((answer[0], answer[2]))
         return results
 
+    @contextmanager
+    def _version_checked(self) -> Iterator[None]:
+        """Look once at skopeo's version, while something else runs."""
+        if self._version_known:
+            yield
+            return
+        self._version_known = True
+        run = self._runs.start(["--version"])
+        yield
+        self._version_of(run)
+
     def _check_version(self) -> None:
         """Look once at skopeo's version: beside the first copy, or to explain a failure."""
-        if not self._version_known:
-            self.version()
+        with self._version_checked():
+            pass
 
     def version(self) -> str:
         """Return skopeo's version, such as "1.9.3".
@@ -414,10 +450,13 @@ class Skopeo:
             HostError: it does not answer as skopeo does, or is too old.
         """
         self._version_known = True
+        return self._version_of(self._runs.start(["--version"]))
+
+    def _version_of(self, run: Run) -> str:
         seconds = max(self.timeout or TIMEOUT, _LEAST_SECONDS)
-        run = self._runs.start(["--version"])
+        deadline = run.seconds() + seconds
         try:
-            code, stdout, stderr = self._runs.finish(run, partial(run.require_within, seconds))
+            code, stdout, stderr = self._runs.finish(run, lambda: run.require_within(deadline))
         except EarlyEndError:
             self._runs.end([run])
             raise RegistryError(

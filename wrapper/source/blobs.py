@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
@@ -49,6 +50,8 @@ class BlobSource:
         deltas: layers that archives have as their change, by their digests.
         looked_up: manifests of the destination that have been asked for, by their references; None for one that is
             not there.
+        lock: whoever reads blobs, or adds any, holds it, where several threads do.
+        making_turn: whoever has a process make a layer holds it: each takes much memory.
     """
 
     def __init__(
@@ -68,6 +71,8 @@ class BlobSource:
             HostError: one can't be read.
         """
         self._stack = ExitStack()
+        self.lock = threading.RLock()
+        self.making_turn = threading.Lock()
         try:
             self._archives = [self._stack.enter_context(Archive.open(source)) for source in sources]
             self._sums = share_out(sums, [len(archive.volume_sizes) for archive in self._archives])
@@ -351,12 +356,16 @@ class BlobSource:
         begin = partial(Download, skopeo, preserve=preserve, cache=None, report=report)
         images = [(*each, build_layers_dictionary(each[1]).keys()) for each in self._registry_manifests]
         with room_for(skopeo.folder, sum(rest.values())):
+            parts = []
             for source, leaf, having in (*images, *self._delta_manifests):
-                own = {digest: rest.pop(digest) for digest in having if digest in rest}
-                if own:
-                    layout = fetch_alone(skopeo, begin, source, leaf, own)
-                    layout.check(own)
-                    self.add_layers(layout, own)
+                if own := {digest: rest.pop(digest) for digest in having if digest in rest}:
+                    parts.append((own, partial(fetch_alone, skopeo, begin, source, leaf, own)))
+            results = skopeo.side_by_side([step for _, step in parts])
+            for (own, _), layout in zip(parts, results, strict=True):
+                if isinstance(layout, IncrementalError):
+                    raise layout
+                layout.check(own)
+                self.add_layers(layout, own)
 
     def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
         """Make a layer of its change of format 1 and of older layers, which are at hand."""

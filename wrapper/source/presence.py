@@ -35,15 +35,14 @@ def layers_at(
     Raises:
         IncrementalError: there is no such place, or it gave no clear answer.
     """
-    from ..skopeo.inspect import is_repository
-    from ..skopeo.probe import present_in_storage, present_layers
+    from ..skopeo.probe import present_in_storage
     from .bases import read_base, why_nothing
     from .stores import LAYER_TRANSPORTS, open_blob_store
 
-    reference, access = source.reference, source.access
+    reference = source.reference
     report(f"asking {reference} for {plural(len(layers), 'layer')}")
     if reference.transport == "docker":
-        return present_layers(skopeo, reference, access, layers) if is_repository(skopeo, source) else frozenset()
+        return layers_in_repository(skopeo, source, layers, writes=False)
     if reference.transport == "containers-storage":
         return present_in_storage(skopeo, reference, layers, preserve=True)
     if reference.transport in LAYER_TRANSPORTS:
@@ -54,6 +53,37 @@ def layers_at(
         report(f"warning: {why}")
     known = {digest for image in read_base(skopeo, source, report).layers.values() for digest in image}
     return frozenset(layer.digest for layer in layers if layer.digest in known)
+
+
+def layers_in_repository(
+    skopeo: Skopeo, source: ImageSource, layers: Sequence[Descriptor], *, writes: bool
+) -> frozenset[str]:
+    """Ask a registry's repository which layers it has.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        source: an image in it, which need not exist.
+        layers: what to ask for, each once.
+        writes: whether something will be written there; else a repository that is not known is looked at first, for
+            some registries make it when they are asked by who may write there.
+
+    Returns:
+        The digests of those that are there.
+
+    Raises:
+        IncrementalError: it gave no clear answer.
+    """
+    from ..skopeo.inspect import is_repository
+    from ..skopeo.probe import present_layers
+    from .known import seen, was_seen
+
+    reference = source.reference
+    if not writes and not was_seen(reference) and not is_repository(skopeo, source):
+        return frozenset()
+    present = present_layers(skopeo, reference, source.access, layers)
+    if present and not writes:
+        seen(reference)
+    return present
 
 
 def _is_sound(store: BlobStore, layer: Descriptor) -> bool:

@@ -29,10 +29,22 @@ def most_at_a_time(turns: Turns) -> int:
     return most
 
 
+def test_so_many_at_a_time() -> None:
+    assert most_at_a_time(Turns(3)) == 3
+
+
 def test_one_alone_where_several_were_too_much() -> None:
-    turns = Turns()
+    turns = Turns(4)
     assert most_at_a_time(turns) > 1
-    assert turns.at_most(6) == 6
-    assert turns.only_one()
-    assert not turns.only_one()
-    assert most_at_a_time(turns) == turns.at_most(6) == 1
+    assert not turns.alone
+    turns.only_one()
+    assert turns.alone
+    assert most_at_a_time(turns) == 1
+
+
+def test_who_does_not_wait_goes_away() -> None:
+    turns = Turns(1)
+    assert turns.take(wait=False)
+    assert not turns.take(wait=False)
+    turns.give_back()
+    assert turns.take(wait=True)
