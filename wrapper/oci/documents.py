@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError
+from .quick import accepts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from jsonschema.exceptions import ValidationError
     from jsonschema.protocols import Validator
@@ -111,21 +112,34 @@ def check_schema(document: dict[str, Any], schema: str, what: str) -> None:
     Raises:
         ContentError: it breaks the schema; the message names the place, such as `layers[3].digest`.
     """
+    if _accepts(schema)(document):
+        return
     for error in _validator(schema).iter_errors(document):
         place = error.json_path.removeprefix("$").removeprefix(".")[:200]
         raise ContentError(f"{what} breaks the schema{f' at {place}' if place else ''}: {error.message[:200]}")
 
 
+def _read(schema: str) -> dict[str, Any]:
+    # Keywords are checked in their order: sorted, maxLength spares pattern the texts that take it much memory.
+    text = Path(__file__).with_name("schemas").joinpath(f"{schema}.json").read_bytes()
+    found = json.loads(text, object_pairs_hook=lambda pairs: dict(sorted(pairs)))
+    assert isinstance(found, dict)  # noqa: S101 - it is ours
+    return found
+
+
+@cache
+def _accepts(schema: str) -> Callable[[object], bool]:
+    return accepts(_read(schema))
+
+
 @cache
 def _validator(schema: str) -> Validator:
-    # Late: it takes long to import, and skopeo may be running meanwhile.
+    # Late: it takes long to import.
     from jsonschema.validators import Draft202012Validator, extend
 
-    text = files("wrapper.oci.schemas").joinpath(f"{schema}.json").read_bytes()
     keywords = {"maxItems": _max_items, "maxLength": _max_length, "type": _type}
     validator: type[Validator] = extend(Draft202012Validator, keywords)  # type: ignore[no-untyped-call]
-    # Keywords are checked in their order: sorted, maxLength spares pattern the texts that take it much memory.
-    return validator(json.loads(text, object_pairs_hook=lambda pairs: dict(sorted(pairs))))
+    return validator(_read(schema))
 
 
 # jsonschema's own quote a value whole, which may be as long as the document.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .plan import PullPlan
     from .request import PullOptions, PullRequest, Spec
 
-import_later("jsonschema.validators", f"{__package__}.plan", f"{__package__}.fetch")
+import_later(f"{__package__}.plan", f"{__package__}.fetch")
 
 
 class Fetched(NamedTuple):
