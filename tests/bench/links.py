@@ -18,7 +18,7 @@ from tests.bench.chart import Bar, draw
 from tests.bench.link import FAR, Link
 from tests.bench.measuring import TOOL
 from tests.support.certificates import make_certificates
-from tests.support.images import platform, put_image, put_list
+from tests.support.images import Image, digest_of, platform, put_image, put_list
 from tests.support.registry import Registry
 from tests.support.tokens import TokenServer
 
@@ -122,6 +122,12 @@ def noise(seed: str, size: int) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
+def put(registry: Registry, repository: str, tag: str | None, layers: list[bytes]) -> Image:
+    """Put an image whose config is like no other's, as real ones are."""
+    names = [digest_of(layer) for layer in layers]
+    return put_image(registry, repository, tag, layers, config=json.dumps({"layers": names}).encode())
+
+
 def _sides(far: Far) -> tuple[Command, Command]:
     """Return the options of a pull and of a push."""
     names = {"creds": ACCOUNT, "cert-dir": str(far.trusted)}
@@ -158,12 +164,12 @@ class Work:
         self._count = count()
         self._base = [noise(f"base{each}", 10 * _MB) for each in range(2)]
         self._final = [*self._base, noise("new", 5 * _MB)]
-        put_image(self._vendor, "app", "1", self._base)
-        put_image(self._vendor, "app", "2", self._final)
+        put(self._vendor, "app", "1", self._base)
+        put(self._vendor, "app", "2", self._final)
         for tag in "12":
             leaves = [
                 (
-                    put_image(
+                    put(
                         self._vendor,
                         "list",
                         None,
@@ -176,12 +182,12 @@ class Work:
             put_list(self._vendor, "list", tag, leaves)
         self._fifty = [noise(f"fifty{each}", 1000) for each in range(50)]
         for registry in far.behind:
-            put_image(registry, "fifty", "1", self._fifty)
-        put_image(self._vendor, "fifty", "2", [*self._fifty, noise("fifty", 1000)])
+            put(registry, "fifty", "1", self._fifty)
+        put(self._vendor, "fifty", "2", [*self._fifty, noise("fifty", 1000)])
         self._ten = [noise("ten", _MB), *(noise(f"ten{each}", _MB) for each in range(10))]
         for each in range(10):
             for tag in "12":
-                put_image(self._vendor, f"ten/n{each}", tag, self._ten_layers(each, tag))
+                put(self._vendor, f"ten/n{each}", tag, self._ten_layers(each, tag))
         self._spec = far.folder / "spec.json"
         vendor = far.hosts[0]
         images = [
@@ -205,9 +211,9 @@ class Work:
     def _fresh(self) -> str:
         """Return a prefix where all bases are."""
         prefix = f"to{next(self._count)}"
-        put_image(self._customer, f"{prefix}/app", "1", self._base)
+        put(self._customer, f"{prefix}/app", "1", self._base)
         for each in range(10):
-            put_image(self._customer, f"{prefix}/n{each}", "1", self._ten_layers(each, "1"))
+            put(self._customer, f"{prefix}/n{each}", "1", self._ten_layers(each, "1"))
         return prefix
 
     def _layout(self, repository: str, tag: str, to: str) -> Path:

@@ -202,4 +202,16 @@ class RegistryDestination(Destination):
         if node.media_type in LISTS:
             flags.append("--multi-arch=index-only" if self.preserve else "--all")
         upload.report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))
-        return upload.copy(blobs, node, str(target), self.access, flags, f"cannot send {target}")
+
+        def copy() -> str:
+            return upload.copy(blobs, node, str(target), self.access, flags, f"cannot send {target}")
+
+        if not upload.skopeo.is_far or self._blobs_are_there or not isinstance(node.parsed, Manifest):
+            return copy()
+        # skopeo sends a config when all layers have arrived; meanwhile it can be there already.
+        config = node.parsed.config
+        steps: list[Callable[[], str]] = [copy, partial(upload.send_config, config, target, self.access)]
+        result, _ = upload.skopeo.side_by_side(steps)
+        if isinstance(result, IncrementalError):
+            raise result
+        return result

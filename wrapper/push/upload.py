@@ -13,7 +13,7 @@ from ..host.space import room_for
 from ..oci.layout import Layout, index_document, index_entry
 from ..oci.manifest import build_layers_dictionary
 from ..skopeo.options import preserve_flags
-from ..skopeo.probe import private_policy
+from ..skopeo.probe import private_policy, send_blob
 from .tags import FLAG
 
 if TYPE_CHECKING:
@@ -99,6 +99,25 @@ class Upload(NamedTuple):
         wanted = {digest: layer.size for digest, layer in self.absent.items() if digest not in except_for}
         with self.blob_source.lock:
             self.blob_source.fetch(self.skopeo, wanted, self.report, preserve=self.preserve)
+
+    def send_config(self, config: Descriptor, target: Reference, access: Access) -> str:
+        """Send a config ahead of its image.
+
+        Args:
+            config: its descriptor; in the archive, as all configs are.
+            target: where the image goes.
+            access: how the destination is reached.
+
+        Returns:
+            Its digest.
+
+        Raises:
+            IncrementalError: it can't be read, or no answer came: what is wrong shows when the image is sent.
+        """
+        with self.blob_source.lock:
+            raw = self.blob_source.read(config.digest)
+        send_blob(self.skopeo, target, access, raw)
+        return config.digest
 
     def layers_to_send(self, leaf: FetchedManifest) -> set[str]:
         """Return the digests of the layers of a manifest that the destination may lack."""

@@ -93,6 +93,23 @@ def mount_layers(
     return present_layers(skopeo, destination, access, layers)
 
 
+def send_blob(skopeo: Skopeo, destination: Reference, access: Access, blob: bytes) -> None:
+    """Upload a blob by itself: a copy of what has it for a layer, and no config, sends no manifest.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        destination: the repository.
+        access: how its registry is reached.
+        blob: the bytes.
+
+    Raises:
+        LinkError: it did not end in time. Whether it arrived is not known in any case.
+    """
+    layout = _layout(skopeo, [Descriptor("", digest_of(blob), len(blob))])
+    layout.put(blob)
+    skopeo.probes([_question(skopeo, destination, access, layout, 1)], f"cannot send a blob to {destination}")
+
+
 def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]) -> set[str]:
     probes: list[_Probe] = []
 
@@ -152,16 +169,21 @@ def _probes(
     """Make the probes that ask for layers, each when it is its turn: the first answer tells how far away it is."""
     # What says yes to everything shows in one answer: the first run asks for what can't exist, and for less else.
     rest, impossible = layers, 1
-    few = _split(len(layers) + impossible, _PROBES)
+    parts = _PROBES
     while rest or impossible:
-        each = max(few, _NEAR_EACH, _split(len(rest) + impossible, _NEAR_PROBES)) if skopeo.is_near else few
+        left = len(rest) + impossible
+        if skopeo.is_near:
+            parts = min(parts, _NEAR_PROBES, _share(left, _NEAR_EACH))
+        # Those that are started first have the most time.
+        each = _share(left, parts)
         group, rest = rest[: each - impossible], rest[each - impossible :]
         yield _probe(skopeo, destination, access, group, with_impossible=bool(impossible))
         impossible = 0
+        parts = max(1, parts - 1)
 
 
-def _split(count: int, parts: int) -> int:
-    """Return how many each part has at most."""
+def _share(count: int, parts: int) -> int:
+    """Return how many each of so many parts has at most."""
     return -(-count // parts)
 
 
@@ -219,17 +241,27 @@ def _probe(
     # Nobody can have it: it is made anew each time, and is the digest of nothing that anybody knows.
     impossible = [Descriptor("", f"sha256:{secrets.token_hex(32)}", 2)] if with_impossible else []
     layout = _layout(skopeo, [*layers, *impossible])
-    seconds = _limit(skopeo.timeout, len(layers) + 1)
+    question = _question(skopeo, destination, access, layout, len(layers) + len(impossible), "--debug")
+    return _Probe(layers, impossible[0].digest if impossible else None, question)
+
+
+def _question(
+    skopeo: Skopeo, destination: Reference, access: Access, layout: Layout, layers: int, *flags: str
+) -> Question:
+    """Return the run that copies a layout whose config is absent."""
+    seconds = _limit(skopeo.timeout, layers)
     arguments = [
-        "--debug",
+        *flags,
         f"--command-timeout={seconds}s",
         f"--policy={private_policy(layout)}",
         "copy",
+        # What is sent, if anything, must not be compressed.
+        *preserve_flags(True),
         *access.flags(destination, skopeo.auth_files, "dest-"),
         f"oci:{layout.folder.name}",
         str(destination.tagged(destination.tag or "probe")),
     ]
-    return _Probe(layers, impossible[0].digest if impossible else None, Question(arguments, seconds))
+    return Question(arguments, seconds)
 
 
 def present_in_storage(

@@ -48,6 +48,9 @@ PARALLEL_COPIES = 10
 NEAR = 0.15
 """Who answers a whole question in less than so many seconds is near: no round trip is worth a run to spare it."""
 
+FAR = 0.3
+"""Whoever takes more seconds than this for every answer is far: a run more is nothing to some round trips less."""
+
 _MOST_THREADS = 32
 
 _LEAST_SECONDS = 5.0
@@ -277,6 +280,11 @@ class Skopeo:
     def is_near(self) -> bool:
         """Whether what was asked so far has answered so soon that it is not worth more runs to wait less."""
         return self._runs.quickest is not None and self._runs.quickest < NEAR
+
+    @property
+    def is_far(self) -> bool:
+        """Whether nobody has answered soon so far."""
+        return self._runs.quickest is not None and self._runs.quickest > FAR
 
     def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
         limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
