@@ -290,7 +290,7 @@ def main() -> None:
         metavar="RTT,RATE",
         help="measure commands over an emulated link instead: milliseconds, and megabits a second, such as 50,100",
     )
-    parser.add_argument("--only", default="", metavar="NAME", help="for --link: commands with this in their names")
+    parser.add_argument("--only", default="", metavar="PATTERN", help="for --link: commands whose names this finds")
     parser.add_argument("--delta", action="store_true", help="measure changes of real layers instead")
     parser.add_argument("--pairs", nargs="+", metavar="NAME", help="for --delta: these; such as '2048 MiB'")
     parser.add_argument("--compressors", nargs="+", default=["Go 6"], metavar="NAME", help="for --delta; or all")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -286,7 +287,7 @@ def compare(folder: Path, link: Link, times: int, only: str = "") -> list[Row]:
     with ExitStack() as stack:
         stack.enter_context(link)
         far = Far(folder, link, stack)
-        rows = [(Row(name), make) for name, make in Work(far).rows() if only in name]
+        rows = [(Row(name), make) for name, make in Work(far).rows() if re.search(only, name)]
         for _ in range(times):
             for row, make in rows:
                 row.costs.append(far.measure(make()))

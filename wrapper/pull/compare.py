@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import BundleError, IncrementalError
@@ -59,15 +60,17 @@ def make_plan(
 
     planned = []
     failures: list[tuple[str, IncrementalError]] = []
-    for image in request.images:
-        try:
-            planned.append(_compare(skopeo, image, roots, known, signatures, report))
-        except IncrementalError as error:
-            if not request.is_bundle:
-                raise
-            failures.append((str(image.name), error))
-            if request.fail_fast:
-                break
+    # For signatures, and for local stores, skopeo runs once more.
+    steps = [partial(_compare, skopeo, image, roots, known, signatures, report) for image in request.images]
+    for image, result in zip(request.images, skopeo.side_by_side(steps, skopeo.copies), strict=True):
+        if not isinstance(result, IncrementalError):
+            planned.append(result)
+            continue
+        if not request.is_bundle:
+            raise result
+        failures.append((str(image.name), result))
+        if request.fail_fast:
+            break
     if failures:
         raise BundleError("read", failures, len(request.images))
     plan = PullPlan(tuple(planned), request.is_bundle, request.gone)
