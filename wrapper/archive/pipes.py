@@ -3,7 +3,7 @@
 A pipe serves one reader. As soon as one has opened it, a fresh pipe takes its name for the next one, as when skopeo
 tries again, and only then are bytes fed and the end closed.
 
-Of the processes that make blobs one runs at a time, whoever feeds: who opened another pipe waits for his turn.
+Of the processes that make blobs one runs at a time: who opened another pipe waits for his turn.
 
 Who waits at a pipe that nobody feeds any more waits for ever: whoever runs skopeo looks, by `check`, whether the
 feeder is still there.
@@ -78,11 +78,7 @@ class PipeFeeder:
     """Serves blobs as named pipes, for as long as it is entered, to any number of readers one after the other."""
 
     def __init__(
-        self,
-        folder: Path,
-        blobs: Mapping[str, Sequence[Extent] | Start],
-        source: str = "the archive",
-        turn: threading.Lock | None = None,
+        self, folder: Path, blobs: Mapping[str, Sequence[Extent] | Start], source: str = "the archive"
     ) -> None:
         """Make the pipes.
 
@@ -90,7 +86,6 @@ class PipeFeeder:
             folder: where; it is ours alone.
             blobs: for the name of each pipe, what is read from it, one part after the other; or what makes that.
             source: what to call the files that are read in messages.
-            turn: is held while a process makes a blob; others that feed may share it.
 
         Raises:
             OSError: pipes can't be made there.
@@ -101,7 +96,6 @@ class PipeFeeder:
         self._failure: IncrementalError | None = None
         self._feeding: dict[int, list[Extent]] = {}
         self._maker: Maker | None = None
-        self._turn = turn or threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
         for name in blobs:
@@ -158,7 +152,7 @@ class PipeFeeder:
                 os.close(pipe)
             if self._maker:
                 self._maker.end()
-                self._end_turn()
+                self._maker = None
 
     def _serve_all(self) -> None:
         pause = _SHORTEST
@@ -178,25 +172,13 @@ class PipeFeeder:
             if self._maker and not self._maker.is_running():
                 # What it raises ends the push.
                 self._maker.result()
-                self._end_turn()
-
-    def _end_turn(self) -> None:
-        self._maker = None
-        self._turn.release()
+                self._maker = None
 
     def _serve(self, name: str) -> None:
         """Begin to feed, if somebody waits at a pipe."""
         blob = self._blobs[name]
-        if not callable(blob):
-            self._open(name, blob)
-        elif not self._maker and self._turn.acquire(blocking=False):
-            try:
-                self._open(name, blob)
-            finally:
-                if not self._maker:
-                    self._turn.release()
-
-    def _open(self, name: str, blob: Sequence[Extent] | Start) -> None:
+        if callable(blob) and self._maker:
+            return
         path = self._folder / name
         with host_errors(f"cannot make a pipe in {self._folder}"):
             try:

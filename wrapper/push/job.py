@@ -97,6 +97,8 @@ class PushJob:
             IncrementalError: the only one can't be uploaded, or reads as something else afterwards.
         """
         items = self._plan.items
+        if self._fail_fast and self._errors:
+            return
         if len(items) > 1 and not dry_run:
             for wave in waves(items, self._blobs_to_send):
                 self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)), wave)
@@ -113,7 +115,7 @@ class PushJob:
                 raise
 
         self._for_each(upload_one, items)
-        self._for_each(read_back, [item for item in items if item.name in self._uploaded])
+        self._for_each(read_back, [item for item in items if item.name in self._uploaded], whatever_failed=True)
 
     def failure(self, done: str) -> BundleError | None:
         """Return the error that says which items of a bundle failed; None where none did.
@@ -180,11 +182,13 @@ class PushJob:
         leaves = (leaf for named in item.images for leaf in named.image.leaves)
         return {(repository, digest) for leaf in leaves for digest in upload.layers_to_send(leaf)}
 
-    def _for_each(self, step: Callable[[PushItem], object], items: Sequence[PushItem]) -> None:
-        """Take a step for each item that has not failed yet, side by side."""
+    def _for_each(
+        self, step: Callable[[PushItem], object], items: Sequence[PushItem], *, whatever_failed: bool = False
+    ) -> None:
+        """Take a step for each item that has not failed yet, side by side; if need be, whatever others failed."""
 
         def take(item: PushItem) -> None:
-            if self._fail_fast and self._errors:
+            if self._fail_fast and self._errors and not whatever_failed:
                 return
             try:
                 step(item)

@@ -190,7 +190,9 @@ class RegistryDestination(Destination):
         copy = partial(self._copy, upload, blobs)
         for wave in waves(leaves, upload.layers_to_send):
             steps = [partial(copy, leaf, reference.pinned(leaf.digest)) for leaf in wave]
-            for result in upload.skopeo.side_by_side(steps):
+            # Layers are made one after the other, and who waits for one must not be taken for a link that hangs.
+            at_once = 1 if blobs.makes else upload.skopeo.copies
+            for result in upload.skopeo.side_by_side(steps, at_once):
                 if isinstance(result, IncrementalError):
                     raise result
         for node in image.lists:
@@ -203,15 +205,8 @@ class RegistryDestination(Destination):
             flags.append("--multi-arch=index-only" if self.preserve else "--all")
         upload.report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))
 
-        def copy() -> str:
-            return upload.copy(blobs, node, str(target), self.access, flags, f"cannot send {target}")
-
-        if not upload.skopeo.is_far or self._blobs_are_there or not isinstance(node.parsed, Manifest):
-            return copy()
-        # skopeo sends a config when all layers have arrived; meanwhile it can be there already.
-        config = node.parsed.config
-        steps: list[Callable[[], str]] = [copy, partial(upload.send_config, config, target, self.access)]
-        result, _ = upload.skopeo.side_by_side(steps)
-        if isinstance(result, IncrementalError):
-            raise result
-        return result
+        doing = f"cannot send {target}"
+        if self._blobs_are_there or not isinstance(node.parsed, Manifest):
+            return upload.copy(blobs, node, str(target), self.access, flags, doing)
+        with upload.config_ahead(node.parsed.config, target, self.access):
+            return upload.copy(blobs, node, str(target), self.access, flags, doing)

@@ -155,7 +155,7 @@ class _Sender:
         """Send a manifest with its blobs, or a list alone."""
         self._report(f"sending {reference}")
         flags = *self._access.flags(reference, self._upload.skopeo.auth_files, "dest-"), *flags
-        offered = OfferedBlobs(self._layout, _nothing, _nothing)
+        offered = OfferedBlobs(self._layout, _nothing, _nothing, makes=False)
         doing = f"cannot send {reference}"
         digest = self._upload.copy(offered, node, str(reference), self._access, flags, doing)
         if digest != node.digest:

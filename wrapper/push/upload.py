@@ -13,7 +13,7 @@ from ..host.space import room_for
 from ..oci.layout import Layout, index_document, index_entry
 from ..oci.manifest import build_layers_dictionary
 from ..skopeo.options import preserve_flags
-from ..skopeo.probe import private_policy, send_blob
+from ..skopeo.probe import private_policy, sending
 from .tags import FLAG
 
 if TYPE_CHECKING:
@@ -59,11 +59,13 @@ class OfferedBlobs(NamedTuple):
         layout: where they are.
         check: raises what is wrong, as `PipeFeeder.check`, if some can't be read any more.
         settle: likewise, as `PipeFeeder.settle`, when nobody reads any more.
+        makes: whether layers are made as they are read, one after the other.
     """
 
     layout: Layout
     check: Callable[[], None]
     settle: Callable[[], None]
+    makes: bool
 
 
 class Upload(NamedTuple):
@@ -100,28 +102,36 @@ class Upload(NamedTuple):
         with self.blob_source.lock:
             self.blob_source.fetch(self.skopeo, wanted, self.report, preserve=self.preserve)
 
-    def send_config(self, config: Descriptor, target: Reference, access: Access) -> str:
-        """Send a config ahead of its image.
+    @contextmanager
+    def config_ahead(self, config: Descriptor, target: Reference, access: Access) -> Iterator[None]:
+        """Send a config while its image is sent, if that is worth it: skopeo sends it when all layers are there.
 
         Args:
             config: its descriptor; in the archive, as all configs are.
             target: where the image goes.
             access: how the destination is reached.
 
-        Returns:
-            Its digest.
-
         Raises:
-            IncrementalError: it can't be read, or no answer came: what is wrong shows when the image is sent.
+            ContentError: it is not what its digest says.
         """
-        with self.blob_source.lock:
+        # Who holds the lock may be fetching layers, which takes long.
+        if not self.skopeo.is_far or not self.blob_source.lock.acquire(blocking=False):
+            yield
+            return
+        try:
             raw = self.blob_source.read(config.digest)
-        send_blob(self.skopeo, target, access, raw)
-        return config.digest
+        finally:
+            self.blob_source.lock.release()
+        with self.skopeo.beside(sending(self.skopeo, target, access, raw)):
+            yield
 
     def layers_to_send(self, leaf: FetchedManifest) -> set[str]:
         """Return the digests of the layers of a manifest that the destination may lack."""
-        return {digest for digest in build_layers_dictionary(leaf) if digest in self.blob_source}
+        return {
+            digest
+            for digest in build_layers_dictionary(leaf)
+            if digest in self.absent or digest in self.blob_source
+        }
 
     def sizes(self, *, layers: bool = True) -> dict[str, int]:
         """Return digest and size in bytes of every blob that is at hand and that the images need.
@@ -148,31 +158,35 @@ class Upload(NamedTuple):
             HostError: the folder can't be written.
         """
         blobs = Layout.create(self.skopeo.new_folder("blobs"))
-        sizes = self.sizes(layers=layers)
-        pipes = self._pipes(sizes) if piped else {}
         check = settle = _nothing
         with ExitStack() as stack:
-            if pipes:
-                by_name = {blobs.blob(digest).name: blob for digest, blob in pipes.items()}
-                try:
-                    turn = self.blob_source.making_turn
-                    feeder = PipeFeeder(blobs.blobs / "sha256", by_name, self.blob_source.names, turn)
-                    stack.enter_context(feeder)
-                    check, settle = feeder.check, feeder.settle
-                except OSError as error:
-                    self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
-                    pipes = {}
-            rest = {digest: size for digest, size in sizes.items() if digest not in pipes}
-            for digest in list(rest):
-                # What is in the private folder already is copied where a file can't have two names.
-                if file := self.blob_source.file(digest):
-                    with suppress(OSError):
-                        blobs.blob(digest).hardlink_to(file)
-                        del rest[digest]
-            # Readers of one archive share its file, and the place in it.
-            with self.blob_source.lock, room_for(self.skopeo.folder, sum(rest.values())):
-                blobs.add([], rest, self.blob_source.open_blob)
-            yield OfferedBlobs(blobs, check, settle)
+            # Layers are made for one upload at a time: each takes much memory, and who waits reads nothing.
+            makes = piped and any(self.blob_source.start_making(digest) for digest in self.sizes(layers=layers))
+            if makes:
+                stack.enter_context(self.blob_source.making_turn)
+            # Readers of one archive share its file, and the place in it; others fetch layers, and forget them.
+            with self.blob_source.lock:
+                sizes = self.sizes(layers=layers)
+                pipes = self._pipes(sizes) if piped else {}
+                if pipes:
+                    by_name = {blobs.blob(digest).name: blob for digest, blob in pipes.items()}
+                    try:
+                        feeder = PipeFeeder(blobs.blobs / "sha256", by_name, self.blob_source.names)
+                        stack.enter_context(feeder)
+                        check, settle = feeder.check, feeder.settle
+                    except OSError as error:
+                        self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
+                        pipes = {}
+                rest = {digest: size for digest, size in sizes.items() if digest not in pipes}
+                for digest in list(rest):
+                    # What is in the private folder already is copied where a file can't have two names.
+                    if file := self.blob_source.file(digest):
+                        with suppress(OSError):
+                            blobs.blob(digest).hardlink_to(file)
+                            del rest[digest]
+                with room_for(self.skopeo.folder, sum(rest.values())):
+                    blobs.add([], rest, self.blob_source.open_blob)
+            yield OfferedBlobs(blobs, check, settle, makes)
 
     def _pipes(self, sizes: Mapping[str, int]) -> dict[str, tuple[Extent, ...] | Start]:
         """Return what can go through a pipe: layers of an archive, or that are made, with one reader at a time.

@@ -89,25 +89,22 @@ def mount_layers(
     """
     # The same question, with the user's own cache of what is where: skopeo then mounts by itself what it can.
     questions = (probe.question for probe in _probes(skopeo, destination, access, layers))
-    skopeo.probes(questions, f"cannot mount layers in {destination}", own_cache=False)
+    skopeo.probes(questions, f"cannot mount layers in {destination}", memory_cache=False)
     return present_layers(skopeo, destination, access, layers)
 
 
-def send_blob(skopeo: Skopeo, destination: Reference, access: Access, blob: bytes) -> None:
-    """Upload a blob by itself: a copy of what has it for a layer, and no config, sends no manifest.
+def sending(skopeo: Skopeo, destination: Reference, access: Access, blob: bytes) -> Question:
+    """Return the run that sends a blob by itself: a copy of what has it for a layer, but no config.
 
     Args:
         skopeo: an entered `Skopeo`.
         destination: the repository.
         access: how its registry is reached.
         blob: the bytes.
-
-    Raises:
-        LinkError: it did not end in time. Whether it arrived is not known in any case.
     """
     layout = _layout(skopeo, [Descriptor("", digest_of(blob), len(blob))])
     layout.put(blob)
-    skopeo.probes([_question(skopeo, destination, access, layout, 1)], f"cannot send a blob to {destination}")
+    return _question(skopeo, destination, access, layout, 1)
 
 
 def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]) -> set[str]:
@@ -167,14 +164,14 @@ def _probes(
     skopeo: Skopeo, destination: Reference, access: Access, layers: Sequence[Descriptor]
 ) -> Iterator[_Probe]:
     """Make the probes that ask for layers, each when it is its turn: the first answer tells how far away it is."""
-    # What says yes to everything shows in one answer: the first run asks for what can't exist, and for less else.
+    # The first run also asks for what can't exist: a server that says yes to everything shows in one answer.
     rest, impossible = layers, 1
     parts = _PROBES
     while rest or impossible:
         left = len(rest) + impossible
         if skopeo.is_near:
             parts = min(parts, _NEAR_PROBES, _share(left, _NEAR_EACH))
-        # Those that are started first have the most time.
+        # The first ones may ask for one layer more: the last ones start later.
         each = _share(left, parts)
         group, rest = rest[: each - impossible], rest[each - impossible :]
         yield _probe(skopeo, destination, access, group, with_impossible=bool(impossible))
@@ -292,7 +289,7 @@ def present_in_storage(
     call = ["--debug", f"--policy={private_policy(layout)}", "copy", *preserve_flags(preserve)]
     call += [f"oci:{layout.folder.name}", str(destination)]
     doing = _doing(destination)
-    ((_, stderr),) = skopeo.probes([Question(call, skopeo.timeout)], doing, own_cache=False)
+    ((_, stderr),) = skopeo.probes([Question(call, skopeo.timeout)], doing, memory_cache=False)
     if not fatal_message(stderr).startswith(f"reading blob {_ABSENT}: open"):
         raise explain(stderr, doing, "--dest", (*call, str(skopeo.folder)))
     return frozenset(_IN_STORAGE.findall(stderr)) & {layer.digest for layer in layers}

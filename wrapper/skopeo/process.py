@@ -6,6 +6,7 @@ import ctypes
 import os
 import select
 import signal
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -74,6 +75,7 @@ class Run:
             self._stderr.close()
             raise
         self._begun = time.monotonic()
+        self._closing = threading.Lock()
         self._waited_for = False
         try:
             # By this it is known even when its number is another process's.
@@ -107,9 +109,8 @@ class Run:
 
     def is_running(self) -> bool:
         """Say whether it has not ended yet."""
-        if self._descriptor is None:
-            return self.is_known()
-        return not _ended(self._descriptor, 0)
+        descriptor = self._descriptor
+        return self.is_known() if descriptor is None else not _ended(descriptor, 0)
 
     def seconds(self) -> float:
         """Return how long ago it was started, in seconds."""
@@ -163,7 +164,9 @@ class Run:
         return (int(resident) - int(shared)) * _PAGE
 
     def _close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
+        # Several threads may end all that runs.
+        with self._closing:
+            descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 

@@ -28,11 +28,13 @@ class Retries(NamedTuple):
         delay: the first pause, in seconds; each further one is twice as long, and each is up to a quarter longer
             or shorter by chance, so that many who lost the same link don't come back at the same moment.
         report: receives a line with the reason for each.
+        pause: waits for so many seconds; it may raise what ends that.
     """
 
     times: int
     delay: float
     report: Callable[[str], None]
+    pause: Callable[[float], None] = lambda seconds: time.sleep(seconds)
 
     def begin(self) -> Attempts:
         """Begin a step that may need several attempts."""
@@ -74,7 +76,7 @@ class Attempts:
         Raises:
             LinkError: `error`, where there is none left.
         """
-        times, delay, report = self._retries
+        times, delay, report, wait = self._retries
         if self._failed >= times or self._waited >= WAITING:
             raise error
         pause = min(delay * 2.0 ** min(self._failed, 60), LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
@@ -82,4 +84,4 @@ class Attempts:
         self._failed += 1
         self._waited += pause
         report(f"{error.message}; trying again in {pause:.1f} s ({self._failed} of {times})")
-        time.sleep(pause)
+        wait(pause)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
@@ -46,15 +47,18 @@ PARALLEL_COPIES = 10
 """How many copies go on at a time: each moves six layers at once, and waits for answers most of its time."""
 
 NEAR = 0.15
-"""Who answers a whole question in less than so many seconds is near: no round trip is worth a run to spare it."""
+"""Who answers a question in less than so many seconds is near: another run costs more than a few round trips."""
 
 FAR = 0.3
-"""Whoever takes more seconds than this for every answer is far: a run more is nothing to some round trips less."""
+"""Who takes more seconds than this for every answer is far: another run costs less than a few round trips."""
 
 _MOST_THREADS = 32
 
 _LEAST_SECONDS = 5.0
 """How long skopeo may take at least to say its version, in seconds: no link has a part in that."""
+
+# For root the first is not enough; the second decides only where skopeo's cache, signatures and short names are.
+_MEMORY_ONLY = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
 
 OWN_VARIABLES = "SKOPEO_INCREMENTAL_"
 """What the names of our own environment variables begin with; they don't reach skopeo."""
@@ -69,7 +73,7 @@ class Skopeo:
         retries: whether and when to try again where a link fails.
         timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
         copies: how many copies go on at a time.
-        turns: every copy takes one.
+        turns: every copy takes one; questions have turns of their own.
     """
 
     folder: Path
@@ -90,7 +94,7 @@ class Skopeo:
         self._trace = options.trace
         self._report = options.report
         self._progress = options.progress
-        self.retries = Retries(link.retry_times, link.retry_delay, options.report)
+        self.retries = Retries(link.retry_times, link.retry_delay, options.report, self._pause)
         self.timeout = link.timeout
         self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
         self.turns = Turns(self.copies)
@@ -98,6 +102,7 @@ class Skopeo:
         self._digests = count(1)
         self._folders = count(1)
         self._version_known = False
+        self._unfit: HostError | None = None
 
     def __enter__(self) -> Skopeo:
         """Make the private folder; nothing runs yet.
@@ -144,6 +149,14 @@ class Skopeo:
             # A signal came in the middle of it, and there is still something to clean up.
             self._end()
             raise
+
+    def _pause(self, seconds: float) -> None:
+        """Wait; in a thread, too, a signal or another's failure ends that."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            check()
+            self._runs.require_open()
+            time.sleep(min(left, TICK))
 
     def _end(self) -> None:
         self._runs.end_all()
@@ -228,7 +241,7 @@ class Skopeo:
             HostError: skopeo is too old.
         """
         attempts = self.retries.begin()
-        alone = self.turns.alone
+        alone = self.is_alone
         results = self._inspect_once(wanted)
         while failed := {place: result for place, result in enumerate(results) if isinstance(result, LinkError)}:
             first = next(iter(failed.values()))
@@ -242,8 +255,13 @@ class Skopeo:
                 results[place] = result
         return results
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no more than one question, and no more than one copy, goes on at a time."""
+        return self.turns.alone and self._runs.turns.alone
+
     def slow_down(self, error: LinkError, *, alone: bool) -> bool:
-        """From now on, let one skopeo run at a time, where too many were too much for a registry.
+        """From now on, let one question and one copy go on at a time, where too many were too much for a registry.
 
         Args:
             error: what went wrong.
@@ -266,7 +284,7 @@ class Skopeo:
         """
 
         def once() -> T:
-            alone = self.turns.alone
+            alone = self.is_alone
             try:
                 return step()
             except BusyError as error:
@@ -400,13 +418,28 @@ class Skopeo:
             require_at_most()
             raise explain(stderr, doing, flag, (*arguments, str(self.folder)))
 
-    def probes(self, calls: Iterable[Question], doing: str, *, own_cache: bool = True) -> list[tuple[int, str]]:
+    @contextmanager
+    def beside(self, question: Question) -> Iterator[None]:
+        """Let something run as long as this is entered; what becomes of it does not matter."""
+        if self.is_alone or not self._runs.turns.take(wait=False):
+            yield
+            return
+        try:
+            run = self._runs.start(question.arguments, _MEMORY_ONLY)
+            try:
+                yield
+            finally:
+                self._runs.end([run])
+        finally:
+            self._runs.turns.give_back()
+
+    def probes(self, calls: Iterable[Question], doing: str, *, memory_cache: bool = True) -> list[tuple[int, str]]:
         """Run copies that are to fail, several at a time.
 
         Args:
             calls: what to ask.
             doing: what to call it in an error, such as "cannot tell which layers docker://host/app has".
-            own_cache: use a blob cache in memory only. Without the user's, skopeo cannot mount a blob from
+            memory_cache: use a blob cache in memory only. Without the user's, skopeo cannot mount a blob from
                 another repository: it asks, and no more.
 
         Returns:
@@ -416,9 +449,6 @@ class Skopeo:
             LinkError: one did not end in time.
             HostError: skopeo is too old.
         """
-        # For root the first alone is not enough; the second decides only where skopeo's cache, signatures
-        # and short names are.
-        memory_only = {"XDG_DATA_HOME": os.devnull, "_CONTAINERS_ROOTLESS_UID": "1000"}
         asked: list[Question] = []
 
         def asking() -> Iterator[Question]:
@@ -427,7 +457,7 @@ class Skopeo:
                 yield call
 
         with self._version_checked():
-            answers = self._runs.ask(asking(), memory_only if own_cache else None)
+            answers = self._runs.ask(asking(), _MEMORY_ONLY if memory_cache else None)
         results = []
         for call, answer in zip(asked, answers, strict=True):
             if isinstance(answer, EarlyEndError):
@@ -439,12 +469,19 @@ class Skopeo:
     def _version_checked(self) -> Iterator[None]:
         """Look once at skopeo's version, while something else runs."""
         if self._version_known:
+            if self._unfit:
+                raise self._unfit
             yield
             return
         self._version_known = True
         run = self._runs.start(["--version"])
         yield
-        self._version_of(run)
+        try:
+            self._version_of(run)
+        except HostError as error:
+            # All others must not go on with it either.
+            self._unfit = error
+            raise
 
     def _check_version(self) -> None:
         """Look once at skopeo's version: beside the first copy, or to explain a failure."""

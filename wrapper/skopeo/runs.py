@@ -32,6 +32,8 @@ On a link of 50 ms each of them waits for half a second.
 _SHORT_RUN = {"GOGC": "200"}
 """Go's garbage collector is half as busy in short runs: that spares a sixth of their work, and takes no memory."""
 
+_AHEAD = 2 * PARALLEL_RUNS
+
 _MARGIN = 1.0
 """For how much longer than it may take skopeo is left to itself: it says best what it waited for. In seconds."""
 
@@ -97,8 +99,7 @@ class Runs:
             HostError: `close` was called; or there may be no more processes or threads.
         """
         check()
-        if self._closed:
-            raise HostError("another copy has failed")
+        self.require_open()
         if self._trace:
             self._trace(f"+ {shlex.join(['skopeo', *arguments])}")
         command = self._command.bake(_cwd=self._folder, _env={**self._environment, **(environment or {})})
@@ -113,6 +114,8 @@ class Runs:
         while run.is_running() and import_one():
             pass
         code, stdout, stderr = run.wait(tick)
+        # What was ended because of a signal has nothing to say.
+        check()
         self._running.remove(run)
         if self._trace:
             for line in stderr.splitlines():
@@ -130,7 +133,8 @@ class Runs:
             environment: further environment variables.
 
         Returns:
-            Exit code, stdout and stderr of each; for the first that had to be ended, and those after it, why.
+            Exit code, stdout and stderr of each. Where one has to be ended, the reason; all others that have not
+            ended by then have the same.
         """
         given = {name: text for name, text in _SHORT_RUN.items() if name not in self._environment}
         asking = _Asking(self, iter(questions), {**given, **(environment or {})})
@@ -147,8 +151,12 @@ class Runs:
                 try:
                     answers.append(self.finish(run, look))
                 except EarlyEndError as why:
-                    self.end([run for _, run in asking.begun[len(answers) :]])
-                    return answers + [why] * (len(asking.begun) + len(list(asking.questions)) - len(answers))
+                    rest = [run for _, run in asking.begun[len(answers) + 1 :]]
+                    ended = [run for run in rest if not run.is_running()]
+                    self.end([run, *(run for run in rest if run not in ended)])
+                    answers += [why, *(self.finish(run) if run in ended else why for run in rest)]
+                    return answers + [why] * len(list(asking.questions))
+                asking.read += 1
         finally:
             asking.settle()
         return answers
@@ -163,6 +171,15 @@ class Runs:
         """End all; a second call ends those that are left."""
         end(list(self._running))
 
+    def require_open(self) -> None:
+        """Refuse to go on after `close`.
+
+        Raises:
+            HostError: it was called.
+        """
+        if self._closed:
+            raise HostError("another copy has failed")
+
     def close(self) -> None:
         """End all, and let no other start."""
         self._closed = True
@@ -175,6 +192,7 @@ class _Asking:
     def __init__(self, runs: Runs, questions: Iterator[Question], environment: Mapping[str, str] | None) -> None:
         self.questions = questions
         self.begun: list[tuple[Question, Run]] = []
+        self.read = 0
         self._runs = runs
         self._environment = environment
         self._holding: list[Run] = []
@@ -184,7 +202,8 @@ class _Asking:
         while True:
             for run in [run for run in self._holding if not run.is_running()]:
                 self._give_back(run)
-            if not self._runs.turns.take(wait=not self._holding):
+            # Those that have ended keep their files until somebody reads them.
+            if len(self.begun) - self.read >= _AHEAD or not self._runs.turns.take(wait=not self._holding):
                 return True
             try:
                 if (question := next(self.questions, None)) is None:

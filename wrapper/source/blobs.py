@@ -81,6 +81,7 @@ class BlobSource:
             self._stack.close()
             raise
         self._stores: list[BlobStore] = []
+        self._bases_are_known = False
         self._registry_manifests: list[tuple[ImageSource, FetchedManifest]] = []
         self._registry_layers: set[str] = set()
         self._delta_manifests: list[tuple[ImageSource, FetchedManifest, frozenset[str]]] = []
@@ -157,7 +158,7 @@ class BlobSource:
         Raises:
             IncrementalError: one can't be read, or is not what its digest or schema says.
         """
-        if self._stores or self._registry_manifests or self._contents:
+        if self._bases_are_known:
             # One look is enough for all images of a bundle.
             return
         report("reading " + ", ".join(f"base {base.reference}" for base in bases))
@@ -170,6 +171,7 @@ class BlobSource:
                 self.add_unpacked(unpack(skopeo, base, report))
             elif base.reference.transport != "docker":
                 self._stores.append(open_blob_store(base.reference, self._stack))
+        self._bases_are_known = True
 
     def add_manifest(self, base: ImageSource, leaf: FetchedManifest) -> None:
         """Add a manifest of a base in a registry, which was read."""

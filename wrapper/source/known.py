@@ -25,7 +25,7 @@ _SECONDS = 30 * 24 * 3600
 def was_seen(repository: Reference) -> bool:
     """Say whether this machine has seen a repository lately."""
     try:
-        return time.time() - _mark(repository).stat().st_mtime < _SECONDS
+        return 0 <= time.time() - _mark(repository).lstat().st_mtime < _SECONDS
     except (OSError, RuntimeError):
         return False
 
@@ -35,10 +35,17 @@ def seen(repository: Reference) -> None:
     with suppress(OSError, RuntimeError):
         mark = _mark(repository)
         mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mark.touch(0o600)
+        # Never where a link leads: the folder may be another user's.
+        descriptor = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            os.utime(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _mark(repository: Reference) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    chosen = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # What is not absolute is to be ignored, says the specification of these folders.
+    cache = chosen if chosen.is_absolute() else Path.home() / ".cache"
     name = digest_of(repository.name.encode()).removeprefix("sha256:")
-    return Path(cache, "skopeo-incremental", "repositories", name)
+    return cache / "skopeo-incremental" / "repositories" / name
