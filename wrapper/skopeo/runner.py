@@ -246,7 +246,7 @@ class Skopeo:
         while failed := {place: result for place, result in enumerate(results) if isinstance(result, LinkError)}:
             first = next(iter(failed.values()))
             try:
-                if not self.slow_down(first, alone=alone):
+                if not self.slow_down(first, alone=alone) or self.retries.times:
                     attempts.wait_after(first)
             except LinkError:
                 break
@@ -288,7 +288,8 @@ class Skopeo:
             try:
                 return step()
             except BusyError as error:
-                if not self.slow_down(error, alone=alone):
+                # Where retries are wanted, they pause before, and say so.
+                if not self.slow_down(error, alone=alone) or self.retries.times:
                     raise
                 return step()
 
