@@ -115,7 +115,8 @@ class Layout(NamedTuple):
     def bytes_written(self) -> int:
         """Return how many bytes all files here have together, half-written ones included."""
         total = 0
-        for folder in (self.folder, self.blobs / "sha256"):
+        # A blob that is complete moves from here to there: looked at in the other order, it might count twice.
+        for folder in (self.blobs / "sha256", self.folder):
             for entry in os.scandir(folder):
                 # skopeo renames and removes files as we look.
                 with suppress(FileNotFoundError):
