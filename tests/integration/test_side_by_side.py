@@ -119,9 +119,9 @@ def test_who_waits_for_a_layer_that_is_made_does_not_hang(tool: Tool, vendor: Re
     specs = ("--spec", "2.json", "--base-spec", "1.json")
     pulled = tool.good("pull", *specs, "--delta", "-o", "2.tar", "--json", *PLAIN_PULL).json
     assert pulled["layers_delta"] == 3
-    # Each takes three seconds, and nothing moves of the others meanwhile.
-    with Proxy(customer.host, bytes_per_second=40_000) as proxy:
-        tool.good("push", "2.tar", f"{proxy.host}/{site}", "--timeout", "4", *PLAIN_DEST)
+    # Each takes some seconds, and nothing moves of the others meanwhile.
+    with Proxy(customer.host, bytes_per_second=20_000) as proxy:
+        tool.good("push", "2.tar", f"{proxy.host}/{site}", "--timeout", "8", *PLAIN_DEST)
 
 
 def test_a_config_that_goes_ahead_holds_up_nothing(tool: Tool, customer: Registry) -> None:
