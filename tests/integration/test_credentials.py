@@ -149,9 +149,7 @@ def test_credentials_from_the_environment_and_from_standard_input(tool: Tool, pr
 
 
 def test_our_variables_do_not_reach_skopeo(tool: Tool, prepared: Prepared) -> None:
-    spy = tool.home / "spy"
-    spy.write_text(f'#!/bin/sh\nenv >> {tool.home}/environment\nexec skopeo "$@"\n')
-    spy.chmod(0o755)
+    spy = tool.spy(f"env >> {tool.home}/environment")
     environment = {"SKOPEO_INCREMENTAL_PULL_BASE_CREDS": ANN, "SKOPEO_INCREMENTAL_PULL_FINAL_CREDS": BOB}
     tool.good(*prepared.pull(), "--skopeo", spy, env=environment)
     seen = (tool.home / "environment").read_text()

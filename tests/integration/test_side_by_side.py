@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import signal
 import subprocess
 import time
@@ -19,8 +18,6 @@ from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused
 from tests.support.world import zipped
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.registry import Registry
     from tests.support.release import Release
 
@@ -56,17 +53,9 @@ def test_a_crowded_registry(tool: Tool, customer: Registry, more: tuple[str, ...
         tool.good("push", "x.tar", target, *more, *PLAIN_DEST)
 
 
-def spy(tool: Tool, before: str) -> Path:
-    """A skopeo before which a shell does something; `$*` are its arguments."""
-    path = tool.home.parent / "spy"
-    path.write_text(f'#!/bin/sh\n{before}\nexec {shutil.which("skopeo")} "$@"\n')
-    path.chmod(0o755)
-    return path
-
-
 def test_a_skopeo_that_is_too_old_writes_nothing(release: Release) -> None:
     release.pull("1")
-    old = spy(release.tool, '[ "$1" != --version ] || { sleep 0.3; echo "skopeo version 1.8.0"; exit 0; }')
+    old = release.tool.spy('[ "$1" != --version ] || { sleep 0.3; echo "skopeo version 1.8.0"; exit 0; }')
     watch = release.customer.watch()
     into = f"docker://{release.customer.host}/{release.prefix}"
     refused(release.tool("push", "1.tar", into, "--json", "--skopeo", old, *PLAIN_DEST), 6, "too old")
@@ -129,7 +118,7 @@ def test_a_config_that_goes_ahead_holds_up_nothing(tool: Tool, customer: Registr
     image = put_image(customer, repository, "1", [layer("a"), layer("b")])
     tool.good("pull", f"{customer.host}/{repository}:1", "-o", "x.tar", *PLAIN_PULL)
     # The runs that ask for layers have --debug.
-    slow = spy(tool, 'case "$*" in *--version*|*--debug*) ;; *" oci:probe"*) sleep 60 ;; *) sleep 0.4 ;; esac')
+    slow = tool.spy('case "$*" in *--version*|*--debug*) ;; *" oci:probe"*) sleep 60 ;; *) sleep 0.4 ;; esac')
     begun = time.monotonic()
     target = fresh("there")
     tool.good("push", "x.tar", f"{customer.host}/{target}:1", "--skopeo", slow, *PLAIN_DEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import ssl
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from email.message import Message
+    from pathlib import Path
 
     from tests.support.registry import Registry
 
@@ -39,14 +41,28 @@ class Given(NamedTuple):
 class Front:
     """An HTTP server that asks a rule first; what it does not answer goes to the registry, if there is one."""
 
-    def __init__(self, rule: Callable[[Asked], Given | None], registry: Registry | None = None) -> None:
+    def __init__(
+        self,
+        rule: Callable[[Asked], Given | None],
+        registry: Registry | None = None,
+        tls: tuple[Path, Path] | None = None,
+        address: str = "127.0.0.1",
+    ) -> None:
         self.asked: list[Asked] = []
+        self.connections = 0
         self._rule = rule
         self._registry = registry
         front = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Else what is sent in two pieces waits for half a round trip, or more.
+            disable_nagle_algorithm = True
+            wbufsize = -1
+
+            def setup(self) -> None:
+                front.connections += 1
+                super().setup()
 
             def do(self) -> None:
                 asked = Asked(self.command, self.path, self.headers)
@@ -84,13 +100,21 @@ class Front:
             def log_message(self, *_: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._address = address
+        self._server = ThreadingHTTPServer((address, 0), Handler)
         self._server.daemon_threads = True
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            # The handshake is each connection's own affair.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_port}"
+        return f"{self._address}:{self._server.server_port}"
 
     def requests(self, *methods: str) -> list[str]:
         """`METHOD path` of what was asked for, the question whether it is there left out."""

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-import ssl
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,87 +15,43 @@ from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tests.support.front import Asked, Front, Given
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 _SECONDS = 300
 
 
-class TokenServer:
-    """It speaks TLS, and counts connections and tokens. docker-registry takes what it gives."""
+class TokenServer(Front):
+    """It speaks TLS, and docker-registry takes what it gives."""
 
     def __init__(self, folder: Path, tls: tuple[Path, Path], account: str, address: str = "127.0.0.1") -> None:
-        """Listen; `serve` answers."""
-        self.connections = 0
         self.scopes: list[list[str]] = []
-        self._address = address
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = self._self_signed()
         self._bundle = folder / "tokens.crt"
         self._bundle.write_bytes(self._certificate.public_bytes(Encoding.PEM))
         self._login = "Basic " + base64.b64encode(account.encode()).decode()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            # Else what is sent in two pieces waits for half a round trip, or more.
-            disable_nagle_algorithm = True
-            wbufsize = -1
-
-            def setup(self) -> None:
-                outer.connections += 1
-                super().setup()
-
-            def do_GET(self) -> None:
-                known = self.headers.get("Authorization") == outer._login
-                scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
-                body = json.dumps({"token": outer._token(scopes)} if known else {"errors": []}).encode()
-                self.send_response(200 if known else 401)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def handle(self) -> None:
-                try:
-                    super().handle()
-                except OSError:
-                    # Whoever asked is gone.
-                    return
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self._server = ThreadingHTTPServer((address, 0), Handler)
-        self._server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*tls)
-        # The handshake is each connection's own affair.
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__(self._answer, tls=tls, address=address)
 
     @property
     def auth(self) -> dict[str, Any]:
         """What a registry's configuration says of it."""
         return {
             "token": {
-                "realm": f"https://{self._address}:{self._server.server_port}/token",
+                "realm": f"https://{self.host}/token",
                 "service": "registry",
                 "issuer": "tokens",
                 "rootcertbundle": str(self._bundle),
             }
         }
 
-    def __enter__(self) -> TokenServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def _answer(self, asked: Asked) -> Given:
+        if asked.headers.get("Authorization") != self._login:
+            return Given(401)
+        token = self._token(parse_qs(urlsplit(asked.path).query).get("scope", []))
+        return Given(200, json.dumps({"token": token}).encode(), {"Content-Type": "application/json"})
 
     def _self_signed(self) -> x509.Certificate:
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tokens")])

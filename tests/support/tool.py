@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -66,6 +67,13 @@ class Tool:
         """The command as one file, for scripts that run it."""
         path = self.home.parent / "skopeo-incremental"
         path.write_text(f'#!/bin/sh\nexec {sys.executable} -m wrapper "$@"\n')
+        path.chmod(0o755)
+        return path
+
+    def spy(self, before: str) -> Path:
+        """A skopeo before which a shell does something; `$*` are its arguments."""
+        path = self.home.parent / "spy"
+        path.write_text(f'#!/bin/sh\n{before}\nexec {shutil.which("skopeo")} "$@"\n')
         path.chmod(0o755)
         return path
 

@@ -100,7 +100,7 @@ class PushJob:
         if self._fail_fast and self._errors:
             return
         if len(items) > 1 and not dry_run:
-            for wave in waves(items, self._blobs_to_send):
+            for wave in waves([item for item in items if item.name not in self._errors], self._blobs_to_send):
                 self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)), wave)
 
         def upload_one(item: PushItem) -> None:
@@ -175,8 +175,6 @@ class PushJob:
 
     def _blobs_to_send(self, item: PushItem) -> set[tuple[str, str]]:
         """Return the layers that an item brings to its repository."""
-        if item.name in self._errors:
-            return set()
         repository = item.destination.reference.name
         upload = self._upload_of(item)
         leaves = (leaf for named in item.images for leaf in named.image.leaves)

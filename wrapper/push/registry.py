@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from .waves import waves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from contextlib import AbstractContextManager
 
     from ..archive.contents import ArchiveContents, NamedImage
     from ..oci.image import Image
@@ -204,9 +206,8 @@ class RegistryDestination(Destination):
         if node.media_type in LISTS:
             flags.append("--multi-arch=index-only" if self.preserve else "--all")
         upload.report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))
-
-        doing = f"cannot send {target}"
-        if self._blobs_are_there or not isinstance(node.parsed, Manifest):
-            return upload.copy(blobs, node, str(target), self.access, flags, doing)
-        with upload.config_ahead(node.parsed.config, target, self.access):
-            return upload.copy(blobs, node, str(target), self.access, flags, doing)
+        ahead: AbstractContextManager[None] = nullcontext()
+        if isinstance(node.parsed, Manifest) and not self._blobs_are_there:
+            ahead = upload.config_ahead(node.parsed.config, target, self.access)
+        with ahead:
+            return upload.copy(blobs, node, str(target), self.access, flags, f"cannot send {target}")

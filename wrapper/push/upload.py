@@ -159,11 +159,8 @@ class Upload(NamedTuple):
         """
         blobs = Layout.create(self.skopeo.new_folder("blobs"))
         check = settle = _nothing
-        with ExitStack() as stack:
-            # Layers are made for one upload at a time: each takes much memory, and who waits reads nothing.
-            makes = piped and any(self.blob_source.start_making(digest) for digest in self.sizes(layers=layers))
-            if makes:
-                stack.enter_context(self.blob_source.making_turn)
+        # The turn is given back when nothing is fed any more.
+        with ExitStack() as turn, ExitStack() as stack:
             # Readers of one archive share its file, and the place in it; others fetch layers, and forget them.
             with self.blob_source.lock:
                 sizes = self.sizes(layers=layers)
@@ -186,6 +183,10 @@ class Upload(NamedTuple):
                             del rest[digest]
                 with room_for(self.skopeo.folder, sum(rest.values())):
                     blobs.add([], rest, self.blob_source.open_blob)
+            makes = any(map(callable, pipes.values()))
+            if makes:
+                # Layers are made for one upload at a time: each takes much memory, and who waits reads nothing.
+                turn.enter_context(self.blob_source.making_turn)
             yield OfferedBlobs(blobs, check, settle, makes)
 
     def _pipes(self, sizes: Mapping[str, int]) -> dict[str, tuple[Extent, ...] | Start]:

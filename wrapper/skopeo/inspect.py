@@ -300,11 +300,11 @@ def read_children(
     """
     wanted = [source.at(child.digest) for child in children]
     level: list[bytes | None] = []
-    found = dict(known or {})
-    rest = [child for child in wanted if child not in found]
-    found |= zip(rest, _inspect(skopeo, rest), strict=True)
+    known = known or {}
+    rest = [child for child in wanted if child not in known]
+    found = dict(zip(rest, _inspect(skopeo, rest), strict=True))
     for child in wanted:
-        raw = found[child]
+        raw = known[child] if child in known else found[child]
         if passed_over and isinstance(raw, NotFoundError):
             passed_over(f"{child.reference} is in the list, but not in the registry: it is passed over")
             level.append(None)

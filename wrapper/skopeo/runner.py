@@ -368,56 +368,44 @@ class Skopeo:
         # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
         with self.turns.turn():
-            self._copy(arguments, doing, flag, moved, most, tick, bars=bars)
+            run = self._runs.start(arguments, terminal=self._progress if bars else None)
+            watch = StallWatch(moved, self.timeout) if moved else StallWatch(run.bytes_read, self.timeout, NOISE)
+
+            def require_at_most() -> None:
+                if most is not None and watch.moved > most:
+                    came = human_bytes(watch.moved)
+                    raise ContentError(
+                        f"{doing}: {came} came, and it can't need more than {human_bytes(most)}",
+                        "its manifest lies, or what sends it does not stop: tell who runs the registry",
+                    )
+
+            def look() -> None:
+                watch.look()
+                require_at_most()
+                if tick:
+                    tick()
+
+            try:
+                self._check_version()
+                code, _, stderr = self._runs.finish(run, look)
+            except StalledError:
+                self._runs.end([run])
+                raise LinkError(
+                    f"{doing}: nothing moved for {self.timeout:g} s",
+                    "try again, with --retry-times, or allow more time with --timeout",
+                ) from None
+            except GreedyError as why:
+                self._runs.end([run])
+                raise no_answer(doing, why, None) from None
+            except IncrementalError:
+                # Whoever tries again is to be alone.
+                self._runs.end([run])
+                raise
+            if code != 0:
+                # It may have filled the disk between two looks.
+                require_at_most()
+                raise explain(stderr, doing, flag, (*arguments, str(self.folder)))
         return (self.folder / digest_file).read_text().strip()
-
-    def _copy(
-        self,
-        arguments: Sequence[str],
-        doing: str,
-        flag: str,
-        moved: Callable[[], int] | None,
-        most: int | None,
-        tick: Callable[[], None] | None,
-        *,
-        bars: bool,
-    ) -> None:
-        run = self._runs.start(arguments, terminal=self._progress if bars else None)
-        watch = StallWatch(moved, self.timeout) if moved else StallWatch(run.bytes_read, self.timeout, NOISE)
-
-        def require_at_most() -> None:
-            if most is not None and watch.moved > most:
-                raise ContentError(
-                    f"{doing}: {human_bytes(watch.moved)} came, and it can't need more than {human_bytes(most)}",
-                    "its manifest lies, or what sends it does not stop: tell who runs the registry",
-                )
-
-        def look() -> None:
-            watch.look()
-            require_at_most()
-            if tick:
-                tick()
-
-        try:
-            self._check_version()
-            code, _, stderr = self._runs.finish(run, look)
-        except StalledError:
-            self._runs.end([run])
-            raise LinkError(
-                f"{doing}: nothing moved for {self.timeout:g} s",
-                "try again, with --retry-times, or allow more time with --timeout",
-            ) from None
-        except GreedyError as why:
-            self._runs.end([run])
-            raise no_answer(doing, why, None) from None
-        except IncrementalError:
-            # Whoever tries again is to be alone.
-            self._runs.end([run])
-            raise
-        if code != 0:
-            # It may have filled the disk between two looks.
-            require_at_most()
-            raise explain(stderr, doing, flag, (*arguments, str(self.folder)))
 
     @contextmanager
     def beside(self, question: Question) -> Iterator[None]:
