@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .delta.options import DeltaOptions
-from .errors import one_line
+from .host.progress import Progress
 from .skopeo.access import Access, Authentications
 from .skopeo.options import LinkOptions, SkopeoOptions
 from .source.options import SignatureOptions
 
 # What only some operations need is imported by those: it takes long.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import TextIO
 
     from .archive.output import Output, RemoveOnClose
     from .archive.reader import ArchiveFile
+    from .events import Event
     from .oci.platforms import Platform
     from .oci.reference import Reference
     from .pull.puller import Puller
@@ -49,8 +52,8 @@ class Incremental:
         jobs: int | None = None,
         temp_dir: str | Path | None = None,
         skopeo: str = "skopeo",
+        on_event: Callable[[Event], None] | None = None,
         report_writer: TextIO | None = None,
-        progress: TextIO | None = None,
         trace: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare; nothing is read or run yet.
@@ -74,8 +77,10 @@ class Incremental:
             temp_dir: the folder for temporary files; by default the output's own for `pull`, else TMPDIR,
                 else /var/tmp.
             skopeo: skopeo's path, or its name on PATH.
-            report_writer: receives a line for each step; nothing is ever printed.
-            progress: a terminal for skopeo's progress bars.
+            on_event: receives several events a second as long as an operation runs, from one thread at a time. What
+                it raises ends the operation within a second, and is raised by it; what was begun is cleaned up.
+            report_writer: receives these events as lines of text: one for each step, and at least one every ten
+                seconds. Nothing is ever printed.
             trace: receives a line for each call of skopeo, and what it said.
         """
         given = authentications or Authentications()
@@ -91,15 +96,14 @@ class Incremental:
         self._signatures = signatures
         self._cache = cache
         self._deltas = deltas or DeltaOptions()
+        self._on_event = on_event
         self._report_writer = report_writer
         self._skopeo = SkopeoOptions(
             path=skopeo,
             temp_dir=Path(temp_dir) if temp_dir else None,
             link=link or LinkOptions(),
             jobs=jobs,
-            report=self.report,
             trace=trace,
-            progress=progress,
         )
 
     def plan(self, base: References, final: str | Reference) -> PullResult:
@@ -112,8 +116,9 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull`.
         """
-        puller = self.puller()
-        return puller.plan(puller.request_image(base, final))
+        with self.operation() as report:
+            puller = self.puller(report)
+            return puller.plan(puller.request_image(base, final))
 
     def plan_bundle(
         self, spec: Spec, *, base: References = None, earlier: Spec | None = None, fail_fast: bool = False
@@ -129,8 +134,9 @@ class Incremental:
         Raises:
             IncrementalError: as for `pull_bundle`.
         """
-        puller = self.puller()
-        return puller.plan(puller.request_bundle(spec, base, earlier, fail_fast=fail_fast))
+        with self.operation() as report:
+            puller = self.puller(report)
+            return puller.plan(puller.request_bundle(spec, base, earlier, fail_fast=fail_fast))
 
     def pull(self, base: References, final: str | Reference, *, output: Output = None) -> RemoveOnClose:
         """Pull the difference between bases and a final image (Go: `Incremental.Pull`).
@@ -151,8 +157,9 @@ class Incremental:
             RegistryError: skopeo or a registry failed.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
-        puller = self.puller()
-        return puller.pull(puller.request_image(base, final), output)
+        with self.operation() as report:
+            puller = self.puller(report)
+            return puller.pull(puller.request_image(base, final), output)
 
     def pull_bundle(
         self,
@@ -182,8 +189,9 @@ class Incremental:
             BundleError: images can't be read.
             IncrementalError: as for `pull`.
         """
-        puller = self.puller()
-        return puller.pull(puller.request_bundle(spec, base, earlier, fail_fast=fail_fast), output)
+        with self.operation() as report:
+            puller = self.puller(report)
+            return puller.pull(puller.request_bundle(spec, base, earlier, fail_fast=fail_fast), output)
 
     def push_vet(
         self,
@@ -216,7 +224,8 @@ class Incremental:
         """
         from .push.options import Selection
 
-        return self._pusher().vet(src, dst, base, Selection(only, names or {}), expect_sha256)
+        with self.operation() as report:
+            return self._pusher(report).vet(src, dst, base, Selection(only, names or {}), expect_sha256)
 
     def push(
         self,
@@ -277,19 +286,20 @@ class Incremental:
         """
         from .push.options import Selection
 
-        return self._pusher().push(
-            src,
-            dst,
-            base,
-            Selection(only, names or {}),
-            additional_tags=additional_tags,
-            overwrite_tag=overwrite_tag,
-            dry_run=dry_run,
-            receipt=receipt,
-            fail_fast=fail_fast,
-            expect_sha256=expect_sha256,
-            as_delta=as_delta,
-        )
+        with self.operation() as report:
+            return self._pusher(report).push(
+                src,
+                dst,
+                base,
+                Selection(only, names or {}),
+                additional_tags=additional_tags,
+                overwrite_tag=overwrite_tag,
+                dry_run=dry_run,
+                receipt=receipt,
+                fail_fast=fail_fast,
+                expect_sha256=expect_sha256,
+                as_delta=as_delta,
+            )
 
     def complete(self, src: ArchiveFiles, base: References, *, output: Output = None) -> RemoveOnClose:
         """Make a whole archive of one that leaves layers out.
@@ -309,7 +319,8 @@ class Incremental:
         """
         from .push.complete import complete
 
-        return complete(self._pusher(), src, base, output)
+        with self.operation() as report:
+            return complete(self._pusher(report), src, base, output)
 
     def inspect(
         self, src: ArchiveFile, for_: str | Reference | None = None, *, checksum: bool = False
@@ -333,8 +344,10 @@ class Incremental:
 
         places = image_sources(for_, self._access.final, "--base")
         place = places[0] if places else None
-        with archives_at_hand([src], self._skopeo, self._access.archive, self.report) as (archive,):
-            return inspect(archive, place, self._skopeo, self.report, checksum=checksum)
+        with self.operation() as report:
+            options = replace(self._skopeo, report=report)
+            with archives_at_hand([src], options, self._access.archive, report) as (archive,):
+                return inspect(archive, place, options, report, checksum=checksum)
 
     def diff(self, old: ArchiveFile, new: ArchiveFile, *, output: Output = None) -> RemoveOnClose:
         """Make the difference of two archives, without any registry.
@@ -355,7 +368,8 @@ class Incremental:
         """
         from .pull.difference import diff
 
-        return diff(old, new, output, self._skopeo.temp_dir, self._deltas, self.report)
+        with self.operation() as report:
+            return diff(old, new, output, self._skopeo.temp_dir, self._deltas, report)
 
     def diff_plan(self, old: ArchiveFile, new: ArchiveFile) -> PullResult:
         """Say what `diff` would do; nothing is written.
@@ -369,7 +383,8 @@ class Incremental:
         """
         from .pull.difference import plan_diff
 
-        return plan_diff(old, new, self._deltas)
+        with self.operation():
+            return plan_diff(old, new, self._deltas)
 
     def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
         """Say what could keep `pull` and `push` from working on this machine.
@@ -382,15 +397,30 @@ class Incremental:
         """
         from .doctor import examine
 
-        return examine(self._skopeo, self._access.final, reference)
+        with self.operation() as report:
+            return examine(replace(self._skopeo, report=report), self._access.final, reference)
 
-    def report(self, line: str) -> None:
-        """Hand a line to the report writer, if there is one."""
+    @contextmanager
+    def operation(self) -> Iterator[Progress]:
+        """Run one operation, which tells how it goes to whoever was named to this object."""
+        receivers = [self._on_event] if self._on_event else []
         if self._report_writer:
-            self._report_writer.write(f"{one_line(line)}\n")
+            from .host.lines import PlainLines
 
-    def puller(self) -> Puller:
+            receivers.append(PlainLines(self._report_writer))
+
+        def tell(event: Event) -> None:
+            for receive in receivers:
+                receive(event)
+
+        with Progress(tell if receivers else None).running() as report:
+            yield report
+
+    def puller(self, report: Progress) -> Puller:
         """Return what pulls.
+
+        Args:
+            report: is told each step.
 
         Raises:
             UsageError: the options contradict each other.
@@ -408,9 +438,9 @@ class Incremental:
             cache=self._cache,
             deltas=self._deltas,
         )
-        return Puller(self._skopeo, options, self.report)
+        return Puller(replace(self._skopeo, report=report), options, report)
 
-    def _pusher(self) -> Pusher:
+    def _pusher(self, report: Progress) -> Pusher:
         from .push.options import PushOptions
         from .push.pusher import Pusher
 
@@ -421,4 +451,4 @@ class Incremental:
             preserve_digests=self._preserve_digests,
             deltas=self._deltas,
         )
-        return Pusher(self._skopeo, options, self.report)
+        return Pusher(replace(self._skopeo, report=report), options, report)

@@ -11,9 +11,8 @@ from .results import InspectResult
 from .source.blobs import BlobSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .archive.reader import ArchiveFile
+    from .host.progress import Progress
     from .results import MissingLayer
     from .skopeo.inspect import ImageSource
     from .skopeo.options import SkopeoOptions
@@ -23,7 +22,7 @@ def inspect(
     archive: ArchiveFile,
     place: ImageSource | None,
     skopeo_options: SkopeoOptions,
-    report: Callable[[str], None],
+    report: Progress,
     *,
     checksum: bool,
 ) -> InspectResult:
@@ -33,7 +32,7 @@ def inspect(
         archive: a path or a seekable binary file.
         place: a base or a destination, which is asked for the layers that the archive leaves out.
         skopeo_options: which skopeo runs, and how; none does without `place`.
-        report: receives a line for each step.
+        report: is told each step.
         checksum: whether the archive as a whole is hashed.
 
     Raises:
@@ -50,12 +49,12 @@ def inspect(
             archive_size=blob_source.size,
             destination=str(place.reference) if place else None,
             missing=missing,
-            archive_sha256=blob_source.sha256() if checksum else None,
+            archive_sha256=blob_source.sha256(report) if checksum else None,
         )
 
 
 def _missing_at(
-    place: ImageSource, blob_source: BlobSource, skopeo_options: SkopeoOptions, report: Callable[[str], None]
+    place: ImageSource, blob_source: BlobSource, skopeo_options: SkopeoOptions, report: Progress
 ) -> tuple[MissingLayer, ...]:
     """Ask a place for what is left out, for layers that travel as their change, and for what they are made from."""
     from .skopeo.runner import Skopeo

@@ -92,23 +92,24 @@ class Writer:
             with incremental.pull(self._from, final) as archive:
                 return incremental.push(archive, self._to)
         path, tag = path_and_tag(self._to)
-        puller = incremental.puller()
-        request = puller.request_image(self._from, final)
-        if self._to.transport == "oci-archive":
-            with open_target(path, None) as target, puller.fetched(request, None) as fetched:
-                plan = fetched.plan.called(tag)
-                result = finish_archive(fetched.layout, plan, target, puller.report)
-            return self._result(result, changed=result.changed)
-        with puller.fetched(request, None) as fetched:
-            contents = fetched.plan.describe(fetched.layout.read)
-            image = fetched.plan.single.image
-            root = image.root
-            changed = Layout(path.absolute()).add(
-                [index_entry(root.media_type, root.digest, root.size, tag)],
-                image.blob_sizes(fetched.plan.omitted),
-                fetched.layout.open_blob,
-            )
-        return self._result(contents, changed=changed)
+        with incremental.operation() as report:
+            puller = incremental.puller(report)
+            request = puller.request_image(self._from, final)
+            if self._to.transport == "oci-archive":
+                with open_target(path, None) as target, puller.fetched(request, None) as fetched:
+                    plan = fetched.plan.called(tag)
+                    result = finish_archive(fetched.layout, plan, target, puller.report)
+                return self._result(result, changed=result.changed)
+            with puller.fetched(request, None) as fetched:
+                contents = fetched.plan.describe(fetched.layout.read)
+                image = fetched.plan.single.image
+                root = image.root
+                changed = Layout(path.absolute()).add(
+                    [index_entry(root.media_type, root.digest, root.size, tag)],
+                    image.blob_sizes(fetched.plan.omitted),
+                    fetched.layout.open_blob,
+                )
+            return self._result(contents, changed=changed)
 
     def _result(self, contents: Contents, *, changed: bool) -> PushResult:
         return PushResult(

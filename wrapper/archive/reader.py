@@ -21,7 +21,7 @@ from .volumes import Volumes, find_volumes
 from .writer import BLOBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     ArchiveFile = str | Path | BinaryIO
 
@@ -200,11 +200,16 @@ class Archive:
             raise self._damaged(digest, found)
         return data
 
-    def sha256(self) -> str:
-        """Return the sha256 of its bytes, as hexadecimal digits."""
+    def sha256(self, count: Callable[[int], None] = lambda _: None) -> str:
+        """Return the sha256 of its bytes, as hexadecimal digits.
+
+        Args:
+            count: is told how many bytes more were looked at.
+        """
         found = hashlib.sha256()
         for chunk in self._chunks(_Extent(0, self.size)):
             found.update(chunk)
+            count(len(chunk))
         return found.hexdigest()
 
     @property
@@ -213,7 +218,7 @@ class Archive:
         volumes = getattr(self._file, "raw", None)
         return volumes.sizes if isinstance(volumes, Volumes) else [self.size]
 
-    def verify(self, sums: Sequence[str] = ()) -> None:
+    def verify(self, sums: Sequence[str] = (), count: Callable[[int], None] = lambda _: None) -> None:
         """Check every blob against its name, in one pass over the file.
 
         The table of contents is read again from the bytes that are hashed. It and the two documents that no digest
@@ -222,6 +227,7 @@ class Archive:
         Args:
             sums: the sha256 of the archive, or of each of its volumes, as hexadecimal digits; by default it is not
                 known.
+            count: is told how many bytes more were looked at.
 
         Raises:
             ContentError: a blob has other bytes than its name says, the archive others than a sum says; or it
@@ -235,6 +241,7 @@ class Archive:
             sha256 = hashlib.sha256()
             for chunk in self._chunks(extent, file):
                 sha256.update(chunk)
+                count(len(chunk))
             found = f"sha256:{sha256.hexdigest()}"
             if name not in _OTHERS:
                 blobs[name] = extent

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..errors import ContentError
 from ..host.files import CHUNK
+from ..host.signals import check
 from ..oci.layout import LAYOUT_FILE
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 BLOBS = "blobs/sha256/"
 
 _BLOCK = tarfile.BLOCKSIZE
+_LOOK = 0.1
+"""How often somebody looks how far the hashing is, in seconds."""
+
+_AT_ONCE = 64 << 20
+"""How much the kernel copies between two looks at what may end it, in bytes: a disk may be slow."""
+
 # Not the two zero blocks that end a tar, and no header either: whoever reads on stumbles here.
 _POISON = b"\xff" * _BLOCK
 _NOT_HERE = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
@@ -112,7 +119,12 @@ class ArchiveLayout:
         yield from self.blobs.values()
 
 
-def write_archive(out: BinaryIO, layout: ArchiveLayout, open_blob: Callable[[str], BinaryIO]) -> WrittenArchive:
+def write_archive(
+    out: BinaryIO,
+    layout: ArchiveLayout,
+    open_blob: Callable[[str], BinaryIO],
+    count: Callable[[int], None] = lambda _: None,
+) -> WrittenArchive:
     """Write an archive from its first byte to its last.
 
     Where it fails after the first byte, what was written is made unreadable as a tar.
@@ -121,12 +133,13 @@ def write_archive(out: BinaryIO, layout: ArchiveLayout, open_blob: Callable[[str
         out: where to write; it need not be seekable.
         layout: what the archive will be.
         open_blob: opens the blob of a digest for reading.
+        count: is told how many bytes more were written.
 
     Raises:
         ContentError: a blob is shorter than its size says.
         OSError: reading or writing failed.
     """
-    writer = _HashingWriter(out)
+    writer = _HashingWriter(out, count)
     try:
         for member in layout.members:
             writer.write(member.header)
@@ -214,8 +227,11 @@ class ArchiveWriter:
         self._more.set()
         self._written.set()
 
-    def finish(self) -> WrittenArchive:
+    def finish(self, hashed: Callable[[int], None] = lambda _: None) -> WrittenArchive:
         """Return what was written; every blob must be there.
+
+        Args:
+            hashed: is told several times a second how many bytes are done.
 
         Raises:
             ValueError: one is absent.
@@ -224,7 +240,9 @@ class ArchiveWriter:
         """
         if absent := [member.name for member in self._layout.members if member.name not in self._there]:
             raise ValueError(f"not packed: {absent}")
-        self._threads[0].join()
+        while self._threads[0].is_alive():
+            self._threads[0].join(_LOOK)
+            hashed(self._hashed)
         if self._problem:
             raise self._problem
         return WrittenArchive(self._layout.size, self._sha256.hexdigest())
@@ -276,8 +294,9 @@ class ArchiveWriter:
 class _HashingWriter:
     """A binary output that knows how long it is and what it hashes to."""
 
-    def __init__(self, out: BinaryIO) -> None:
+    def __init__(self, out: BinaryIO, count: Callable[[int], None]) -> None:
         self._out = out
+        self._count = count
         self._sha256 = hashlib.sha256()
         self.size = 0
 
@@ -287,6 +306,7 @@ class _HashingWriter:
             rest = rest[self._out.write(rest) :]
         self._sha256.update(data)
         self.size += len(data)
+        self._count(len(data))
 
     @property
     def sha256(self) -> str:
@@ -307,8 +327,9 @@ def _copy(source: int, target: int, size: int, offset: int) -> None:
     """Copy `size` bytes from the beginning of one file to `offset` in another, inside the kernel where it can."""
     done = 0
     while done < size:
+        check()
         try:
-            copied = os.copy_file_range(source, target, size - done, done, offset + done)
+            copied = os.copy_file_range(source, target, min(_AT_ONCE, size - done), done, offset + done)
         except OSError as error:
             # Other file systems, older kernels, and a quota's EPERM is met again below.
             if error.errno not in _NOT_HERE:

@@ -9,6 +9,7 @@ import click
 
 from ..errors import UsageError
 from ..host.late import import_later
+from .progress import display
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,10 +35,9 @@ def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
 
     # Results are shown when skopeo has run.
     import_later(f"{__package__}.show")
-    on_terminal = sys.stderr.isatty() and not options["quiet"]
     return Incremental(
         authentications=Authentications(*(_access(options, side) for side in ("base", "final", "dest", "src"))),
-        report_writer=None if options["quiet"] else sys.stderr,
+        on_event=display(options),
         temp_dir=options.get("tmpdir"),
         skopeo=options.get("skopeo", "skopeo"),
         preserve_digests=options.get("preserve_digests", True),
@@ -54,7 +54,6 @@ def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
             options.get("timeout") or None,
         ),
         jobs=options.get("jobs"),
-        progress=sys.stderr if on_terminal else None,
         trace=(lambda line: click.echo(line, err=True)) if options["debug"] else None,
         **more,
     )

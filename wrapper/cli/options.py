@@ -81,7 +81,14 @@ any_side_options = _side(_of_any_side, "")
 
 common_options = together(
     click.option("--json", is_flag=True, help="Print the result as one JSON object."),
-    click.option("--quiet", "-q", is_flag=True, help="Say nothing but the result."),
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "bar", "plain", "json", "none"]),
+        default="auto",
+        show_default=True,
+        help="How to show what goes on: a display on a terminal, plain lines, or JSON lines on standard error.",
+    ),
+    click.option("--quiet", "-q", is_flag=True, help="Show nothing but the result."),
     click.option("--debug", is_flag=True, help="Show each call of skopeo, and what it said."),
 )
 """What every command has."""

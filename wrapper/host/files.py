@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import host_errors
+from .signals import check
 from .temporary import PART, create_file
 
 if TYPE_CHECKING:
@@ -81,8 +82,16 @@ def sha256_of(file: BinaryIO) -> str:
     """Read a file to its end; return the sha256 of what was read, as hexadecimal digits."""
     found = hashlib.sha256()
     while chunk := file.read(CHUNK):
+        check()
         found.update(chunk)
     return found.hexdigest()
+
+
+def copy_file(source: BinaryIO, target: BinaryIO) -> None:
+    """Copy what is left of a file."""
+    while chunk := source.read(CHUNK):
+        check()
+        target.write(chunk)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,9 +1,19 @@
-"""A signal that is to end the command, kept until it has: where C code calls Python, an exception can get lost."""
+"""What is to end a command or a call, looked at by whatever takes long.
+
+A signal is kept until it has ended the command: where C code calls Python, an exception can get lost.
+"""
 
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_look: ContextVar[Callable[[], None] | None] = ContextVar("look", default=None)
 _pending: BaseException | None = None
 _armed = True
 
@@ -30,7 +40,23 @@ def _say_unless_kept(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
+@contextmanager
+def ended_by(look: Callable[[], None]) -> Iterator[None]:
+    """Let `check` look at something more, as long as this is entered, in this thread's context.
+
+    Args:
+        look: raises what is to end whatever goes on.
+    """
+    token = _look.set(look)
+    try:
+        yield
+    finally:
+        _look.reset(token)
+
+
 def check() -> None:
-    """Raise what a signal has raised before, if anything."""
+    """Raise what is to end whatever goes on, if anything: what a signal has raised before, or what a call has."""
     if _pending:
         raise _pending
+    if look := _look.get():
+        look()

@@ -9,12 +9,11 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError, host_errors
-from ..host.files import CHUNK, complete_file, holds
+from ..host.files import complete_file, copy_file, holds
 from ..host.space import INCREDIBLE
 from .documents import check_schema, parse_document
 from .manifest import OCI_INDEX, digest_of
@@ -260,7 +259,7 @@ class Layout(NamedTuple):
             for digest in sorted(sizes):
                 if not self.holds(digest, sizes[digest]):
                     with complete_file(self.blob(digest)) as file, open_blob(digest) as blob:
-                        shutil.copyfileobj(blob, file, CHUNK)
+                        copy_file(blob, file)
                     changed = True
             entries = list(index["manifests"])
             for image in images:

@@ -12,9 +12,10 @@ from ..oci.reference import local_name
 from ..skopeo.inspect import ImageSource, read_ahead, read_image, read_platform, try_roots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ..archive.contents import NamedImage
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor
     from ..skopeo.runner import Skopeo
     from ..source.options import SignatureOptions
@@ -22,16 +23,14 @@ if TYPE_CHECKING:
     from .request import ImageRequest, PullRequest
 
 
-def make_plan(
-    skopeo: Skopeo, request: PullRequest, signatures: SignatureOptions, report: Callable[[str], None]
-) -> PullPlan:
+def make_plan(skopeo: Skopeo, request: PullRequest, signatures: SignatureOptions, report: Progress) -> PullPlan:
     """Read images and their bases, and compare them.
 
     Args:
         skopeo: an entered `Skopeo`.
         request: the images to pull. Of a bundle all are tried, and all failures told, unless it is to fail fast.
         signatures: which signatures and other referrers travel along.
-        report: receives a line for each step.
+        report: is told each step.
 
     Raises:
         BundleError: images of a bundle can't be read.
@@ -44,7 +43,11 @@ def make_plan(
         if source.reference.transport == "docker"
     )
     for image in request.images:
-        report(f"reading {image.final.reference}" + "".join(f", base {base.reference}" for base in image.bases))
+        report.begin(
+            "reading",
+            image.name or str(image.final.reference),
+            f"reading {image.final.reference}" + "".join(f", base {base.reference}" for base in image.bases),
+        )
     roots = dict(zip(sources, try_roots(skopeo, list(sources)), strict=True))
     known = read_ahead(
         skopeo,
@@ -89,7 +92,7 @@ def _compare(
     roots: Mapping[ImageSource, FetchedManifest | IncrementalError],
     known: Mapping[ImageSource, bytes | IncrementalError],
     signatures: SignatureOptions,
-    report: Callable[[str], None],
+    report: Progress,
 ) -> PlannedImage:
     final, platform = request.final, request.platform
     root = _root(roots, final)

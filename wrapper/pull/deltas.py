@@ -26,10 +26,11 @@ from ..source.unpacked import UNPACKED_TRANSPORTS, unpack
 from .plan import DeltaCandidates
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ..delta.options import DeltaOptions
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
@@ -127,42 +128,32 @@ def _likeliest(size: int, sources: Mapping[str, int]) -> dict[str, int]:
     return {digest: sources[digest] for digest in ordered[:SOURCES]}
 
 
-def make_deltas(
-    skopeo: Skopeo,
-    plan: PullPlan,
-    layout: Layout,
-    blob_source: BlobSource,
-    options: DeltaOptions,
-    cache: Cache | None,
-    report: Callable[[str], None],
-) -> PullPlan:
-    """Express new layers by their contents, against old ones where that helps, and prove each delta by applying it.
+def fetch_sources(
+    skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, cache: Cache | None, report: Progress
+) -> None:
+    """Fetch the bases' layers that new ones are compared with.
 
     Args:
         skopeo: an entered `Skopeo`.
-        plan: what travels, with what is compared; all of it was fetched.
-        layout: where to; deltas and artifacts are added to it.
+        plan: what travels, with what is compared.
         blob_source: will have the bases' layers.
-        options: how.
-        cache: may have the bases' layers, too.
-        report: receives a line for each step.
-
-    Returns:
-        The plan, with the deltas in place of their layers.
+        cache: may have them, too.
+        report: is told each step.
 
     Raises:
-        IncrementalError: a base's layer can't be fetched.
+        IncrementalError: one can't be fetched.
     """
-    if plan.candidates:
-        _add_bases(skopeo, plan, blob_source, report)
-        wanted = {source.digest: source.size for source in plan.delta_sources}
-        place = Layout.create(skopeo.new_folder("sources"))
-        cached = [digest for digest in wanted if cache and cache.get(digest, place.blob(digest))]
-        blob_source.add_layers(place, cached)
-        blob_source.fetch(
-            skopeo, {digest: size for digest, size in wanted.items() if blob_source.offers(digest)}, report
-        )
-    return make_changes(plan, layout, blob_source, skopeo.new_folder("changes"), options, report)
+    if not plan.candidates:
+        return
+    _add_bases(skopeo, plan, blob_source, report)
+    wanted = {source.digest: source.size for source in plan.delta_sources}
+    place = Layout.create(skopeo.new_folder("sources"))
+    cached = [digest for digest in wanted if cache and cache.get(digest, place.blob(digest))]
+    blob_source.add_layers(place, cached)
+    report.add("fetching", sum(wanted[digest] for digest in cached))
+    blob_source.fetch(
+        skopeo, {digest: size for digest, size in wanted.items() if blob_source.offers(digest)}, report
+    )
 
 
 def make_changes(
@@ -171,20 +162,20 @@ def make_changes(
     blob_source: BlobSource,
     folder: Path,
     options: DeltaOptions,
-    report: Callable[[str], None],
+    report: Progress,
 ) -> PullPlan:
-    """Do it with what is at hand.
+    """Express new layers by their contents, against old ones where that helps; prove each change by applying it.
 
     Args:
-        plan: as for `make_deltas`.
-        layout: likewise.
+        plan: what travels, with what is compared; all of it was fetched.
+        layout: where to; changes and artifacts are added to it.
         blob_source: has the older layers, as far as they can be had.
         folder: for temporary files.
         options: how.
-        report: receives a line for each step.
+        report: is told each step.
 
     Returns:
-        As `make_deltas`.
+        The plan, with the changes in place of their layers.
 
     Raises:
         DiskFullError: there is too little space.
@@ -194,11 +185,24 @@ def make_changes(
         report(f"{digest} travels whole: {why}")
     if not plan.candidates:
         return plan
+    with report.phase("comparing", sum(each.size for each in plan.candidates.values())):
+        return _make_changes(plan, layout, blob_source, folder, options, report)
+
+
+def _make_changes(
+    plan: PullPlan,
+    layout: Layout,
+    blob_source: BlobSource,
+    folder: Path,
+    options: DeltaOptions,
+    report: Progress,
+) -> PullPlan:
     folder.mkdir()
     bench = _Workbench(plan.candidates, layout, blob_source, folder, options, report)
     deltas = {}
     reasons = dict(plan.reasons)
     for digest, found in bench.make_all():
+        report.add("comparing", plan.candidates[digest].size)
         if isinstance(found, LayerDelta):
             deltas[digest] = found
             how = f"as its change from {plural(len(found.sources), 'layer')}" if found.sources else "repacked"
@@ -226,7 +230,7 @@ def make_changes(
     return replace(plan, deltas=deltas, artifacts=tuple(artifacts))
 
 
-def _add_bases(skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, report: Callable[[str], None]) -> None:
+def _add_bases(skopeo: Skopeo, plan: PullPlan, blob_source: BlobSource, report: Progress) -> None:
     """Open the bases that lie here; what is in registries was read when it was compared."""
     leaves = [each for planned in plan.images if planned.delta for each in planned.leaves]
     sources = dict.fromkeys(
@@ -263,7 +267,7 @@ class _Workbench:
         blob_source: BlobSource,
         folder: Path,
         options: DeltaOptions,
-        report: Callable[[str], None],
+        report: Progress,
     ) -> None:
         self._candidates = candidates
         self._layout = layout
@@ -288,9 +292,11 @@ class _Workbench:
             DiskFullError: there is too little space.
         """
         room = self._room()
-        self._report(
+        self._report.begin(
+            "comparing",
+            plural(len(self._candidates), "layer"),
             f"making changes of {plural(len(self._candidates), 'layer')}, {self._at_once} at a time: "
-            f"about {human_bytes(room)} in {self._folder}"
+            f"about {human_bytes(room)} in {self._folder}",
         )
         running: list[_Running] = []
         # Long ones first: the others are made beside them.

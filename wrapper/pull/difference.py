@@ -15,13 +15,13 @@ from .pack import archive_layout, finish_archive, pull_result, require_readable
 from .plan import PlannedImage, PullPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from ..archive.contents import ArchiveContents, NamedImage
     from ..archive.output import Output, Target
     from ..archive.reader import ArchiveFile
     from ..delta.options import DeltaOptions
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor
     from ..results import PullResult
 
@@ -32,7 +32,7 @@ def diff(
     output: Output,
     temp_dir: Path | None,
     deltas: DeltaOptions,
-    report: Callable[[str], None],
+    report: Progress,
 ) -> RemoveOnClose:
     """Write the difference of two archives.
 
@@ -42,13 +42,14 @@ def diff(
         output: as `open_target` takes it.
         temp_dir: the folder of temporary files and a temporary output; None leaves it to the output.
         deltas: whether and how new layers travel as their change.
-        report: receives a line for each step.
+        report: is told each step.
 
     Raises:
         IncrementalError: as for `compare`; or something can't be read or written.
     """
     with BlobSource([old]) as before, BlobSource([new]) as after, open_target(output, temp_dir) as target:
         plan = _plan(before, after, deltas)
+        report.plan("verifying", *(["comparing"] if deltas.enabled else []), "packing")
         after.verify(report)
         if deltas.enabled:
             before.verify(report)
@@ -66,7 +67,7 @@ def _finish_with_changes(
     target: Target,
     temp_dir: Path | None,
     deltas: DeltaOptions,
-    report: Callable[[str], None],
+    report: Progress,
 ) -> PullResult:
     from .deltas import make_changes
 

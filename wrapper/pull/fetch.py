@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..archive.writer import ArchiveWriter
+    from ..host.progress import Progress
     from ..host.space import Space
     from ..oci.manifest import FetchedManifest
     from ..skopeo.inspect import ImageSource
@@ -35,12 +36,11 @@ def fetch(
     skopeo: Skopeo,
     plan: PullPlan,
     options: PullOptions,
-    report: Callable[[str], None],
+    report: Progress,
     space: Space,
-    *,
-    cache: Cache | None = None,
-    output: Path | None = None,
-    writer: ArchiveWriter | None = None,
+    cache: Cache | None,
+    output: Path | None,
+    writer: ArchiveWriter | None,
 ) -> tuple[Layout, PullPlan]:
     """Fetch what no base has: its layers into the archive, where that can be, the rest into a layout of our own.
 
@@ -48,7 +48,7 @@ def fetch(
         skopeo: an entered `Skopeo`.
         plan: what to fetch.
         options: how.
-        report: receives a line for each step.
+        report: is told each step.
         space: what will be written is counted there, and compared with what is free.
         cache: where layers come from and are kept.
         output: the folder where the archive will be written.
@@ -78,7 +78,11 @@ def fetch(
         writer=writer,
         staying={digest for _, named in plan.parts for digest in named.image.metadata},
     )
-    with layout.placeholders(omitted), begin(layout) as download:
+    with (
+        report.phase("fetching", sum(layers.values())),
+        layout.placeholders(omitted),
+        begin(layout) as download,
+    ):
         _require_space(skopeo, plan, layers, layout, space, output, written=writer is not None)
         download.fetch_cached(layers)
         digest = _fetch_nodes(skopeo, plan, begin, download, layers, layout, preserve=preserve)
@@ -107,7 +111,7 @@ def _fetch_nodes(
     # What several images have is fetched once.
     nodes = list(
         {
-            node.digest: (source, node)
+            node.digest: (source, node, named.name or "" if plan.is_bundle else "")
             for source, named in plan.parts
             if source
             for node in (named.image.leaves if preserve else [named.image.root])
@@ -117,10 +121,10 @@ def _fetch_nodes(
     if len(nodes) > 1 and skopeo.copies > 1:
         _fetch_in_parallel(skopeo, begin, nodes, layers, layout)
         return digest
-    for source, node in nodes:
+    for source, node, name in nodes:
         own = _layers_of(node) if isinstance(node.parsed, Manifest) else layers.keys()
         wanted = {digest: size for digest, size in layers.items() if digest in own}
-        digest = download.fetch(source, node, wanted, _config_size(node))
+        digest = download.fetch(source, node, wanted, _config_size(node), name)
     return digest
 
 
@@ -134,17 +138,17 @@ def _converted(plan: PullPlan, layout: Layout, digest: str) -> PullPlan:
 def _fetch_in_parallel(
     skopeo: Skopeo,
     begin: Callable[..., Download],
-    nodes: Sequence[tuple[ImageSource, FetchedManifest]],
+    nodes: Sequence[tuple[ImageSource, FetchedManifest, str]],
     layers: Mapping[str, int],
     layout: Layout,
 ) -> None:
     """Fetch manifests, each into a layout of its own, and a layer that several have with the first of them."""
     rest = {digest: size for digest, size in layers.items() if not layout.blob(digest).exists()}
     steps = []
-    for source, node in nodes:
+    for source, node, name in nodes:
         own = {digest: rest.pop(digest) for digest in sorted(_layers_of(node) & rest.keys())}
-        steps.append(partial(fetch_alone, skopeo, partial(begin, bars=False), source, node, own))
-    for (_, node), own_layout in zip(nodes, skopeo.in_parallel(steps), strict=True):
+        steps.append(partial(fetch_alone, skopeo, begin, source, node, own, name))
+    for (_, node, _), own_layout in zip(nodes, skopeo.in_parallel(steps), strict=True):
         for digest in (node.digest, node.manifest.config.digest, *(_layers_of(node) & layers.keys())):
             if own_layout.blob(digest).exists():
                 own_layout.move(digest, layout)

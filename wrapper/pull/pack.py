@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..archive import documents
@@ -19,6 +20,7 @@ from ..results import ArchiveInfo, PullResult
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from ..host.progress import Progress
     from ..source.blobs import BlobSource
     from .plan import PullPlan
 
@@ -91,7 +93,7 @@ def finish_archive(
     blobs: Layout | BlobSource,
     plan: PullPlan,
     target: Target,
-    report: Callable[[str], None],
+    report: Progress,
     writer: ArchiveWriter | None = None,
 ) -> PullResult:
     """Pack what travels, or the rest of it.
@@ -100,7 +102,7 @@ def finish_archive(
         blobs: the layout that `fetch` returned, or what else has every blob that travels.
         plan: what travels.
         target: where to write.
-        report: receives a line for each step.
+        report: is told each step.
         writer: what `fetch` has begun there, with its layout.
 
     Raises:
@@ -110,14 +112,15 @@ def finish_archive(
     if not writer:
         # Since it was planned, layers became changes, or skopeo converted the image.
         require_readable(plan)
-    report(f"packing {target.name}")
-    with host_errors(f"cannot write {target.name}"):
+    layout = archive_layout(plan)
+    with report.phase("packing", layout.size), host_errors(f"cannot write {target.name}"):
+        report.begin("packing", target.name)
         if writer and isinstance(blobs, Layout):
             for digest in filter(writer.lacks, plan.blob_sizes):
                 writer.add(digest, blobs.blob(digest))
-            written = writer.finish()
+            written = writer.finish(report.share("packing", layout.size).at)
         else:
-            written = write_archive(target.file, archive_layout(plan), blobs.open_blob)
+            written = write_archive(target.file, layout, blobs.open_blob, partial(report.add, "packing"))
     return pull_result(plan, blobs.read, *written_to(target, written))
 
 

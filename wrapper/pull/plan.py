@@ -130,6 +130,18 @@ class PullPlan:
         return tuple(OmittedLayer(digest, sizes[digest]) for digest in sorted(sizes))
 
     @property
+    def bytes_to_compare(self) -> int:
+        """Size in bytes of those that have to be fetched from registries for that."""
+        far = {
+            layer.digest
+            for planned in self.images
+            for source, leaf in planned.leaves
+            if source and source.reference.transport == "docker"
+            for layer in leaf.manifest.layers
+        }
+        return sum(source.size for source in self.delta_sources if source.digest in far)
+
+    @property
     def single(self) -> PlannedImage:
         """The only image of a pull that makes no bundle."""
         (planned,) = self.images

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..host.late import import_later
@@ -11,15 +11,17 @@ from .request import request_bundle, request_image
 
 # The rest takes long to import: that is done while skopeo runs.
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ..archive.output import Output, RemoveOnClose, Target
     from ..archive.writer import ArchiveWriter
+    from ..host.progress import Progress
     from ..oci.layout import Layout
     from ..oci.reference import Reference
     from ..results import PullResult
     from ..skopeo.inspect import References
     from ..skopeo.options import SkopeoOptions
+    from ..source.blobs import BlobSource
     from ..source.cache import Cache
     from .plan import PullPlan
     from .request import PullOptions, PullRequest, Spec
@@ -47,12 +49,12 @@ class Puller(NamedTuple):
     Attributes:
         skopeo: which skopeo runs, and how.
         options: how it is pulled.
-        report: receives a line for each step.
+        report: is told each step.
     """
 
     skopeo: SkopeoOptions
     options: PullOptions
-    report: Callable[[str], None]
+    report: Progress
 
     def request_image(self, base: References, final: str | Reference) -> PullRequest:
         """Ask for one image, as `request.request_image`."""
@@ -68,6 +70,7 @@ class Puller(NamedTuple):
         Raises:
             IncrementalError: an image can't be read, or is not what its digest or schema says.
         """
+        self.report.plan("reading")
         with Skopeo(self.skopeo) as skopeo:
             plan = self._plan(skopeo, request)
         from .pack import pull_result
@@ -105,8 +108,11 @@ class Puller(NamedTuple):
             IncrementalError: as for `pull`.
         """
         # What a missing policy would stop must stop before anything is read.
-        self.options.final.policy_flags()
+        options, report = self.options, self.report
+        options.final.policy_flags()
         cache = self._open_cache()
+        comparing = ("comparing",) if any(image.delta for image in request.images) else ()
+        report.plan("reading", "fetching", *comparing, "packing")
         output = target.folder if target else None
         with Skopeo(self.skopeo, output) as skopeo:
             plan = self._plan(skopeo, request)
@@ -117,37 +123,47 @@ class Puller(NamedTuple):
             space = Space()
             # What becomes of a layer is known when it is there.
             delta = any(planned.delta for planned in plan.images)
-            preserve = self.options.preserve_digests
+            preserve = options.preserve_digests
             with space.named(), begin_archive(plan, None if delta else target, preserve=preserve) as writer:
-                layout, plan = fetch(
-                    skopeo, plan, self.options, self.report, space, cache=cache, output=output, writer=writer
-                )
-                if delta:
-                    plan = self._with_deltas(skopeo, plan, layout, cache)
+                with ExitStack() as stack:
+                    with report.phase("fetching", plan.bytes_to_compare):
+                        layout, plan = fetch(skopeo, plan, options, report, space, cache, output, writer)
+                        blobs = self._delta_sources(skopeo, plan, cache, stack) if delta else None
+                    if blobs:
+                        plan = self._with_changes(skopeo, plan, layout, blobs)
                 yield Fetched(layout, plan, writer)
 
     def _plan(self, skopeo: Skopeo, request: PullRequest) -> PullPlan:
         from .compare import make_plan
 
-        plan = make_plan(skopeo, request, self.options.signatures, self.report)
+        with self.report.phase("reading"):
+            plan = make_plan(skopeo, request, self.options.signatures, self.report)
         from .pack import require_readable
 
         # Before anything is fetched: what can't be read at the other side is not worth it.
         require_readable(plan)
         for warning in plan.warnings():
-            self.report(f"warning: {warning}")
+            self.report.warn(warning)
         if any(planned.delta for planned in plan.images):
             from .deltas import with_candidates
 
             return with_candidates(plan, self.options.deltas)
         return plan
 
-    def _with_deltas(self, skopeo: Skopeo, plan: PullPlan, layout: Layout, cache: Cache | None) -> PullPlan:
+    def _delta_sources(self, skopeo: Skopeo, plan: PullPlan, cache: Cache | None, stack: ExitStack) -> BlobSource:
+        """Fetch what new layers are compared with, and have it as long as `stack` is open."""
         from ..source.blobs import BlobSource
-        from .deltas import make_deltas
+        from .deltas import fetch_sources
 
-        with BlobSource([]) as blobs:
-            return make_deltas(skopeo, plan, layout, blobs, self.options.deltas, cache, self.report)
+        blobs = stack.enter_context(BlobSource([]))
+        fetch_sources(skopeo, plan, blobs, cache, self.report)
+        return blobs
+
+    def _with_changes(self, skopeo: Skopeo, plan: PullPlan, layout: Layout, blobs: BlobSource) -> PullPlan:
+        from .deltas import make_changes
+
+        folder = skopeo.new_folder("changes")
+        return make_changes(plan, layout, blobs, folder, self.options.deltas, self.report)
 
     def _open_cache(self) -> Cache | None:
         if self.options.cache is None:

@@ -37,7 +37,7 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
         MissingLayersError: no base has a layer that is left out.
         IncrementalError: as for `push`.
     """
-    skopeo_options, options, report = pusher
+    skopeo_options, options, report = pusher.skopeo, pusher.options, pusher.report
     bases = base_sources(base, options.base)
     with (
         pusher.at_hand(archives) as files,
@@ -48,9 +48,11 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
         destination = ArchiveDestination(Reference("oci-archive", target.name), options.destination, preserve=True)
         plan = plan_image(blob_source.contents, destination)
         (item,) = plan.items
+        report.plan("verifying", "vetting", "fetching", *(["making"] if blob_source.deltas else []), "packing")
         blob_source.verify(report)
         with Skopeo(skopeo_options, target.folder) as skopeo:
-            absent, missing = vet(skopeo, blob_source, item, bases, report)
+            with report.phase("vetting"):
+                absent, missing = vet(skopeo, blob_source, item, bases, report)
             if missing:
                 raise missing_error(target.name, missing)
             upload = Upload(skopeo, blob_source, item.images, absent, True, report)

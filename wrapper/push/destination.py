@@ -9,10 +9,11 @@ from ..errors import UsageError
 from ..oci.reference import is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from ..archive.contents import ArchiveContents, NamedImage
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor
     from ..oci.reference import Reference
     from ..skopeo.access import Access
@@ -107,7 +108,7 @@ class Destination(ABC):
         """
 
     def look(  # noqa: B027 - only a registry has tags
-        self, skopeo: Skopeo, images: Sequence[NamedImage], report: Callable[[str], None]
+        self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress
     ) -> None:
         """Look at what is there under the names that images will have, before an upload.
 

@@ -17,6 +17,7 @@ from .waves import waves
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor
     from ..results import MissingLayer
     from ..skopeo.inspect import ImageSource
@@ -38,7 +39,7 @@ class PushJob:
         blob_source: BlobSource,
         plan: PushPlan,
         bases: Sequence[ImageSource],
-        report: Callable[[str], None],
+        report: Progress,
         *,
         fail_fast: bool = False,
     ) -> None:
@@ -49,7 +50,7 @@ class PushJob:
             blob_source: the archives' blobs, verified.
             plan: what goes where.
             bases: what has layers that the destination lacks.
-            report: receives a line for each step.
+            report: is told each step.
             fail_fast: stop at the first item of a bundle that fails.
         """
         self._skopeo = skopeo
@@ -85,7 +86,8 @@ class PushJob:
                 if result:
                     raise result
 
-        self._for_each(vet_one, self._plan.items)
+        with self._report.phase("vetting"):
+            self._for_each(vet_one, self._plan.items)
 
     def upload(self, *, dry_run: bool = False) -> None:
         """Upload the items that passed: of several, first all that they are made of, then their tags.
@@ -99,9 +101,7 @@ class PushJob:
         items = self._plan.items
         if self._fail_fast and self._errors:
             return
-        if len(items) > 1 and not dry_run:
-            for wave in waves([item for item in items if item.name not in self._errors], self._blobs_to_send):
-                self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)), wave)
+        left = [item for item in items if item.name not in self._errors]
 
         def upload_one(item: PushItem) -> None:
             self._uploaded[item.name] = item.destination.upload(self._upload_of(item), dry_run=dry_run)
@@ -114,8 +114,14 @@ class PushJob:
                 del self._uploaded[item.name]
                 raise
 
-        self._for_each(upload_one, items)
-        self._for_each(read_back, [item for item in items if item.name in self._uploaded], whatever_failed=True)
+        with self._report.phase("sending", sum(self._upload_of(item).bytes_to_send for item in left)):
+            if len(items) > 1 and not dry_run:
+                for wave in waves(left, self._blobs_to_send):
+                    self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)), wave)
+            self._for_each(upload_one, items)
+        sent = [item for item in items if item.name in self._uploaded]
+        with self._report.phase("reading back"):
+            self._for_each(read_back, sent, whatever_failed=True)
 
     def failure(self, done: str) -> BundleError | None:
         """Return the error that says which items of a bundle failed; None where none did.

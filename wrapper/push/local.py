@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,9 @@ from ..archive.docker import docker_manifest
 from ..archive.documents import require_readable
 from ..archive.writer import ArchiveLayout, WrittenArchive, write_archive
 from ..errors import HostError, IncrementalError, NotFoundError, RegistryError, UsageError, host_errors
-from ..host.files import CHUNK, holds
+from ..host.files import copy_file, holds
 from ..host.outputs import followed, is_stream, output_file
+from ..host.progress import Progress
 from ..host.space import room_for
 from ..oci.image import Image
 from ..oci.layout import Layout, index_document
@@ -148,7 +149,7 @@ class LayoutDestination(LocalDestination):
             changed = previous != digest or bool(upload.absent or self._lacking(upload))
             return self.sent(upload, changed=changed, digest=digest, previous=previous)
         upload.fetch_absent()
-        upload.report(f"writing {self.reference}")
+        upload.report.begin("sending", str(self.reference), f"writing {self.reference}")
         new = self._lacking(upload)
         with room_for(self._layout.folder, sum(new.values())):
             changed = self._layout.add(
@@ -204,10 +205,15 @@ def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folde
     images = _named(upload, tag)
     index = index_document(list(map(image_descriptor, images)), index_annotations([], {}))
     require_readable(name, index, images, sizes)
-    upload.report(f"packing {name}")
+    report = upload.report
     layout = ArchiveLayout(index, sizes, (), docker_manifest(images, sizes))
-    with host_errors(f"cannot write {name}"), room_for(folder, layout.size):
-        return write_archive(file, layout, upload.blob_source.open_blob)
+    with (
+        report.phase("packing", layout.size),
+        host_errors(f"cannot write {name}"),
+        room_for(folder, layout.size),
+    ):
+        report.begin("packing", name)
+        return write_archive(file, layout, upload.blob_source.open_blob, partial(report.add, "packing"))
 
 
 def _named(upload: Upload, tag: str | None) -> list[NamedImage]:
@@ -223,12 +229,12 @@ class CopiedDestination(LocalDestination):
         upload.fetch_absent()
         root = upload.image.image.root
         if upload.blob_source.contents[-1].referrers:
-            upload.report(f"warning: {self.reference} holds no signatures: they are left behind")
+            upload.report.warn(f"{self.reference} holds no signatures: they are left behind")
         flags = self.access.flags(self.reference, upload.skopeo.auth_files, "dest-")
         if root.media_type in LISTS:
             flags.append("--all")
         with upload.blob_layout() as blobs:
-            upload.report(f"sending {self.reference}")
+            upload.report.begin("sending", str(self.reference))
             doing = f"cannot write {self.reference}"
             digest = upload.copy(blobs, root, target, self.access, flags, doing)
         if self.preserve and digest != root.digest:
@@ -260,7 +266,7 @@ class DockerArchiveDestination(CopiedDestination):
             new = upload.skopeo.new_folder("docker")
             digest = self.copy(upload, f"docker-archive:{new.name}" + (f":{self._name}" if self._name else ""))
             with output_file(self._path) as file, new.open("rb") as whole:
-                shutil.copyfileobj(whole, file, CHUNK)
+                copy_file(whole, file)
         return self.sent(upload, changed=True, digest=digest)
 
 
@@ -310,7 +316,7 @@ class StorageDestination(CopiedDestination):
             with suppress(IncrementalError):
                 leaf = parse_manifest(raw)
                 if {*layers} & build_layers_dictionary(leaf).keys():
-                    blob_source.add_unpacked(unpack(skopeo, old, skopeo.trace), leaf)
+                    blob_source.add_unpacked(unpack(skopeo, old, Progress()), leaf)
             if all(blob_source.has_content(layer) for layer in layers):
                 return
 

@@ -21,10 +21,11 @@ from ..source.unpacked import UNPACKED_TRANSPORTS
 from .options import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from ..archive.reader import ArchiveFile
+    from ..host.progress import Progress
     from ..results import PushResult
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
@@ -41,12 +42,12 @@ class Pusher(NamedTuple):
     Attributes:
         skopeo: which skopeo runs, and how.
         options: how it is pushed.
-        report: receives a line for each step.
+        report: is told each step.
     """
 
     skopeo: SkopeoOptions
     options: PushOptions
-    report: Callable[[str], None]
+    report: Progress
 
     def vet(
         self,
@@ -75,6 +76,7 @@ class Pusher(NamedTuple):
             BlobSource(files, self.options.deltas, listed(expect_sha256)) as blob_source,
         ):
             if destination is None:
+                self.report.plan("verifying")
                 blob_source.verify(self.report)
                 found = merge(blob_source.contents, blob_source.archived)
                 contents = describe(found, blob_source.read)
@@ -84,6 +86,7 @@ class Pusher(NamedTuple):
 
             require_bases(bases, blob_source)
             plan = make_plan(blob_source, destination, selection)
+            self.report.plan("verifying", "vetting")
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
                 job = PushJob(skopeo, blob_source, plan, bases, self.report)
@@ -167,6 +170,9 @@ class Pusher(NamedTuple):
                 from ..source.receipt import require_room
 
                 require_room(named for named in plan.told if not named.subject)
+            fetching = ["fetching"] if bases or blob_source.deltas else []
+            making = ["making"] if blob_source.deltas else []
+            self.report.plan("verifying", "vetting", *fetching, *making, "sending", "reading back")
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
                 job = PushJob(skopeo, blob_source, plan, bases, self.report, fail_fast=fail_fast)

@@ -22,10 +22,11 @@ from .upload import OfferedBlobs, Upload, UploadResult
 from .waves import waves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Collection, Sequence
     from contextlib import AbstractContextManager
 
     from ..archive.contents import ArchiveContents, NamedImage
+    from ..host.progress import Progress
     from ..oci.image import Image
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
@@ -96,7 +97,7 @@ class RegistryDestination(Destination):
         leaves = [(source, known.get(str(source.reference))) for source in sources]
         return [(source, leaf) for source, leaf in leaves if leaf and isinstance(leaf.parsed, Manifest)]
 
-    def look(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Callable[[str], None]) -> None:
+    def look(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress) -> None:
         """Look at what the tags point to."""
         parts = self._parts(images)
         hidden = report if self.writes and self.overwrite_tag else None
@@ -205,7 +206,8 @@ class RegistryDestination(Destination):
         flags = self.access.flags(target, upload.skopeo.auth_files, "dest-")
         if node.media_type in LISTS:
             flags.append("--multi-arch=index-only" if self.preserve else "--all")
-        upload.report(f"sending {target}" + (f" ({node.platform})" if node.platform else ""))
+        what = f"sending {target}" + (f" ({node.platform})" if node.platform else "")
+        upload.report.begin("sending", str(self.reference), what)
         ahead: AbstractContextManager[None] = nullcontext()
         if isinstance(node.parsed, Manifest) and not self._blobs_are_there:
             ahead = upload.config_ahead(node.parsed.config, target, self.access)

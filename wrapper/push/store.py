@@ -20,9 +20,10 @@ from .tags import FLAG, read_tags, refuse_overwriting, require_sent
 from .upload import OfferedBlobs, Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ..archive.reader import ArchiveFile
+    from ..host.progress import Progress
     from ..oci.manifest import FetchedManifest
     from ..skopeo.access import Access
     from ..skopeo.options import SkopeoOptions
@@ -39,12 +40,12 @@ class Store(NamedTuple):
     Attributes:
         skopeo: which skopeo runs, and how.
         options: how the registry is reached.
-        report: receives a line for each step.
+        report: is told each step.
     """
 
     skopeo: SkopeoOptions
     options: PushOptions
-    report: Callable[[str], None]
+    report: Progress
 
     def target(self, to: str | Reference, archives: Sequence[ArchiveFile]) -> Reference:
         """Return where an archive is to be stored.
@@ -120,8 +121,10 @@ class Store(NamedTuple):
                             layout.put(document)
                         with room_for(skopeo.folder, sum(sizes.values())):
                             layout.add([], sizes, blob_source.open_blob)
-                        sender.send(node, reference)
-                        require_sent(skopeo, {reference: node.digest}, access, self.report)
+                        with self.report.phase("sending", sum(sizes.values())):
+                            sender.send(node, reference)
+                        with self.report.phase("reading back"):
+                            require_sent(skopeo, {reference: node.digest}, access, self.report)
                     sender.name(node, reference.tagged(image.image.root.digest.replace(":", "-")))
             found = describe(contents, blob_source.read).shared_fields() | {"digest": node.digest}
         return PushResult(
@@ -153,7 +156,7 @@ class _Sender:
 
     def send(self, node: FetchedManifest, reference: Reference, *flags: str) -> None:
         """Send a manifest with its blobs, or a list alone."""
-        self._report(f"sending {reference}")
+        self._report.begin("sending", str(reference))
         flags = *self._access.flags(reference, self._upload.skopeo.auth_files, "dest-"), *flags
         offered = OfferedBlobs(self._layout, _nothing, _nothing, makes=False)
         doing = f"cannot send {reference}"
@@ -170,7 +173,7 @@ class _Sender:
         try:
             self._name(node, tag)
         except IncrementalError as error:
-            self._report(f"warning: the archive is stored, but {tag} does not name it: {error.message}")
+            self._report.warn(f"the archive is stored, but {tag} does not name it: {error.message}")
 
     def _name(self, node: FetchedManifest, tag: Reference) -> None:
         (raw,) = self._upload.skopeo.inspect_raw([(tag, self._access, FLAG)])

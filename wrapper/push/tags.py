@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..archive.contents import NamedImage
+    from ..host.progress import Progress
     from ..oci.image import Image
     from ..oci.reference import Reference
     from ..skopeo.access import Access
@@ -90,9 +91,7 @@ def read_tags(
     return tuple(tags)
 
 
-def require_sent(
-    skopeo: Skopeo, sent: Mapping[Reference, str], access: Access, report: Callable[[str], None]
-) -> None:
+def require_sent(skopeo: Skopeo, sent: Mapping[Reference, str], access: Access, report: Progress) -> None:
     """Read what was sent, and compare: that somebody took it does not mean that it is kept.
 
     Args:
@@ -107,7 +106,7 @@ def require_sent(
     answers = skopeo.inspect_raw([(reference, access, FLAG) for reference in sent])
     for (reference, digest), raw in zip(sent.items(), answers, strict=True):
         if isinstance(raw, HiddenError):
-            report(f"warning: {reference} was sent, but can't be read back: {raw.next_step}")
+            report.warn(f"{reference} was sent, but can't be read back: {raw.next_step}")
             continue
         if isinstance(raw, NotFoundError):
             raise RegistryError(

@@ -11,7 +11,7 @@ from ..archive.reader import COPY_AGAIN
 from ..errors import ContentError, IncrementalError
 from ..host.space import room_for
 from ..oci.layout import Layout, index_document, index_entry
-from ..oci.manifest import build_layers_dictionary
+from ..oci.manifest import Manifest, build_layers_dictionary
 from ..skopeo.options import preserve_flags
 from ..skopeo.probe import private_policy, sending
 from .tags import FLAG
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ..archive.contents import NamedImage
     from ..archive.pipes import Extent, Start
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
     from ..results import TagChange
@@ -77,7 +78,7 @@ class Upload(NamedTuple):
         images: what to send, in this order; the image that the reference names is the last.
         absent: the layers that no archive and not the destination has: a base offers them.
         preserve: whether digests stay as they are; else skopeo may convert an image.
-        report: receives a line for each step.
+        report: is told each step.
     """
 
     skopeo: Skopeo
@@ -85,12 +86,17 @@ class Upload(NamedTuple):
     images: Sequence[NamedImage]
     absent: Mapping[str, Descriptor]
     preserve: bool
-    report: Callable[[str], None]
+    report: Progress
 
     @property
     def image(self) -> NamedImage:
         """The image that the destination's reference names."""
         return self.images[-1]
+
+    @property
+    def bytes_to_send(self) -> int:
+        """Size in bytes of all that the destination may lack."""
+        return sum(({digest: layer.size for digest, layer in self.absent.items()} | self.sizes()).values())
 
     def fetch_absent(self, except_for: frozenset[str] = frozenset()) -> None:
         """Fetch from the bases what is absent.
@@ -99,7 +105,9 @@ class Upload(NamedTuple):
             IncrementalError: a base can't be read.
         """
         wanted = {digest: layer.size for digest, layer in self.absent.items() if digest not in except_for}
-        with self.blob_source.lock:
+        if not wanted:
+            return
+        with self.blob_source.lock, self.report.phase("fetching", self.blob_source.bytes_to_fetch(wanted)):
             self.blob_source.fetch(self.skopeo, wanted, self.report, preserve=self.preserve)
 
     @contextmanager
@@ -235,6 +243,7 @@ class Upload(NamedTuple):
         layout = Layout.create(
             self.skopeo.new_folder("image"), index_document([index_entry(node.media_type, node.digest, node.size)])
         )
+        share = self.report.share("sending", self._bytes_of(node))
         # What arrived is not sent again: skopeo asks for each blob first.
         try:
             return self.skopeo.steadily(
@@ -246,6 +255,7 @@ class Upload(NamedTuple):
                     doing=doing,
                     flag=FLAG,
                     tick=blobs.check,
+                    share=share,
                 )
             )
         except IncrementalError as error:
@@ -257,6 +267,13 @@ class Upload(NamedTuple):
             raise ContentError(
                 f"{self.blob_source.names} changed while it was read: {error.message}", COPY_AGAIN
             ) from error
+
+    def _bytes_of(self, node: FetchedManifest) -> int:
+        """Return how many bytes of layers go with a manifest; or with a list that skopeo copies as a whole."""
+        if not isinstance(node.parsed, Manifest):
+            return self.bytes_to_send
+        own = self.layers_to_send(node)
+        return sum(layer.size for layer in node.parsed.layers if layer.digest in own)
 
 
 def _nothing() -> None:

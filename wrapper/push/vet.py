@@ -10,8 +10,9 @@ from ..host.text import plural
 from ..oci.manifest import unnamed_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor
     from ..results import MissingLayer
     from ..skopeo.inspect import ImageSource
@@ -26,7 +27,7 @@ def vet(
     blob_source: BlobSource,
     item: PushItem,
     bases: Sequence[ImageSource],
-    report: Callable[[str], None],
+    report: Progress,
 ) -> tuple[dict[str, Descriptor], tuple[MissingLayer, ...]]:
     """Look where every layer will come from.
 
@@ -35,7 +36,7 @@ def vet(
         blob_source: the archives; bases are added where something is absent.
         item: what goes where; the destination is asked for what no archive has.
         bases: are asked for what the destination lacks.
-        report: receives a line for each step.
+        report: is told each step.
 
     Returns:
         The layers that have to come from bases, by digest; and those that nobody has, which are among them.
@@ -51,7 +52,8 @@ def vet(
     # What changes are made from counts, too: it may be there in place of a layer, or be needed to make it.
     reached = blob_source.making(_sizes(outside), blob_source.__contains__)
     asked = {digest: layers.get(digest) or unnamed_layer(digest, size) for digest, size in reached.lacking.items()}
-    report(f"asking {destination.reference} for {plural(len(asked), 'layer')}")
+    what = f"asking {destination.reference} for {plural(len(asked), 'layer')}"
+    report.begin("vetting", str(destination.reference), what)
     present = destination.present_layers(skopeo, list(asked.values()))
     absent = {digest: layer for digest, layer in outside.items() if digest not in present}
     if not absent:

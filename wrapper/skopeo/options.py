@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
+
+from ..host.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +30,6 @@ class LinkOptions:
     timeout: float | None = TIMEOUT
 
 
-def ignore(_line: str) -> None:
-    """Pass over a line: what receives reports where nobody wants any."""
-
-
 def preserve_flags(preserve: bool) -> list[str]:
     """Return the flags of `copy` that demand that digests stay as they are; without any it may convert an image."""
     return ["--preserve-digests"] if preserve else []
@@ -47,15 +45,14 @@ class SkopeoOptions:
         link: how a link is dealt with that may be slow or fail.
         jobs: how many copies go on at a time; by default ten, or one where retries are wanted: on a bad link a
             cut then costs less.
-        report: receives a line with the reason for each retry, and for each thing that is left in `temp_dir`.
+        report: is told the reason for each retry, and each thing that is left in `temp_dir`; it beats while skopeo
+            runs.
         trace: receives a line for each call and what it said, for `--debug`.
-        progress: a terminal that skopeo draws its progress bars on.
     """
 
     path: str = "skopeo"
     temp_dir: Path | None = None
     link: LinkOptions = field(default_factory=LinkOptions)
     jobs: int | None = None
-    report: Callable[[str], None] = ignore
+    report: Progress = field(default_factory=Progress)
     trace: Callable[[str], None] | None = None
-    progress: TextIO | None = None

@@ -10,7 +10,7 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import sh
 
@@ -43,13 +43,12 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class Run:
     """A skopeo that is running, or has ended."""
 
-    def __init__(self, command: Any, arguments: Sequence[str], terminal: TextIO | None) -> None:
+    def __init__(self, command: Any, arguments: Sequence[str]) -> None:
         """Start it.
 
         Args:
             command: the `sh` command, its folder and environment baked in.
             arguments: skopeo's.
-            terminal: what it draws its progress bars on, in place of its standard output.
         """
         # Files in memory: a full disk must not swallow what it has to say about that.
         self._stdout = os.fdopen(os.memfd_create("stdout"), "w+b")
@@ -59,8 +58,9 @@ class Run:
                 self._process = command(
                     *arguments,
                     _in=nothing,
+                    _out=self._stdout,
                     # sh would make a terminal of its own for skopeo to draw bars into.
-                    **({"_out": terminal} if terminal else {"_out": self._stdout, "_tty_out": False}),
+                    _tty_out=False,
                     _err=self._stderr,
                     _bg=True,
                     _bg_exc=False,

@@ -11,6 +11,7 @@ import re
 import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -34,6 +35,7 @@ from .turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ..host.progress import Share
     from ..oci.reference import Reference
     from .access import Access
 
@@ -93,7 +95,6 @@ class Skopeo:
         self._temp_dir = options.temp_dir or temp_dir or default_temp_dir()
         self._trace = options.trace
         self._report = options.report
-        self._progress = options.progress
         self.retries = Retries(link.retry_times, link.retry_delay, options.report, self._pause)
         self.timeout = link.timeout
         self.copies = options.jobs or (1 if link.retry_times else PARALLEL_COPIES)
@@ -189,7 +190,8 @@ class Skopeo:
         running = []
         try:
             with starting("a copy"):
-                running += [pool.submit(step) for step in steps]
+                # What is to end this thread ends those, too.
+                running += [pool.submit(copy_context().run, step) for step in steps]
             pending = set(running)
             while pending:
                 done, pending = wait(pending, TICK, FIRST_EXCEPTION)
@@ -340,7 +342,7 @@ class Skopeo:
         moved: Callable[[], int] | None = None,
         most: int | None = None,
         tick: Callable[[], None] | None = None,
-        bars: bool = True,
+        share: Share | None = None,
     ) -> str:
         """Copy an image, once.
 
@@ -354,7 +356,7 @@ class Skopeo:
             moved: tells how many bytes have moved so far; by default how many skopeo has read.
             most: how many bytes may move, as `moved` tells; a copy that moves more is ended.
             tick: called a few times a second as long as skopeo runs.
-            bars: whether it may draw progress bars.
+            share: counts what has moved.
 
         Returns:
             The digest of what was written, which may be another where digests are not preserved.
@@ -365,10 +367,9 @@ class Skopeo:
             IncrementalError: as `messages.explain` reads skopeo's message.
         """
         digest_file = f"digest-{next(self._digests)}"
-        # Progress bars appear where skopeo's standard output is a terminal.
         arguments = [*policy, "copy", *flags, f"--digestfile={digest_file}", source, destination]
         with self.turns.turn():
-            run = self._runs.start(arguments, terminal=self._progress if bars else None)
+            run = self._runs.start(arguments)
             watch = StallWatch(moved, self.timeout) if moved else StallWatch(run.bytes_read, self.timeout, NOISE)
 
             def require_at_most() -> None:
@@ -382,6 +383,8 @@ class Skopeo:
             def look() -> None:
                 watch.look()
                 require_at_most()
+                if share:
+                    share.at(watch.moved)
                 if tick:
                     tick()
 

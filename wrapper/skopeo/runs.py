@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sh
 
@@ -85,14 +85,12 @@ class Runs:
         self,
         arguments: Sequence[str],
         environment: Mapping[str, str] | None = None,
-        terminal: TextIO | None = None,
     ) -> Run:
         """Start one.
 
         Args:
             arguments: skopeo's.
             environment: further environment variables.
-            terminal: what it draws its progress bars on.
 
         Raises:
             UsageError: an argument has characters that skopeo can't be given.
@@ -105,7 +103,7 @@ class Runs:
         command = self._command.bake(_cwd=self._folder, _env={**self._environment, **(environment or {})})
         require_writable(*arguments)
         with starting("skopeo"):
-            run = Run(command, arguments, terminal)
+            run = Run(command, arguments)
         self._running.append(run)
         return run
 

@@ -15,8 +15,9 @@ from ..oci.reference import path_and_tag, repository_of
 from .receipt import read_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from ..host.progress import Progress
     from ..oci.image import Image
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
@@ -45,7 +46,7 @@ WITHOUT_DIGESTS = ("docker-archive", "docker-daemon")
 def read_base(
     skopeo: Skopeo,
     base: ImageSource,
-    report: Callable[[str], None],
+    report: Progress,
     name: str | None = None,
     *,
     unpacked: bool = False,
@@ -103,7 +104,7 @@ def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:
     yield from wanted
 
 
-def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[Image]:
+def _in_layout(reference: Reference, report: Progress) -> Iterator[Image]:
     path, tag = path_and_tag(reference)
     if not (path / "index.json").is_file():
         raise UsageError(f"{reference} is no OCI layout: there is no index.json", "give the layout's folder")
@@ -127,7 +128,7 @@ def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[
             yield resolve_image(parse_manifest(raw, descriptor=each), load)
 
 
-def _in_storage(skopeo: Skopeo, base: ImageSource, report: Callable[[str], None]) -> Image:
+def _in_storage(skopeo: Skopeo, base: ImageSource, report: Progress) -> Image:
     from .unpacked import found_by_skopeo
 
     (raw,) = skopeo.inspect_raw([(found_by_skopeo(skopeo, base.reference), base.access, base.flag)])
@@ -138,7 +139,7 @@ def _in_storage(skopeo: Skopeo, base: ImageSource, report: Callable[[str], None]
     )
 
 
-def _in_files(reference: Reference, report: Callable[[str], None]) -> list[Image]:
+def _in_files(reference: Reference, report: Progress) -> list[Image]:
     """Read manifests that stand in files: in a folder that skopeo wrote (`dir:`), or as someone sent them."""
     path = Path(reference.name)
     if reference.transport == "dir":
@@ -163,7 +164,7 @@ def _checked(
     children: Sequence[Descriptor],
     found: list[bytes | None],
     reference: Reference,
-    report: Callable[[str], None],
+    report: Progress,
 ) -> list[bytes | None]:
     for child, raw in zip(children, found, strict=True):
         if raw is None:

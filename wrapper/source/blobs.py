@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from ..archive.pipes import Extent
     from ..archive.reader import ArchiveFile
+    from ..host.progress import Progress
     from ..host.workers import Worker
     from ..oci.manifest import FetchedManifest
     from ..skopeo.inspect import ImageSource
@@ -131,29 +132,33 @@ class BlobSource:
         (archive,) = self._archives
         return archive.index, archive.sizes
 
-    def sha256(self) -> str:
+    def sha256(self, report: Progress) -> str:
         """Return the sha256 of the only archive's bytes, as hexadecimal digits."""
         (archive,) = self._archives
-        return archive.sha256()
+        with report.phase("hashing", archive.size):
+            report.begin("hashing", archive.name)
+            return archive.sha256(partial(report.add, "hashing"))
 
-    def verify(self, report: Callable[[str], None]) -> None:
+    def verify(self, report: Progress) -> None:
         """Check every blob of every archive against its name, and the archives against their sums.
 
         Raises:
             ContentError: one has other bytes.
         """
-        for archive, sums in zip(self._archives, self._sums, strict=True):
-            report(f"verifying {archive.name} ({human_bytes(archive.size)})")
-            archive.verify(sums)
+        with report.phase("verifying", self.size):
+            for archive, sums in zip(self._archives, self._sums, strict=True):
+                size = human_bytes(archive.size)
+                report.begin("verifying", archive.name, f"verifying {archive.name} ({size})")
+                archive.verify(sums, partial(report.add, "verifying"))
 
-    def add_bases(self, skopeo: Skopeo, bases: Sequence[ImageSource], report: Callable[[str], None]) -> None:
+    def add_bases(self, skopeo: Skopeo, bases: Sequence[ImageSource], report: Progress) -> None:
         """Look which layers bases have; of a registry's only manifests are read.
 
         Args:
             skopeo: an entered `Skopeo`.
             bases: of the transports in `LAYER_TRANSPORTS`; of those in `UNPACKED_TRANSPORTS`, whose layers only
                 serve to make others of them.
-            report: receives a line for each step.
+            report: is told each step.
 
         Raises:
             IncrementalError: one can't be read, or is not what its digest or schema says.
@@ -161,7 +166,7 @@ class BlobSource:
         if self._bases_are_known:
             # One look is enough for all images of a bundle.
             return
-        report("reading " + ", ".join(f"base {base.reference}" for base in bases))
+        report.begin("reading", ", ".join(f"base {base.reference}" for base in bases))
         far = [base for base in bases if base.reference.transport == "docker"]
         for base, root in zip(far, read_roots(skopeo, far), strict=True):
             for leaf in read_image(skopeo, base, root, report).leaves:
@@ -206,7 +211,7 @@ class BlobSource:
         return self._contents.diff_id(digest)
 
     def learn_contents(
-        self, skopeo: Skopeo, bases: Sequence[ImageSource], wanted: Iterable[str], report: Callable[[str], None]
+        self, skopeo: Skopeo, bases: Sequence[ImageSource], wanted: Iterable[str], report: Progress
     ) -> None:
         """Look what the layers of bases hold, as their configs say.
 
@@ -230,9 +235,7 @@ class BlobSource:
             if not left:
                 return
 
-    def _config(
-        self, skopeo: Skopeo, base: ImageSource, leaf: FetchedManifest, report: Callable[[str], None]
-    ) -> bytes:
+    def _config(self, skopeo: Skopeo, base: ImageSource, leaf: FetchedManifest, report: Progress) -> bytes:
         config = leaf.manifest.config
         if config.size > DOCUMENT_BYTES:
             raise ContentError(f"the config {config.digest} is longer than {DOCUMENT_BYTES} bytes")
@@ -285,15 +288,13 @@ class BlobSource:
         """Return the hosts of the bases that are in registries."""
         return {source.reference.registry for source, _ in self._registry_manifests}
 
-    def fetch(
-        self, skopeo: Skopeo, layers: Mapping[str, int], report: Callable[[str], None], *, preserve: bool = True
-    ) -> None:
+    def fetch(self, skopeo: Skopeo, layers: Mapping[str, int], report: Progress, *, preserve: bool = True) -> None:
         """Fetch layers from the bases: from files where they are read, from registries into the private folder.
 
         Args:
             skopeo: an entered `Skopeo`.
             layers: digest and size in bytes of each; a base offers it.
-            report: receives a line for each step.
+            report: is told each step.
             preserve: whether skopeo is to preserve digests.
 
         Raises:
@@ -335,6 +336,19 @@ class BlobSource:
             else:
                 self._maker.prepare(skopeo.folder, [digest], report)
 
+    def bytes_to_fetch(self, layers: Mapping[str, int]) -> int:
+        """Return how many bytes of layers come from registries, if they are had as `fetch` has them.
+
+        Args:
+            layers: digest and size in bytes of each.
+        """
+        needed = self.making(layers).needed
+        return sum(
+            size
+            for digest, size in needed.items()
+            if digest not in self and not any(digest in store for store in self._stores)
+        )
+
     def _forget(self, digests: Iterable[str]) -> None:
         """Remove layers that were fetched for their contents alone."""
         for digest in digests:
@@ -342,9 +356,7 @@ class BlobSource:
             if path := self._files.pop(digest, None):
                 path.unlink(missing_ok=True)
 
-    def _fetch(
-        self, skopeo: Skopeo, layers: Mapping[str, int], report: Callable[[str], None], preserve: bool
-    ) -> None:
+    def _fetch(self, skopeo: Skopeo, layers: Mapping[str, int], report: Progress, preserve: bool) -> None:
         rest = dict(layers)
         for digest, size in layers.items():
             for store in self._stores:
@@ -354,7 +366,8 @@ class BlobSource:
                     break
         if not rest:
             return
-        report(f"fetching {plural(len(rest), 'layer')} ({human_bytes(sum(rest.values()))}) from bases")
+        what = f"{plural(len(rest), 'layer')} ({human_bytes(sum(rest.values()))}) from bases"
+        report.begin("fetching", "layers of bases", f"fetching {what}")
         begin = partial(Download, skopeo, preserve=preserve, cache=None, report=report)
         images = [(*each, build_layers_dictionary(each[1]).keys()) for each in self._registry_manifests]
         with room_for(skopeo.folder, sum(rest.values())):
@@ -369,12 +382,13 @@ class BlobSource:
                 layout.check(own)
                 self.add_layers(layout, own)
 
-    def _make(self, skopeo: Skopeo, digest: str, report: Callable[[str], None]) -> None:
+    def _make(self, skopeo: Skopeo, digest: str, report: Progress) -> None:
         """Make a layer of its change of format 1 and of older layers, which are at hand."""
         from ..delta.format1 import make_layer
 
         delta = self.deltas[digest]
-        report(f"making {digest} ({human_bytes(delta.size)}) of its change ({human_bytes(delta.blob_size)})")
+        what = f"{digest} ({human_bytes(delta.size)}) of its change ({human_bytes(delta.blob_size)})"
+        report.begin("making", digest, f"making {what}")
         with room_for(skopeo.folder, delta.size):
             layout = Layout.create(skopeo.new_folder("made"))
             layout.put(make_layer(delta, self.open_blob, self._options.memory))
@@ -423,7 +437,7 @@ class BlobSource:
 
 
 @contextmanager
-def _passed_over(base: ImageSource, report: Callable[[str], None]) -> Iterator[None]:
+def _passed_over(base: ImageSource, report: Progress) -> Iterator[None]:
     """Pass over a base that can't tell what its layers hold."""
     try:
         yield

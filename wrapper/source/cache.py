@@ -9,19 +9,17 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError, host_errors
-from ..host.files import CHUNK, open_plain, sha256_of
+from ..host.files import copy_file, open_plain, sha256_of
 from ..host.temporary import PART, create_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ..host.progress import Progress
     from .options import CacheOptions
 
 _FICLONE = 0x40049409  # linux/fs.h: share the blocks of another file, where the file system can
@@ -31,7 +29,7 @@ _ENTRY = re.compile(r"[0-9a-f]{64}")
 class Cache:
     """A cache of layers."""
 
-    def __init__(self, options: CacheOptions, report: Callable[[str], None]) -> None:
+    def __init__(self, options: CacheOptions, report: Progress) -> None:
         """Open a cache; its folder is made where there is none.
 
         Args:
@@ -75,7 +73,7 @@ class Cache:
             with target.open("rb") as file:
                 found = sha256_of(file)
             if digest != f"sha256:{found}":
-                self._report(f"warning: the cached copy of {digest} is damaged: it is dropped")
+                self._report.warn(f"the cached copy of {digest} is damaged: it is dropped")
                 target.unlink()
                 entry.unlink(missing_ok=True)
                 return False
@@ -136,7 +134,7 @@ class Cache:
     def _warn(self, text: str) -> None:
         if not self._failed:
             self._failed = True
-            self._report(f"warning: {text}; going on without")
+            self._report.warn(f"{text}; going on without")
 
 
 def _place(source: Path, target: Path) -> None:
@@ -165,7 +163,7 @@ def _place(source: Path, target: Path) -> None:
                 try:
                     fcntl.ioctl(file, _FICLONE, whole.fileno())
                 except OSError:
-                    shutil.copyfileobj(whole, file, CHUNK)
+                    copy_file(whole, file)
                     file.flush()
             part.replace(target)
         except BaseException:

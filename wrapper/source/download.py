@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from ..archive.writer import ArchiveWriter
+    from ..host.progress import Progress
     from ..oci.manifest import FetchedManifest
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
@@ -47,12 +48,11 @@ class Download:
         layout: Layout,
         preserve: bool,
         cache: Cache | None,
-        report: Callable[[str], None],
+        report: Progress,
         *,
         remove_signatures: bool = False,
         writer: ArchiveWriter | None = None,
         staying: Collection[str] = (),
-        bars: bool = True,
     ) -> None:
         """Prepare; nothing is fetched yet.
 
@@ -61,10 +61,9 @@ class Download:
             layout: where to; it holds placeholders for the layers that are omitted.
             preserve: whether digests stay as they are; else skopeo may convert the image.
             cache: where layers come from and are kept.
-            report: receives a line for each step.
+            report: is told each step.
             remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
             writer: the archive that layers go to; without one they stay in the layout.
-            bars: whether skopeo may draw progress bars.
             staying: digests of blobs that stay in any case: they are also read as configs or manifests.
         """
         self._skopeo = skopeo
@@ -75,7 +74,6 @@ class Download:
         self._report = report
         self._writer = writer
         self._staying = staying
-        self._bars = bars
         self._packed: set[str] = set()
         self._since_cut = 0
         self._one_layer = False
@@ -99,8 +97,16 @@ class Download:
             self._report(f"{len(taken)} of {len(layers)} layers ({total} bytes) come from the cache")
         for digest in taken:
             self._pack(digest, layers[digest])
+            self._report.add("fetching", layers[digest])
 
-    def fetch(self, source: ImageSource, node: FetchedManifest, layers: Mapping[str, int], config_size: int) -> str:
+    def fetch(
+        self,
+        source: ImageSource,
+        node: FetchedManifest,
+        layers: Mapping[str, int],
+        config_size: int,
+        name: str = "",
+    ) -> str:
         """Fetch one manifest with its config and layers.
 
         Args:
@@ -108,6 +114,7 @@ class Download:
             node: the manifest; or a list, where digests are not preserved.
             layers: digest and size in bytes of the layers that are not omitted.
             config_size: size of the config in bytes: skopeo fetches it every time.
+            name: what people call the image, where there are several.
 
         Returns:
             The digest of what is in the layout then.
@@ -116,7 +123,8 @@ class Download:
             IncrementalError: something can't be fetched.
         """
         platform = f" ({node.platform})" if node.platform else ""
-        self._report(f"fetching {source.reference.pinned(node.digest)}{platform}")
+        pinned = source.reference.pinned(node.digest)
+        self._report.begin("fetching", name or str(source.reference), f"fetching {pinned}{platform}")
         attempts = self._skopeo.retries.begin()
         overhead = node.size + config_size + _ANSWERS
         while True:
@@ -167,6 +175,7 @@ class Download:
             flags.append("--all")
         rest = dict(portion)
         before = self._layout.bytes_written()
+        share = self._report.share("fetching", sum(portion.values()))
 
         def settle() -> None:
             # skopeo has verified what it has renamed; placeholders are never in a portion.
@@ -186,10 +195,12 @@ class Download:
                 moved=lambda: self._layout.bytes_written() - before,
                 most=most,
                 tick=settle if self._cache or self._writer else None,
-                bars=self._bars,
+                share=share,
             )
         finally:
             settle()
+            # What arrives in part is lost.
+            share.at(sum(portion.values()) - sum(rest.values()))
 
     def _pack(self, digest: str, size: int) -> None:
         if self._writer and self._writer.lacks(digest) and digest not in self._staying:
@@ -222,6 +233,7 @@ def fetch_alone(
     source: ImageSource,
     leaf: FetchedManifest,
     wanted: Mapping[str, int],
+    name: str = "",
 ) -> Layout:
     """Fetch a manifest and some of its layers into a layout of its own.
 
@@ -231,6 +243,7 @@ def fetch_alone(
         source: where the image is.
         leaf: the manifest.
         wanted: digest and size in bytes of the layers; placeholders stand for the others meanwhile.
+        name: what people call the image, where there are several.
 
     Raises:
         IncrementalError: something can't be fetched.
@@ -243,5 +256,5 @@ def fetch_alone(
         if layer.digest not in wanted and layer.digest != config.digest and not layer.is_foreign
     }
     with layout.placeholders(others), begin(layout) as download:
-        download.fetch(source, leaf, wanted, config.size)
+        download.fetch(source, leaf, wanted, config.size, name)
     return layout

@@ -5,14 +5,13 @@ from __future__ import annotations
 import fcntl
 import io
 import os
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..archive.verified import verified
 from ..delta import is_compiled
 from ..errors import ContentError, HostError
-from ..host.files import CHUNK, sha256_of
+from ..host.files import CHUNK, copy_file, sha256_of
 from ..host.space import room_for
 from ..host.text import human_bytes, plural
 from ..host.workers import Worker, WorkerError
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..archive.pipes import Extent
     from ..delta.artifact import LayerDelta
+    from ..host.progress import Progress
 
 _AGAIN = "have the archive made again"
 
@@ -77,13 +77,13 @@ class LayerMaker:
         deltas += [self._deltas[each] for delta in deltas for each in delta.sources if each in self._ready]
         return sum(self._new_contents(layers).values()) + copies + max((delta.room for delta in deltas), default=0)
 
-    def prepare(self, folder: Path, layers: Sequence[str], report: Callable[[str], None]) -> None:
+    def prepare(self, folder: Path, layers: Sequence[str], report: Progress) -> None:
         """Put the contents of older layers on the disk: layers can be made then.
 
         Args:
             folder: of our own.
             layers: digests, each after those that it is made from; those are at hand, or among them.
-            report: receives a line for each step.
+            report: is told each step.
 
         Raises:
             DiskFullError: there is too little space.
@@ -96,8 +96,9 @@ class LayerMaker:
         new, room = self._new_contents(layers), self.room(layers)
         if room:
             what = plural(len(new), "older layer")
-            report(f"expanding {what}: {human_bytes(room)} in {folder}, as long as layers are made of them")
-        with room_for(folder, room):
+            how = f"expanding {what}: {human_bytes(room)} in {folder}, as long as layers are made of them"
+            report.begin("making", what, how)
+        with room_for(folder, room), report.phase("making", sum(new.values())):
             for digest in layers:
                 delta = self._deltas[digest]
                 if not self._extents(delta.blob):
@@ -106,6 +107,7 @@ class LayerMaker:
                     if source not in self._contents:
                         self._require_length(source, length)
                         self._contents[source] = self._expand(folder, source, new[source])
+                        report.add("making", new[source])
                 self._ready.add(digest)
 
     def open(self, digest: str) -> BinaryIO:
@@ -180,7 +182,7 @@ class LayerMaker:
         """Copy a change out of an archive that is no file of the system's: others must be able to read it."""
         path = folder / f"{delta.blob.removeprefix('sha256:')}.change"
         with path.open("wb") as copy, self._open_blob(delta.blob) as blob:
-            shutil.copyfileobj(blob, copy, CHUNK)
+            copy_file(blob, copy)
         self._copies[delta.blob] = path.open("rb")
 
 
@@ -235,7 +237,7 @@ def result_of(worker: Worker, digest: str) -> Any:
         ) from None
 
 
-def warn_where_slow(size: int, report: Callable[[str], None]) -> None:
+def warn_where_slow(size: int, report: Progress) -> None:
     """Say so where layers are made uncompiled.
 
     Args:
@@ -244,7 +246,7 @@ def warn_where_slow(size: int, report: Callable[[str], None]) -> None:
     """
     if not is_compiled():
         minutes = size // _UNCOMPILED_RATE // 60 + 1
-        report(
-            f"warning: the modules that make layers are not compiled here: {human_bytes(size)} of content take "
+        report.warn(
+            f"the modules that make layers are not compiled here: {human_bytes(size)} of content take "
             f"some {plural(minutes, 'minute')}"
         )

@@ -10,8 +10,9 @@ from ..host.files import CHUNK
 from ..host.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def layers_at(
-    skopeo: Skopeo, source: ImageSource, layers: Sequence[Descriptor], report: Callable[[str], None]
+    skopeo: Skopeo, source: ImageSource, layers: Sequence[Descriptor], report: Progress
 ) -> frozenset[str]:
     """Ask any place, a base or a destination, which layers it has.
 
@@ -27,7 +28,7 @@ def layers_at(
         skopeo: an entered `Skopeo`.
         source: the place; of a registry, the whole repository counts.
         layers: what to ask for, each once.
-        report: receives a line for each step.
+        report: is told each step.
 
     Returns:
         Their digests.
@@ -40,7 +41,7 @@ def layers_at(
     from .stores import LAYER_TRANSPORTS, open_blob_store
 
     reference = source.reference
-    report(f"asking {reference} for {plural(len(layers), 'layer')}")
+    report.begin("vetting", str(reference), f"asking {reference} for {plural(len(layers), 'layer')}")
     if reference.transport == "docker":
         return layers_in_repository(skopeo, source, layers, writes=False)
     if reference.transport == "containers-storage":
@@ -50,7 +51,7 @@ def layers_at(
             store = open_blob_store(reference, stack)
             return frozenset(layer.digest for layer in layers if _is_sound(store, layer))
     if why := why_nothing(reference):
-        report(f"warning: {why}")
+        report.warn(why)
     known = {digest for image in read_base(skopeo, source, report).layers.values() for digest in image}
     return frozenset(layer.digest for layer in layers if layer.digest in known)
 

@@ -22,8 +22,9 @@ from ..oci.reference import Reference, registry_reference
 from ..skopeo.inspect import ImageSource, read_image, read_roots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from ..host.progress import Progress
     from ..oci.image import Image
     from ..skopeo.runner import Skopeo
 
@@ -32,7 +33,7 @@ _LOOKASIDE = re.compile(r"^\s*(lookaside|sigstore|use-sigstore-attachments)\s*:"
 
 
 def find_referrers(
-    skopeo: Skopeo, final: ImageSource, image: Image, report: Callable[[str], None]
+    skopeo: Skopeo, final: ImageSource, image: Image, report: Progress
 ) -> tuple[tuple[ImageSource, NamedImage], ...]:
     """Look for signatures and other referrers under the tags that belong to an image.
 

@@ -12,9 +12,10 @@ from ..host.space import room_for
 from ..host.text import human_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from ..archive.reader import ArchiveFile
+    from ..host.progress import Progress
     from ..skopeo.access import Access
     from ..skopeo.options import SkopeoOptions
     from ..skopeo.runner import Skopeo
@@ -25,7 +26,7 @@ _FLAG = "--src"
 
 @contextmanager
 def archives_at_hand(
-    archives: Sequence[ArchiveFile], options: SkopeoOptions, access: Access, report: Callable[[str], None]
+    archives: Sequence[ArchiveFile], options: SkopeoOptions, access: Access, report: Progress
 ) -> Iterator[Sequence[ArchiveFile]]:
     """Have archives as files as long as the block runs: those in a registry are fetched.
 
@@ -33,7 +34,7 @@ def archives_at_hand(
         archives: paths and files; or references that begin with `docker://`.
         options: which skopeo runs, and how; none does where all are at hand.
         access: how their registry is reached.
-        report: receives a line for each step.
+        report: is told each step.
 
     Raises:
         UsageError: a reference is malformed, or leads to something else.
@@ -57,21 +58,23 @@ def _is_far(archive: ArchiveFile) -> bool:
     return isinstance(archive, str) and archive.startswith(_TRANSPORT)
 
 
-def _fetch(skopeo: Skopeo, text: str, access: Access, report: Callable[[str], None], stack: ExitStack) -> BinaryIO:
+def _fetch(skopeo: Skopeo, text: str, access: Access, report: Progress, stack: ExitStack) -> BinaryIO:
     from ..archive.stored import read_stored, write_stored
     from ..oci.reference import Reference
     from ..skopeo.inspect import ImageSource, read_roots
     from .download import Download, fetch_alone
 
     source = ImageSource(Reference.parse(text), access, _FLAG)
-    report(f"reading {source.reference}")
-    (root,) = read_roots(skopeo, [source])
+    with report.phase("reading"):
+        report.begin("reading", str(source.reference))
+        (root,) = read_roots(skopeo, [source])
     stored = read_stored(root, str(source.reference))
     total = sum(stored.sizes.values())
-    report(f"fetching the archive {root.digest} ({human_bytes(total)})")
     begin = partial(Download, skopeo, preserve=True, cache=None, report=report)
     # It is written as a file beside its blobs, which go then.
-    with room_for(skopeo.folder, 2 * total):
+    with room_for(skopeo.folder, 2 * total), report.phase("fetching", total):
+        what = f"fetching the archive {root.digest} ({human_bytes(total)})"
+        report.begin("fetching", str(source.reference), what)
         layout = fetch_alone(skopeo, begin, source, root, stored.sizes)
         layout.check(stored.sizes)
         path = layout.folder.with_suffix(".tar")

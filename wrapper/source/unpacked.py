@@ -12,9 +12,10 @@ from ..oci.reference import Reference
 from .stores import BlobFolder, verified_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from ..delta.artifact import LayerDelta
+    from ..host.progress import Progress
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
@@ -133,7 +134,7 @@ def diff_ids_of(config: bytes, leaf: FetchedManifest) -> dict[str, Descriptor]:
     return {diff_id: layer for diff_id, layer in pairs if isinstance(diff_id, str) and not layer.is_foreign}
 
 
-def unpack(skopeo: Skopeo, base: ImageSource, report: Callable[[str], None]) -> Unpacked:
+def unpack(skopeo: Skopeo, base: ImageSource, report: Progress) -> Unpacked:
     """Let skopeo write a base's layers into the private folder, as they are in it.
 
     Args:
@@ -145,7 +146,7 @@ def unpack(skopeo: Skopeo, base: ImageSource, report: Callable[[str], None]) -> 
         ContentError: what comes is no image.
         IncrementalError: it can't be read.
     """
-    report(f"unpacking {base.reference}")
+    report.begin("fetching", str(base.reference), f"unpacking {base.reference}")
     folder = skopeo.new_folder("unpacked")
     doing = f"cannot read {base.reference}"
     # How long the contents are is known when they are there: no room can be demanded beforehand.

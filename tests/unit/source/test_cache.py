@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.images import digest_of
 from wrapper import CacheOptions, UsageError
+from wrapper.host.progress import Progress
 from wrapper.oci.layout import Layout
 from wrapper.source.cache import Cache
 
@@ -19,11 +20,12 @@ GOOD, EVIL = b"a layer", b"another"
 
 
 lines: list[str] = []
+progress = Progress(lambda event: lines.append(event.message))
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
-    return Cache(CacheOptions(tmp_path / "cache"), lines.append)
+    return Cache(CacheOptions(tmp_path / "cache"), progress)
 
 
 def entry(cache: Cache) -> Path:
@@ -78,5 +80,5 @@ def test_the_blobs_of_a_layout_are_no_cache(tmp_path: Path) -> None:
     layout = Layout.create(tmp_path / "layout")
     layout.put(GOOD)
     with pytest.raises(UsageError, match="belongs to an OCI layout"):
-        Cache(CacheOptions(layout.blobs, max_size=1), lines.append)
+        Cache(CacheOptions(layout.blobs, max_size=1), progress)
     assert layout.holds(digest_of(GOOD), len(GOOD))
