@@ -59,6 +59,12 @@ def with_tag(repository: str, tag: str | None) -> str:
     return f"{repository}:{tag or 'latest'}"
 
 
+def title_in_bundle(name: str) -> str:
+    """Return what people call an image that has this name in a bundle: the same, with a tag."""
+    repository, _, tag = name.partition(":")
+    return with_tag(repository, tag)
+
+
 def title_of(text: str) -> str | None:
     """Return what people call an image that another tool names, with or without a host, such as `team/app:2`.
 

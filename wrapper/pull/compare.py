@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import BundleError, IncrementalError
 from ..host.text import human_bytes, plural
 from ..oci.manifest import FetchedManifest, build_layers_dictionary
-from ..oci.reference import with_tag
+from ..oci.reference import title_in_bundle
 from ..skopeo.inspect import ImageSource, read_ahead, read_image, read_platform, try_roots
 
 if TYPE_CHECKING:
@@ -147,10 +147,7 @@ def _compare(
 
 def _title(reference: Reference, name: str | None) -> str:
     """Return what people call an image of a registry: in a bundle by its name there, else by its reference."""
-    if not name:
-        return reference.title
-    repository, _, tag = name.partition(":")
-    return with_tag(repository, tag)
+    return title_in_bundle(name) if name else reference.title
 
 
 def _root(roots: Mapping[ImageSource, FetchedManifest | IncrementalError], source: ImageSource) -> FetchedManifest:

@@ -11,7 +11,7 @@ from .._version import __version__
 from ..errors import ContentError, UsageError, host_errors
 from ..oci.documents import OURS, check_schema, parse_document
 from ..oci.manifest import Descriptor
-from ..oci.reference import repository_of, title_of
+from ..oci.reference import is_bundle_name, repository_of, title_in_bundle, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,8 +121,11 @@ def read_receipt(path: Path, name: str | None = None) -> Receipt:
         }
         for image in images
     }
-    titles = {image["digest"]: title_of(image.get("name", "")) for image in images}
-    if "name" not in (first := document["images"][0]):
-        # Of images that went to a registry together, its reference names the first.
-        titles[first["digest"]] = title_of(document["destination"].partition("docker://")[2])
-    return Receipt(layers, {digest: title for digest, title in titles.items() if title})
+    names = {
+        image["digest"]: title_in_bundle(image["name"]) for image in images if is_bundle_name(image.get("name", ""))
+    }
+    # Of images that went to a registry together, its reference names the first.
+    first = document["images"][0]
+    if "name" not in first and (title := title_of(document["destination"].partition("docker://")[2])):
+        names[first["digest"]] = title
+    return Receipt(layers, names)
