@@ -7,12 +7,12 @@ import json
 import re
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.collection import BIN, FOLDER, NAME, build, install
 from tests.support.images import digest_of, fresh
 from tests.support.registry import free_port
 from tests.support.tool import ACCOUNTS, ROOT
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     from tests.support.registry import Registry
     from tests.support.release import Release
 
-FOLDER = ROOT / "scripts/ansible"
-NAME = "skopeo_incremental.images"
 ROLE = f"{NAME}.incremental_image"
-SOURCE = FOLDER / "collections/ansible_collections" / NAME.replace(".", "/")
-BIN = Path(sys.executable).parent
 LOCAL = "localhost ansible_connection=local\n"
 
 
@@ -45,31 +41,10 @@ class Played:
         return self.recap["localhost"]["changed"]
 
 
-def ansible(program: str, *words: str | Path, cwd: Path, home: Path, **more: str) -> str:
-    """What a program of Ansible says that does not look for collections of ours, and succeeds."""
-    environment = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(home), "LC_ALL": "C.UTF-8", **more}
-    ran = subprocess.run(
-        [BIN / program, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return ran.stdout + ran.stderr
-
-
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The collection as a file for Galaxy."""
-    folder = tmp_path_factory.mktemp("built")
-    ansible("ansible-galaxy", "collection", "build", "--output-path", folder, cwd=SOURCE, home=folder)
-    (path,) = folder.glob("*.tar.gz")
-    return path
-
-
-@pytest.fixture(scope="session")
-def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the collection, as users install it from a file."""
-    folder = tmp_path_factory.mktemp("installed")
-    ansible("ansible-galaxy", "collection", "install", built, "-p", folder, "--offline", cwd=folder, home=folder)
-    return folder
+    return install(build(tmp_path_factory.mktemp("built")), tmp_path_factory.mktemp("installed"))
 
 
 @pytest.fixture(autouse=True)

@@ -139,12 +139,11 @@ def _flag(name: str) -> str:
 
 
 def _platform(value: str) -> list:
-    system, _, rest = value.partition("/")
-    processor, slash, variant = rest.partition("/")
-    if not (system and processor) or bool(slash) != bool(variant) or "/" in variant:
+    parts = value.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
         raise ValueError(f"the platform {value!r} is not OS/ARCHITECTURE or OS/ARCHITECTURE/VARIANT")
-    words = ["--override-os", system, "--override-arch", processor]
-    return words + (["--override-variant", variant] if variant else [])
+    words = ["--override-os", parts[0], "--override-arch", parts[1]]
+    return [*words, "--override-variant", parts[2]] if parts[2:] else words
 
 
 class Command:
