@@ -73,7 +73,6 @@ def play(release: Release, playbook: Path | str, *options: str, inventory: str =
         text=True,
         check=False,
     )
-    print(ran.stdout, ran.stderr)
     return Played(ran)
 
 
