@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import re
+import runpy
 import sys
 import tarfile
 from functools import cache
@@ -73,14 +73,9 @@ def specs() -> dict[str, dict[str, Any]]:
 
 def taken_by(command: str) -> set[str]:
     """The options of the module that its table gives to a command, logins and certificates included."""
-    path = SOURCE / "plugins/module_utils/command.py"
-    spec = importlib.util.spec_from_file_location("collection_command", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    table = runpy.run_path(str(SOURCE / "plugins/module_utils/command.py"))
     kinds = ("authfile", "cert_dir", "creds", "tls_verify")
-    return {*module.OPTIONS[command], *(f"{side}_{kind}" for side in module.SIDES[command] for kind in kinds)}
+    return {*table["OPTIONS"][command], *(f"{side}_{kind}" for side in table["SIDES"][command] for kind in kinds)}
 
 
 def parameters(command: str) -> dict[str, click.Parameter]:
