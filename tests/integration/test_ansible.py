@@ -1,4 +1,4 @@
-"""The role, by a real ansible-playbook against real registries."""
+"""The collection, built and installed as users do: a real ansible-playbook against real registries."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.collection import BIN, FOLDER, NAME, build, install
 from tests.support.images import digest_of, fresh
 from tests.support.registry import free_port
 from tests.support.tool import ACCOUNTS, ROOT
 
 if TYPE_CHECKING:
+    from tests.support.images import Image
     from tests.support.registry import Registry
     from tests.support.release import Release
 
-FOLDER = ROOT / "scripts/ansible"
-BIN = Path(sys.executable).parent
+ROLE = f"{NAME}.incremental_image"
 LOCAL = "localhost ansible_connection=local\n"
 
 
@@ -41,7 +42,19 @@ class Played:
         return self.recap["localhost"]["changed"]
 
 
-def play(release: Release, playbook: Path, *options: str, inventory: str = LOCAL, **variables: Any) -> Played:
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the collection, as users install it from a file."""
+    return install(build(tmp_path_factory.mktemp("built")), tmp_path_factory.mktemp("installed"))
+
+
+@pytest.fixture(autouse=True)
+def found(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Playbooks find the installed collection; those of the checkout bring their own."""
+    monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(installed))
+
+
+def play(release: Release, playbook: Path | str, *options: str, inventory: str = LOCAL, **variables: Any) -> Played:
     home = release.tool.home
     (home / "inventory").write_text(inventory)
     interpreter = {
@@ -49,11 +62,9 @@ def play(release: Release, playbook: Path, *options: str, inventory: str = LOCAL
         "incremental_image_executable": str(release.tool.program),
     }
     given = ["-i", str(home / "inventory"), "-e", json.dumps({**interpreter, **variables})]
-    environment = release.tool.environment | {
-        "ANSIBLE_ROLES_PATH": str(FOLDER / "roles"),
-        "ANSIBLE_NOCOLOR": "1",
-        "PYTHONPATH": str(ROOT),
-    }
+    environment = release.tool.environment | {"ANSIBLE_NOCOLOR": "1", "PYTHONPATH": str(ROOT)}
+    if isinstance(playbook, Path) and playbook.is_relative_to(ROOT):
+        del environment["ANSIBLE_COLLECTIONS_PATH"]
     ran = subprocess.run(
         [BIN / "ansible-playbook", *given, *options, playbook],
         cwd=home,
@@ -69,12 +80,25 @@ def task(release: Release, entry: str, /, **variables: Any) -> Path:
     """A playbook with one task, which keeps what it returned in `result.json`, whatever became of it."""
     path = release.tool.home / f"{entry}.yml"
     given = {f"incremental_image_{name}": value for name, value in variables.items()}
-    include = {"include_role": {"name": "incremental_image", "tasks_from": entry}, "vars": given}
+    include = {"include_role": {"name": ROLE, "tasks_from": entry}, "vars": given}
     content = "{{ incremental_image_result | default({}) | to_json }}"
     keep = {"copy": {"content": content, "dest": str(release.tool.home / "result.json")}, "check_mode": False}
     keep |= {"changed_when": False, "diff": False}
     plays = [{"hosts": "all", "gather_facts": False, "tasks": [{"block": [include], "always": [keep]}]}]
     path.write_text(json.dumps(plays))
+    return path
+
+
+def reporting(release: Release, words: str = "") -> Path:
+    """The command behind a shell that notes how it was called, and puts words into what it says of an error."""
+    path = release.tool.home.parent / "reporting"
+    path.write_text(
+        f"#!/bin/sh\n"
+        f'printf "%s\\n" "$@" >>{path}.arguments\nenv >>{path}.environment\n'
+        f'out=$({release.tool.program} "$@")\ncode=$?\n'
+        f"""printf '%s\\n' "$out" | sed 's/"error": {{/&{words}/g'\nexit $code\n"""
+    )
+    path.chmod(0o755)
     return path
 
 
@@ -107,8 +131,8 @@ def test_both_sides_of_a_gap(release: Release) -> None:
     assert "2 layers" in done.text
     before = archive.stat().st_mtime_ns
     watch = release.vendor.watch()
-    for options in ((), ("--check",)):
-        again = play(release, FOLDER / "export.yml", *options, **pulling)
+    for playbook, options in ((FOLDER / "export.yml", ()), (f"{NAME}.export", ("--check",))):
+        again = play(release, playbook, *options, **pulling)
         assert (again.code, again.changed) == (0, 0), again.text
     assert archive.stat().st_mtime_ns == before
     assert watch.blobs() == []
@@ -123,8 +147,8 @@ def test_both_sides_of_a_gap(release: Release) -> None:
     done = play(release, FOLDER / "import.yml", inventory=sites, **pushing)
     assert (done.code, done.recap["berlin"]["changed"]) == (0, 1), done.text
     assert release.there("app:2") == release.images["app:2"].digest
-    for options in ((), ("--check",)):
-        again = play(release, FOLDER / "import.yml", *options, inventory=sites, **pushing)
+    for playbook, options in ((FOLDER / "import.yml", ()), (f"{NAME}.import", ("--check",))):
+        again = play(release, playbook, *options, inventory=sites, **pushing)
         assert (again.code, again.recap["berlin"]["changed"]) == (0, 0), again.text
 
 
@@ -210,10 +234,14 @@ def test_passwords_are_not_shown(release: Release, locked: Registry) -> None:
     assert refused.code == 2
     assert result(release)["code"] == 5
     push = task(release, "push", **given, dest_creds="{{ password_of_the_site }}")
-    allowed = play(release, push, "-vvv", "--diff", password_of_the_site=ACCOUNTS["ann"])
+    program = reporting(release)
+    password = {"password_of_the_site": ACCOUNTS["ann"]}
+    allowed = play(release, push, "-vvv", "--diff", **password, incremental_image_executable=str(program))
     assert allowed.code == 0, allowed.text
     shown = allowed.text.replace(json.dumps(ACCOUNTS["ann"]), "")
     assert ACCOUNTS["ann"].partition(":")[2] not in shown.partition("TASK")[2]
+    assert ACCOUNTS["ann"] not in program.with_suffix(".arguments").read_text()
+    assert ACCOUNTS["ann"] in program.with_suffix(".environment").read_text()
 
 
 @pytest.mark.parametrize(
@@ -241,13 +269,116 @@ def test_the_main_entry_point_takes_an_action(release: Release, plain: dict[str,
     assert Path(archive).exists()
 
 
-def test_ansible_lint_is_content() -> None:
-    ran = subprocess.run(
-        [BIN / "ansible-lint", "--offline", "--strict", "--profile", "production", "--nocolor", "."],
-        cwd=FOLDER,
-        env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": "/nonexistent"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+def test_options_reach_the_command(release: Release, wide: tuple[str, Image], plain: dict[str, bool]) -> None:
+    """What they do there, other tests show; a platform, a cache and a folder for what is temporary show it here."""
+    reference, image = wide
+    home = release.tool.home
+    program = reporting(release)
+    given: dict[str, Any] = {
+        "archive": str(home / "o.tar"),
+        "final": reference,
+        "platform": "linux/cpu3",
+        "delta": True,
+        "delta_effort": "fast",
+        "delta_memory": "300Mi",
+        "delta_min_saving": 20,
+        "cache_dir": str(home / "cache"),
+        "cache_max_size": "1G",
+        "retry_times": 2,
+        "retry_delay": 0.5,
+        "timeout": 60,
+        "jobs": 3,
+        "tmpdir": str(release.tool.temporary),
+        "extra_args": ["--debug"],
+        **plain,
+    }
+    played = play(release, task(release, "pull", **given), incremental_image_executable=str(program))
+    assert (played.code, played.changed) == (0, 1), played.text
+    told = result(release)
+    assert told["result"]["digest"] == image.children[3].digest
+    assert any(line.startswith("+") for line in told["log"])
+    assert list((home / "cache").iterdir())
+    called = program.with_suffix(".arguments").read_text()
+    for words in (
+        ["--override-os", "linux", "--override-arch", "cpu3"],
+        ["--delta", "--delta-effort", "fast"],
+        ["--delta-memory", "300Mi"],
+        ["--delta-min-saving", "20.0"],
+        ["--cache-max-size", "1G"],
+        ["--retry-times", "2"],
+        ["--retry-delay", "0.5"],
+        ["--timeout", "60.0"],
+        ["--jobs", "3"],
+        ["--tmpdir", str(release.tool.temporary)],
+    ):
+        assert "\n".join(["", *words, ""]) in called, words
+    assert "--override-variant" not in called
+    assert "SKOPEO_INCREMENTAL_PULL_PROGRESS=plain\n" in program.with_suffix(".environment").read_text()
+
+
+def test_certificates_and_a_platform_that_is_none(release: Release, secure: Registry) -> None:
+    release.tool.good("pull", release.reference("chart:7"), "-o", "o.tar", "--final-tls-verify", "false")
+    archive, there = str(release.tool.home / "o.tar"), f"{secure.host}/{fresh('chart')}:7"
+    certificates = release.tool.home / "certificates"
+    certificates.mkdir()
+    (certificates / "ca.crt").write_bytes(Path(secure.folder, "ca.crt").read_bytes())
+    assert play(release, task(release, "push", archive=archive, destination=there)).code == 2
+    push = task(release, "push", archive=archive, destination=there, dest_cert_dir=str(certificates))
+    assert play(release, push).changed == 1
+    # Without a destination nothing is asked.
+    assert play(release, task(release, "vet", archive=archive)).code == 0
+    assert result(release)["result"]["destination"] is None
+    wrong = task(release, "pull", archive=archive, final="x", platform="arm64")
+    assert play(release, wrong).code == 2
+    told = result(release)
+    assert (told["code"], told["missing"]) == (2, [])
+    assert "arm64" in told["msg"]
+    assert "linux/arm64" in told["next"]
+
+
+def test_a_failure_says_what_kind_it_is_and_what_a_bundle_lacks(release: Release) -> None:
+    release.pull("1")
+    earlier = release.spec("1").rename(release.tool.home / "earlier.json")
+    release.pull("2", "--base-spec", earlier)
+    program = reporting(release, '"kind": "missing-layers", "retryable": false, ')
+    given = {
+        "archive": str(release.tool.home / "2.tar"),
+        "destination": f"docker://{release.customer.host}/{release.prefix}",
+        "dest_tls_verify": False,
+        "only": ["team/*"],
+        "fail_fast": False,
+    }
+    for entry in ("vet", "push"):
+        failed = play(release, task(release, entry, **given), incremental_image_executable=str(program))
+        assert failed.code == 2
+        told = result(release)
+        error = told["result"]["error"]
+        assert (told["code"], told["kind"], told["retryable"]) == (3, error["kind"], error["retryable"])
+        lacking = [layer["digest"] for layer in told["missing"]]
+        assert len(lacking) == len(set(lacking))
+        assert set(lacking) >= {digest_of(release.common), release.images["team/one:2"].layers[1]}
+        assert {layer for name in ("one", "two") for layer in release.images[f"team/{name}:2"].layers[:2]} <= set(
+            lacking
+        )
+
+
+def test_warnings_are_ansibles_too(release: Release, plain: dict[str, bool]) -> None:
+    final = release.reference("team/many:2")
+    bases = [release.reference("chart:7")]
+    pull = task(release, "pull", archive=str(release.tool.home / "o.tar"), final=final, base=bases, **plain)
+    played = play(release, pull)
+    assert played.changed == 1, played.text
+    (warning,) = result(release)["result"]["warnings"]
+    assert f"[WARNING]: {warning[:30]}" in played.text
+
+
+def test_an_archive_that_a_registry_stores(release: Release) -> None:
+    release.tool.good("pull", release.reference("chart:7"), "-o", "o.tar", "--final-tls-verify", "false")
+    stored = f"docker://{release.customer.host}/{fresh('stored')}:7"
+    given = {"archive": str(release.tool.home / "o.tar"), "destination": stored, "dest_tls_verify": False}
+    store = task(release, "push", **given, as_delta=True)
+    assert [play(release, store, *options).changed for options in (("--check",), (), ())] == [1, 1, 0]
+    there = f"{release.customer.host}/{release.prefix}/chart:7"
+    given = {"archive": stored, "destination": there, "dest_tls_verify": False, "src_tls_verify": False}
+    assert play(release, task(release, "push", **given)).changed == 1
+    assert release.there("chart:7") == release.images["chart:7"].digest
