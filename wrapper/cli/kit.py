@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
-import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -245,5 +243,8 @@ def _is_login(name: str) -> bool:
 
 def _program() -> str | None:
     """Return the path of this program; None where it was not installed as one."""
+    import shutil
+    import sysconfig
+
     installed = Path(sysconfig.get_path("scripts"), "skopeo-incremental")
     return shutil.which(os.path.abspath(sys.argv[0])) or shutil.which(installed)  # noqa: PTH100 - links stay
