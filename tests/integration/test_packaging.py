@@ -18,6 +18,7 @@ import pytest
 from tests.support.tool import ROOT
 
 if TYPE_CHECKING:
+    from tests.support.release import Release
     from tests.support.tool import Tool
 
 COMMANDS = ("complete", "diff", "doctor", "inspect", "kit", "kit export", "kit import", "pull", "push", "vet")
@@ -72,7 +73,7 @@ def test_what_is_in_them(built: Path) -> None:
     assert {"scripts/airgap-import", "tests/conftest.py", "LICENSE", "CHANGELOG.md", "README.md"} <= inside
 
 
-def test_a_bare_venv(built: Path, tmp_path: Path, tool: Tool) -> None:
+def test_a_bare_venv(built: Path, tmp_path: Path, tool: Tool, release: Release) -> None:
     run("/usr/bin/python3", "-m", "venv", tmp_path / "venv")
     programs = tmp_path / "venv/bin"
     run(programs / "pip", "install", "--quiet", wheel(built))
@@ -83,6 +84,16 @@ def test_a_bare_venv(built: Path, tmp_path: Path, tool: Tool) -> None:
     for command in COMMANDS:
         run(programs / "skopeo-incremental", *command.split(), "--help")
     assert "skopeo" in run(programs / "skopeo-incremental", "doctor")
+    # Kits are made and imported by what is installed; what they bring along pip finds where it is told.
+    kit, spec = tmp_path / "kit", release.spec("1")
+    plain = ("--tls-verify", "false")
+    bare = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PIP_FIND_LINKS": str(built), "PYTHONPATH": ""}
+    run(programs / "skopeo-incremental", "kit", "export", spec, kit, "--self-contained", *plain, **bare)
+    assert [path.name for path in kit.glob("wheels/*/skopeo_incremental-*")] == [wheel(built).name]
+    where = f"docker://{release.customer.host}/{release.prefix}"
+    receipt = ("--receipt", tmp_path / "receipt.json")
+    run(programs / "skopeo-incremental", "kit", "import", kit, where, *receipt, *plain, **bare)
+    assert release.arrived("1")
 
 
 @pytest.mark.parametrize("environment", [{"CC": "/bin/false"}, {"SKOPEO_INCREMENTAL_PURE": "1"}])
