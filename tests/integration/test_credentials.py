@@ -148,6 +148,95 @@ def test_credentials_from_the_environment_and_from_standard_input(tool: Tool, pr
     assert tool(*prepared.push(), "--dest-creds", "-").code == 2
 
 
+def test_one_login_for_all_sides(tool: Tool, prepared: Prepared) -> None:
+    one, two = f"{prepared.host}/{prepared.repository}:1", f"{prepared.host}/{prepared.repository}:2"
+    bare = ("pull", two, "-b", one, "-o", "x.tar")
+    pull = (*bare, "--tls-verify", "false")
+    good = auth_file(tool.home / "good.json", prepared.host, ANN)
+    bad = auth_file(tool.home / "bad.json", prepared.host, "ann:wrong")
+    tool.good(*pull, "--creds", ANN)
+    tool.good(*pull, env={"SKOPEO_INCREMENTAL_PULL_CREDS": ANN})
+    tool.good(*pull, "--creds", "-", stdin=f"{ANN}\n")
+    tool.good(*pull, "--creds", ANN, "--authfile", bad)
+    # What a side has itself counts for it.
+    tool.good(*pull, "--creds", "ann:wrong", "--base-creds", BOB, "--final-creds", ANN)
+    tool.good(*pull, "--creds", "ann:wrong", "--base-authfile", good, "--final-creds", ANN)
+    assert tool(*pull, "--creds", ANN, "--base-creds", "ann:wrong").code == 5
+    assert tool(*pull, "--creds", ANN, "--final-authfile", bad).code == 5
+    # The line for all sides comes first.
+    tool.good(*pull, "--creds", "-", "--base-creds", "-", "--final-creds", ANN, stdin=f"ann:wrong\n{BOB}\n")
+    ran = tool(*pull, "--creds", "-", "--base-creds", "-", stdin=f"{ANN}\n", env={"LC_ALL": "C.UTF-8"})
+    assert ran.code == 2
+    assert "--base-creds is -" in ran.stderr
+    tool.good(*bare, "--creds", ANN, "--tls-verify", "true", *PLAIN_PULL)
+    assert tool(*bare, "--creds", ANN, "--tls-verify", "true", "--base-tls-verify", "false").code == 5
+    there = f"{prepared.host}/{prepared.target}:2"
+    for words in (
+        ("vet", "x.tar", there),
+        ("push", "x.tar", there),
+        ("complete", "x.tar", "-b", one, "-o", "y.tar"),
+    ):
+        tool.good(*words, "--creds", CAT, "--tls-verify", "false")
+
+
+def test_certificates_for_all_sides(tool: Tool, secure: Registry) -> None:
+    repository = fresh()
+    for tag in "12":
+        put_image(secure, repository, tag, [layer("a"), layer(f"b{tag}")])
+    certificates = tool.home / "certificates"
+    certificates.mkdir()
+    (certificates / "ca.crt").write_bytes((secure.folder / "ca.crt").read_bytes())
+    (tool.home / "none").mkdir()
+    one, two = f"{secure.host}/{repository}:1", f"{secure.host}/{repository}:2"
+    pull = ("pull", two, "-b", one, "-o", "x.tar")
+    assert tool(*pull).code == 5
+    tool.good(*pull, "--cert-dir", "certificates")
+    assert tool(*pull, "--cert-dir", "certificates", "--base-cert-dir", "none").code == 5
+    tool.good(*pull, "--cert-dir", "none", "--base-cert-dir", certificates, "--final-tls-verify", "no")
+    # As the manual says.
+    tool.good(*pull, env={"SSL_CERT_FILE": str(certificates / "ca.crt")})
+    tool.good(*pull, env={"SSL_CERT_DIR": str(certificates)})
+
+
+def test_a_login_for_the_side_that_is_asked_reaches_no_other(
+    tool: Tool, locked: Registry, prepared: Prepared
+) -> None:
+    tool.good(*prepared.pull(), "--creds", ANN)
+    stored, there = f"docker://{locked.host}/{fresh()}:1", f"{locked.host}/{prepared.target}:2"
+    tool.good("push", "x.tar", stored, "--as-delta", "--creds", ANN, *PLAIN_DEST)
+    inspect = ("inspect", stored, "--for", there, "--tls-verify", "false")
+    tool.good(*inspect, "--creds", ANN)
+    tool.good(*inspect, "--dest-creds", ANN, "--src-creds", BOB)
+    ran = tool(*inspect, "--dest-creds", ANN, "--json")
+    assert ran.code == 5
+    assert "--src-creds" in ran.json["error"]["next"]
+
+
+def test_kits_show_no_login(tool: Tool, prepared: Prepared) -> None:
+    images = [{"name": "app:2", "final": f"{prepared.host}/{prepared.repository}:2"}]
+    (tool.home / "spec.json").write_text(json.dumps({"images": images}))
+    environment = tool.environment | {"PYTHONPATH": str(ROOT), "SKOPEO_INCREMENTAL_KIT_IMPORT_DEST_CREDS": CAT}
+
+    def kit(*words: str, stdin: str = "") -> None:
+        command = [str(tool.program), "kit", *words, "--debug"]
+        ran = subprocess.run(
+            command, env=environment, cwd=tool.home, input=stdin, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert not [secret for secret in SECRETS if secret in ran.stdout + ran.stderr]
+
+    with Arguments() as arguments:
+        kit("export", "spec.json", "kit", "--final-creds", ANN, "--final-tls-verify", "false")
+        for words in (["--check"], []):
+            kit("import", "kit", f"{prepared.host}/{prepared.target}", *words, *PLAIN_DEST)
+        shutil.rmtree(tool.home / "kit")
+        kit("export", "spec.json", "kit", "--creds", "-", "--tls-verify", "false", stdin=f"{BOB}\n")
+    assert any("airgap-import" in line for line in arguments.seen)
+    # It was told to the command itself, once.
+    exposed = [line for line in arguments.seen if any(secret in line for secret in SECRETS)]
+    assert not [line for line in exposed if "airgap" in line or " pull " in line.replace("\0", " ")]
+
+
 def test_our_variables_do_not_reach_skopeo(tool: Tool, prepared: Prepared) -> None:
     spy = tool.spy(f"env >> {tool.home}/environment")
     environment = {"SKOPEO_INCREMENTAL_PULL_BASE_CREDS": ANN, "SKOPEO_INCREMENTAL_PULL_FINAL_CREDS": BOB}

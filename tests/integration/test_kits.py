@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.images import digest_of, fresh, layer, put_image
-from tests.support.kits import bring, environment, export, list_again, script
+from tests.support.kits import Keys, bring, by_command, environment, export, list_again, script
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT
 
 if TYPE_CHECKING:
@@ -143,6 +143,10 @@ def test_a_failed_export_leaves_nothing(release: Release) -> None:
         ["airgap-export", "spec.json"],
         ["airgap-export", "none.json", "kit"],
         ["airgap-export", "spec-1.json", "kit", "--volume-size", "many"],
+        ["airgap-export", "spec-1.json", "kit", "--volume-size", "4X"],
+        ["airgap-export", "spec-1.json", "kit", "--volume-size", "0"],
+        ["airgap-export", "spec-1.json", "kit", "--volume-size", "0.0001K"],
+        ["airgap-export", "spec-1.json", "kit", "--volume-size", "1e3"],
         ["airgap-export", "spec-1.json", "kit", "--volume-size"],
         ["airgap-export", "spec-1.json", "kit", "--target", "pdp11"],
         ["airgap-export", "spec-1.json", "kit", "--output", "x"],
@@ -204,3 +208,92 @@ def test_volumes_of_what_cannot_be_pulled(release: Release, tmp_path: Path) -> N
     assert script(release, *command, "2000").returncode == 5
     assert not (release.tool.home / "kit").exists()
     assert release.tool.leftovers() == []
+
+
+def test_the_commands_do_what_the_scripts_do(release: Release) -> None:
+    keys = Keys(release.tool.home / "g")
+    keys.make("ours")
+    kit = export(release, "--volume-size", "2kB", "--override-arch", "amd64")
+    options = ("--volume-size", "2k", "--override-arch", "amd64", "--sign", "ours", "--jobs", "2", *PLAIN_PULL)
+    ran = by_command(release, "export", release.spec("1"), "the kit", *options, GNUPGHOME=str(keys.folder))
+    assert ran.returncode == 0, ran.stderr
+    assert "the kit is ready" in ran.stderr
+    ours = release.tool.home / "the kit"
+    names = {path.name for path in kit.iterdir()} | {"SHA256SUMS.asc"}
+    assert {path.name for path in ours.iterdir()} == names
+    for name in names:
+        if name.startswith(("release.tar.", "airgap-import")):
+            assert (ours / name).read_bytes() == (kit / name).read_bytes()
+    (release.tool.home / "ours.gpg").write_bytes(keys.export("ours"))
+    keys.close()
+    where = f"docker://{release.customer.host}/{release.prefix}"
+    importing = ("import", "the kit", where, "--keyring", "ours.gpg", "--dest-tls-verify", "false")
+    ran = by_command(release, *importing, "--check")
+    assert ran.returncode == 0, ran.stderr
+    assert not release.arrived("1")
+    ran = by_command(release, *importing, "--receipt=r.json", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert len(json.loads(ran.stdout)["images"]) == len(release.names("1"))
+    assert release.arrived("1")
+    assert (release.tool.home / "r.json").is_file()
+    # What is told to push by the environment, the import is told.
+    variables = {"SKOPEO_INCREMENTAL_KIT_IMPORT_ONLY": "none", "SKOPEO_INCREMENTAL_PUSH_DEST_TLS_VERIFY": "no"}
+    ran = by_command(release, *importing[:-2], **variables)
+    assert ran.returncode == 2, ran.stderr
+    assert "none" in ran.stderr
+    (ours / "release.tar.002").write_bytes(b"damaged")
+    ran = by_command(release, *importing)
+    assert ran.returncode == 4
+    assert "damaged: release.tar.002" in ran.stderr
+
+
+def test_the_commands_see_mistakes_first(release: Release) -> None:
+    release.spec("1")
+    for words in (
+        ("export", "spec-1.json"),
+        ("export", "spec-1.json", "kit", "--volume-size", "4X"),
+        ("export", "spec-1.json", "kit", "--output", "x.tar"),
+        ("export", "spec-1.json", "kit", "--base-tls-verify", "perhaps"),
+        ("import", "kit"),
+        ("import", "kit", "host/prefix", "--expect-sha256", "0"),
+        ("import", "kit", "host/prefix"),
+    ):
+        ran = by_command(release, *words)
+        assert ran.returncode == 2, (words, ran.stderr)
+        assert "Traceback" not in ran.stderr
+        assert not (release.tool.home / "kit").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_export_that_is_interrupted_leaves_nothing(release: Release, number: int, code: int) -> None:
+    release.tool.spy("sleep 60 & wait")
+    words = ["kit", "export", release.spec("1"), "kit", "--skopeo", release.tool.home.parent / "spy", *PLAIN_PULL]
+    with subprocess.Popen(
+        [release.tool.program, *map(str, words)],
+        cwd=release.tool.home,
+        env=environment(release),
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as running:
+        assert running.stderr
+        # It reads the images by now, and waits.
+        assert b"reading" in running.stderr.readline()
+        os.killpg(running.pid, number)
+        running.stderr.read()
+    assert running.returncode == code
+    assert not (release.tool.home / "kit").exists()
+
+
+@pytest.mark.parametrize(
+    ("size", "length"), [("2K", 2_000), ("2KiB", 2_048), ("2.5kB", 2_500), ("0.003M", 3_000), ("2100", 2_100)]
+)
+def test_sizes_have_units(release: Release, size: str, length: int) -> None:
+    from wrapper.host.text import parse_bytes
+
+    assert parse_bytes(size) == length
+    spec = release.spec("1", ["chart:7"])
+    release.put("chart:7", [layer(f"{release.at}chart", 9_000)], config=b"{}")
+    ran = script(release, ROOT / "scripts/airgap-export", spec, "kit", "--volume-size", size, *PLAIN_PULL)
+    assert ran.returncode == 0, ran.stderr
+    volumes = sorted((release.tool.home / "kit").glob("release.tar.*"))
+    assert {volume.stat().st_size for volume in volumes[:-1]} == {length}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
-import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +18,12 @@ import pytest
 from tests.support.tool import ROOT
 
 if TYPE_CHECKING:
+    from tests.support.release import Release
     from tests.support.tool import Tool
 
-COMMANDS = ("complete", "diff", "doctor", "inspect", "pull", "push", "vet")
+COMMANDS = ("complete", "diff", "doctor", "inspect", "kit", "kit export", "kit import", "pull", "push", "vet")
+PAGES = {"skopeo-incremental.1", *(f"skopeo-incremental-{each.replace(' ', '-')}.1" for each in COMMANDS)}
+FORMATS = {"skopeo-incremental-spec.5"}
 
 
 def run(*words: str | Path, **more: str) -> str:
@@ -61,7 +64,8 @@ def test_what_is_in_them(built: Path) -> None:
     names = zipfile.ZipFile(wheel(built)).namelist()
     schemas = {path.name for path in (ROOT / "wrapper/oci/schemas").glob("*.json")}
     assert {Path(name).name for name in names if name.endswith(".json")} == schemas
-    assert sum(name.endswith(".1") for name in names) == len(COMMANDS) + 1
+    assert {Path(name).name for name in names if "/share/man/" in name} == PAGES | FORMATS
+    assert {"wrapper/kit/airgap-export", "wrapper/kit/airgap-import"} <= set(names)
     assert not any(name.startswith("tests") for name in names)
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as tar:
@@ -69,16 +73,27 @@ def test_what_is_in_them(built: Path) -> None:
     assert {"scripts/airgap-import", "tests/conftest.py", "LICENSE", "CHANGELOG.md", "README.md"} <= inside
 
 
-def test_a_bare_venv(built: Path, tmp_path: Path, tool: Tool) -> None:
+def test_a_bare_venv(built: Path, tmp_path: Path, tool: Tool, release: Release) -> None:
     run("/usr/bin/python3", "-m", "venv", tmp_path / "venv")
     programs = tmp_path / "venv/bin"
     run(programs / "pip", "install", "--quiet", wheel(built))
     assert "skopeo 1." in run(programs / "skopeo-incremental", "--version")
     run(programs / "python", "-c", "import wrapper; wrapper.Incremental; wrapper.read_spec", PYTHONPATH="")
+    assert {path.name for path in (tmp_path / "venv/share/man/man1").iterdir()} == PAGES
+    assert {path.name for path in (tmp_path / "venv/share/man/man5").iterdir()} == FORMATS
     for command in COMMANDS:
-        assert (tmp_path / f"venv/share/man/man1/skopeo-incremental-{command}.1").is_file()
-        run(programs / "skopeo-incremental", command, "--help")
+        run(programs / "skopeo-incremental", *command.split(), "--help")
     assert "skopeo" in run(programs / "skopeo-incremental", "doctor")
+    # Kits are made and imported by what is installed; what they bring along pip finds where it is told.
+    kit, spec = tmp_path / "kit", release.spec("1")
+    plain = ("--tls-verify", "false")
+    bare = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PIP_FIND_LINKS": str(built), "PYTHONPATH": ""}
+    run(programs / "skopeo-incremental", "kit", "export", spec, kit, "--self-contained", *plain, **bare)
+    assert [path.name for path in kit.glob("wheels/*/skopeo_incremental-*")] == [wheel(built).name]
+    where = f"docker://{release.customer.host}/{release.prefix}"
+    receipt = ("--receipt", tmp_path / "receipt.json")
+    run(programs / "skopeo-incremental", "kit", "import", kit, where, *receipt, *plain, **bare)
+    assert release.arrived("1")
 
 
 @pytest.mark.parametrize("environment", [{"CC": "/bin/false"}, {"SKOPEO_INCREMENTAL_PURE": "1"}])
@@ -119,18 +134,18 @@ def test_pipx(built: Path, tmp_path: Path) -> None:
 
 def test_the_man_pages_are_those_of_the_commands(tmp_path: Path) -> None:
     """scripts/man writes them."""
-    from click_man.core import write_man_pages
-
-    from wrapper import __version__
-    from wrapper.cli.main import NAME, cli
-
-    with warnings.catch_warnings():
-        # It still uses what click will no longer have.
-        warnings.simplefilter("ignore")
-        write_man_pages(NAME, cli, version=__version__, target_dir=str(tmp_path), date=" ")
+    run(sys.executable, ROOT / "scripts/man.py", tmp_path)
     made = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_text() for path in (ROOT / "docs/man").iterdir()}
-    assert made.keys() == {"skopeo-incremental.1", *(f"skopeo-incremental-{each}.1" for each in COMMANDS)}
+    assert made.keys() == PAGES | FORMATS
+
+
+@pytest.mark.skipif(not shutil.which("man"), reason="man is not installed")
+def test_man_reads_the_pages() -> None:
+    for path in (ROOT / "docs/man").iterdir():
+        ran = subprocess.run(["man", "--warnings", "-l", path], capture_output=True, text=True, check=True)
+        assert not ran.stderr
+        assert all(word in ran.stdout for word in ("NAME", "EXAMPLES", "SEE ALSO"))
 
 
 def test_the_version_names_skopeos(tool: Tool, tmp_path: Path) -> None:

@@ -36,6 +36,20 @@ def script(
     )
 
 
+def by_command(
+    release: Release, *words: str | Path, cwd: Path | None = None, **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `kit`: the same by the installed program, which nothing else names."""
+    return subprocess.run(
+        [release.tool.program, "kit", *map(str, words)],
+        cwd=cwd or release.tool.home,
+        env=environment(release, SKOPEO_INCREMENTAL="") | more,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def export(release: Release, *options: str | Path, tag: str = "1", **more: str) -> Path:
     kit = release.tool.home / f"kit-{tag}"
     words = (ROOT / "scripts/airgap-export", release.spec(tag), kit, *options, "--jobs", "2", *PLAIN_PULL)

@@ -12,7 +12,7 @@ from ..host.late import import_later
 from .progress import display
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from typing import BinaryIO, TextIO
 
     from ..delta.options import DeltaOptions
@@ -36,7 +36,7 @@ def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
     # Results are shown when skopeo has run.
     import_later(f"{__package__}.show")
     return Incremental(
-        authentications=Authentications(*(_access(options, side) for side in ("base", "final", "dest", "src"))),
+        authentications=Authentications(*_accesses(options)),
         on_event=display(options),
         temp_dir=options.get("tmpdir"),
         skopeo=options.get("skopeo", "skopeo"),
@@ -58,13 +58,6 @@ def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
         trace=(lambda line: click.echo(line, err=True)) if options["debug"] else None,
         **more,
     )
-
-
-def as_final(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the options of whatever side as those of the final image."""
-    names = ("creds", "authfile", "tls_verify", "cert_dir")
-    others = {name: value for name, value in options.items() if name not in names}
-    return others | {f"final_{name}": options[name] for name in names} | {"authfile": None}
 
 
 def new_names(options: Mapping[str, Any]) -> dict[str, str]:
@@ -125,31 +118,43 @@ def _delta_options(options: Mapping[str, Any]) -> DeltaOptions:
     return DeltaOptions(enabled=options.get("delta", False), **said)
 
 
-def _access(options: Mapping[str, Any], side: str) -> Access:
+def _accesses(options: Mapping[str, Any]) -> Iterator[Access]:
+    """Say how each side is reached: by its own options, else by those for all sides.
+
+    Lines of standard input are read in this order: that of all sides, base, final, dest, src.
+    """
     from ..skopeo.access import Access
 
-    if f"{side}_creds" not in options:
-        return Access()
-    creds = options[f"{side}_creds"]
-    return Access(
-        creds=_read_creds(side) if creds == "-" else creds,
-        authfile=options[f"{side}_authfile"] or options["authfile"],
-        tls_verify=options[f"{side}_tls_verify"],
-        cert_dir=options[f"{side}_cert_dir"],
-        policy=options["policy"],
-        insecure_policy=options["insecure_policy"],
-        daemon_host=options.get(f"{side}_daemon_host"),
-    )
+    everywhere = {name: options.get(name) for name in ("creds", "authfile", "tls_verify", "cert_dir")}
+    everywhere["creds"] = _login("--creds", everywhere["creds"])
+    for side in ("base", "final", "dest", "src"):
+        if f"{side}_creds" not in options:
+            yield Access()
+            continue
+        own = {name: options[f"{side}_{name}"] for name in everywhere if options[f"{side}_{name}"] is not None}
+        if "creds" in own:
+            own["creds"] = _login(f"--{side}-creds", own["creds"])
+        # A side's auth file is its login: that of all sides would count before it.
+        shared = everywhere | {"creds": None} if "authfile" in own else everywhere
+        yield Access(
+            **shared | own,
+            policy=options["policy"],
+            insecure_policy=options["insecure_policy"],
+            daemon_host=options.get(f"{side}_daemon_host"),
+        )
 
 
-def _read_creds(side: str) -> str:
+def _login(option: str, creds: str | None) -> str | None:
+    """Return a login; where it is `-`, the next line of standard input."""
+    if creds != "-":
+        return creds
     if sys.stdin and sys.stdin.isatty():
-        return str(click.prompt(f"--{side}-creds, as user:password", hide_input=True, err=True))
+        return str(click.prompt(f"{option}, as user:password", hide_input=True, err=True))
     try:
         line = sys.stdin.readline() if sys.stdin else ""
     except UnicodeDecodeError:
         # What it was is nobody's business.
-        raise UsageError(f"--{side}-creds is -, and standard input is not UTF-8") from None
+        raise UsageError(f"{option} is -, and standard input is not UTF-8") from None
     if not line:
-        raise UsageError(f"--{side}-creds is -, but standard input has no line for it")
+        raise UsageError(f"{option} is -, but standard input has no line for it")
     return line.rstrip("\r\n")

@@ -7,23 +7,40 @@ from typing import Any
 
 import click
 
+from .help import Command
 from .options import any_side_options, asking_options, common_options
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    short_help="Check this machine, and a registry, for what could go wrong.",
+    exit_codes=(5, 6),
+    examples=(
+        ("Check skopeo, disk space, auth files and the signature policy", "skopeo-incremental doctor"),
+        (
+            "Check as well whether a registry answers and accepts the login",
+            "skopeo-incremental doctor docker://registry.example/team/app:2",
+        ),
+        (
+            "Try the options of a failed push",
+            "skopeo-incremental doctor registry.example/team/app:2 \\\n"
+            "    --dest-authfile auth.json --dest-cert-dir certs",
+        ),
+    ),
+)
 @click.argument("reference", required=False, metavar="[IMAGE]")
 @asking_options
 @any_side_options
 @common_options
 def doctor(reference: str | None, **options: Any) -> int:
-    """Find what could keep pull and push from working, and say what to do.
+    """Check this machine for everything that could make pull or push fail, and say what to do.
 
-    With IMAGE its registry is asked too: whether it answers, speaks TLS as expected, and accepts the login.
+    With IMAGE its registry is checked too: whether it answers, speaks TLS as expected, and accepts the login.
     """
     from ..doctor import exit_code
-    from .calls import as_final, incremental_of
+    from .calls import incremental_of
     from .show import show_doctor
 
-    result = incremental_of(as_final(options)).doctor(reference)
+    result = incremental_of(options).doctor(reference)
     show_doctor(result, sys.stdout, as_json=options["json"])
     return exit_code(result)

@@ -8,28 +8,52 @@ from typing import Any
 import click
 
 from ..errors import MissingLayersError
-from .options import any_side_options, asking_options, common_options, src_options
+from .completion import files
+from .help import IMAGES, OUTPUT, Command, option
+from .options import any_side_options, archive_login_options, asking_options, common_options
 
 
-@click.command()
-@click.argument("archive")
-@click.option("--for", "for_", metavar="REF", help="Ask this base or destination for what ARCHIVE leaves out.")
-@click.option("--report", metavar="FILE", help="Write a page about ARCHIVE there, as HTML in one file.")
+@click.command(
+    cls=Command,
+    short_help="Show what an archive contains and what it leaves out.",
+    exit_codes=(3, 4, 5, 6),
+    examples=(
+        ("Show the images and layers of an archive", "skopeo-incremental inspect app-2.tar"),
+        (
+            "Write a page about a release, to have it approved",
+            "skopeo-incremental inspect release-2.tar --report release-2.html",
+        ),
+        (
+            "Ask a registry whether it has what the archive leaves out",
+            "skopeo-incremental inspect app-2.tar --for docker://registry.example/team/app:1",
+        ),
+    ),
+)
+@click.argument("archive", shell_complete=files)
+@option(IMAGES, "--for", "for_", metavar="REF", help="Ask this base or destination for what ARCHIVE leaves out.")
+@option(
+    OUTPUT,
+    "--report",
+    metavar="FILE",
+    shell_complete=files,
+    help="Write a page about ARCHIVE to this file, as self-contained HTML.",
+)
 @asking_options
 @any_side_options
-@src_options
+@archive_login_options
 @common_options
 def inspect(archive: str, for_: str | None, report: str | None, **options: Any) -> int:
-    """List what ARCHIVE holds and what it leaves out, without any network.
+    """Show the images and layers that ARCHIVE contains, and the layers that it leaves out.
 
-    With --for, also whether a base or a destination has what is left out; nothing is written there.
+    This needs no network. With --for, a base or a destination is asked whether it has what is left out; nothing is
+    written there.
 
-    ARCHIVE may stand in a registry, as docker://HOST/NAME:TAG, and is fetched then.
+    ARCHIVE may also be in a registry, as docker://HOST/NAME:TAG. It is then fetched.
     """
-    from .calls import as_final, incremental_of
+    from .calls import incremental_of
     from .show import show_inspect
 
-    result = incremental_of(as_final(options)).inspect(archive, for_, checksum=bool(report))
+    result = incremental_of(options).inspect(archive, for_, checksum=bool(report))
     if report:
         from .page import write_page
 

@@ -15,6 +15,7 @@ import click
 
 from ..errors import LIMITS, HostError, IncrementalError, UsageError
 from ..host.signals import disarm
+from .help import HELP, Group, option
 from .signals import CancelledError, Terminated, TerminatedError, end_on_signals
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ PREFIX = "SKOPEO_INCREMENTAL"
 _NO_MEMORY = "there is not enough memory"
 _LIMITED = (errno.EAGAIN, errno.ENOMEM)
 
-_COMMANDS = ("pull", "vet", "push", "inspect", "complete", "diff", "doctor")
-"""Each command is a function in the file of its name. Help sorts them; the man page keeps this order."""
+_COMMANDS = ("pull", "vet", "push", "inspect", "complete", "diff", "kit", "doctor")
+"""Each command is a function in the file of its name. Help has them in this order."""
 
 
 class _Commands(Mapping[str, click.Command]):
@@ -55,6 +56,19 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
 
 @click.group(
     name=NAME,
+    cls=Group,
+    exit_codes=(3, 4, 5, 6),
+    examples=(
+        (
+            "On the vendor's side: pull release 2 for a site that has release 1",
+            f"{NAME} pull vendor.example/app:2 --base vendor.example/app:1 \\\n    -o app-2.tar",
+        ),
+        (
+            "At the site: check that nothing is missing, and write nothing",
+            f"{NAME} vet app-2.tar registry.example/app:2",
+        ),
+        ("At the site: push it", f"{NAME} push app-2.tar registry.example/app:2"),
+    ),
     # click wants a mapping that it could add to, and adds nothing.
     commands=cast("MutableMapping[str, click.Command]", _Commands()),
     context_settings={
@@ -63,7 +77,8 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
         "max_content_width": 100,
     },
 )
-@click.option(
+@option(
+    HELP,
     "--version",
     is_flag=True,
     is_eager=True,
@@ -74,8 +89,8 @@ def _show_version(context: click.Context, _parameter: click.Parameter, value: bo
 def cli() -> None:
     """Move container images as the difference to what the other side already has.
 
-    IMAGE names are skopeo's: docker://HOST/NAME:TAG, or HOST/NAME:TAG for short. Every option can come from
-    the environment too, such as SKOPEO_INCREMENTAL_PULL_BASE_CREDS.
+    Images are named as in skopeo: docker://HOST/NAME:TAG, or HOST/NAME:TAG for short. Every option can also be set
+    in the environment: SKOPEO_INCREMENTAL_PULL_BASE_CREDS is "pull --base-creds".
     """
 
 

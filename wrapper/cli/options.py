@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..delta.options import EFFORTS
+from .completion import booleans, files, folders
+from .help import ADVANCED, DELTA, IMAGES, LINK, LOGIN, OUTPUT, option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+    from .help import Decorator
+
+UNITS = "K, M, G and T are powers of 1000; Ki, Mi, Gi and Ti are powers of 1024."
+"""What help says of sizes."""
 
 
 def together(*options: Decorator) -> Decorator:
     """Return one decorator for several options, which help shows in this order."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
+        for each in reversed(options):
+            command = each(command)
         return command
 
     return decorate
@@ -38,205 +43,268 @@ def in_bytes(_context: click.Context, parameter: click.Parameter, value: str | N
         raise click.BadParameter(str(problem), param=parameter) from None
 
 
-def _side(names: Callable[[str], list[str]], of_what: str) -> Decorator:
-    """Return the four options of a side.
+_SIDES = {
+    "base": "for the bases",
+    "final": "for the final image",
+    "dest": "for the destination",
+    "src": "for the registry that ARCHIVE is in",
+}
+
+
+def _access(names: Callable[[str], list[str]], whom: str) -> Decorator:
+    """Return the four options that say how registries are reached.
 
     Args:
         names: makes an option's names for click of what it is about.
-        of_what: how help goes on, with a space before.
+        whom: which registries.
     """
     return together(
-        click.option(
+        option(
+            LOGIN,
             *names("creds"),
             metavar="USER:PASSWORD",
-            help=f"Login{of_what}; - reads a line from standard input.",
+            help=f"Login {whom}; - reads one line from standard input.",
         ),
-        click.option(*names("authfile"), metavar="FILE", help=f"Auth file{of_what}."),
-        click.option(*names("tls-verify"), type=bool, metavar="BOOL", help=f"Demand TLS and check it{of_what}."),
-        click.option(*names("cert-dir"), metavar="DIR", help=f"Certificates (*.crt, *.cert, *.key){of_what}."),
+        option(LOGIN, *names("authfile"), metavar="FILE", shell_complete=files, help=f"Auth file {whom}."),
+        option(
+            LOGIN,
+            *names("tls-verify"),
+            type=bool,
+            metavar="BOOL",
+            shell_complete=booleans,
+            help=f"Require TLS and verify certificates {whom}: true or false.",
+        ),
+        option(
+            LOGIN,
+            *names("cert-dir"),
+            metavar="DIR",
+            shell_complete=folders,
+            help=f"Folder with certificates (*.crt, *.cert, *.key) {whom}.",
+        ),
     )
 
 
-def side_options(side: str, what: str) -> Decorator:
-    """Return the four options of one side.
+def _of_side(side: str) -> Decorator:
+    return _access(lambda name: [f"--{side}-{name}"], _SIDES[side])
+
+
+_everywhere = _access(lambda name: [f"--{name}"], "for all registries that have no such option of their own")
+
+
+def login_options(*sides: str) -> Decorator:
+    """Return the options of logins and TLS: those for all sides at once, and four for each side.
 
     Args:
-        side: `base`, `final`, `dest` or `src`.
-        what: what it is, for the help.
+        sides: of `base`, `final`, `dest` and `src`.
     """
-    return _side(lambda name: [f"--{side}-{name}"], f" for {what}")
-
-
-src_options = side_options("src", "the registry that ARCHIVE is in")
-"""The four options of the registry that archives are read from."""
+    return together(_everywhere, *map(_of_side, sides))
 
 
 def _of_any_side(name: str) -> list[str]:
-    """Name an option as all sides do, too, so that flags of a command can be tried as they are."""
-    return [f"--{name}", *(f"--{side}-{name}" for side in ("base", "final", "dest")), name.replace("-", "_")]
+    """Name an option as every side does, so that flags of another command can be tried as they are."""
+    return [*(f"--{side}-{name}" for side in ("base", "final", "dest")), f"final_{name}".replace("-", "_")]
 
 
-any_side_options = _side(_of_any_side, "")
-"""The four options of a side that may be any, for commands that ask one registry."""
+archive_login_options = _of_side("src")
+"""The four options of the registry that archives are read from."""
+
+any_side_options = together(_everywhere, _access(_of_any_side, "for the image or destination that is asked"))
+"""The options of logins and TLS for commands that ask one registry, whatever side it is."""
 
 common_options = together(
-    click.option("--json", is_flag=True, help="Print the result as one JSON object."),
-    click.option(
+    option(
+        OUTPUT,
         "--progress",
         type=click.Choice(["auto", "bar", "plain", "json", "none"]),
         default="auto",
         show_default=True,
-        help="How to show what goes on: a display on a terminal, plain lines, or JSON lines on standard error.",
+        help="Show progress as a display on the terminal, as plain lines, or as JSON lines on standard error. auto "
+        "chooses between bar and plain.",
     ),
-    click.option("--quiet", "-q", is_flag=True, help="Show nothing but the result."),
-    click.option("--debug", is_flag=True, help="Show each call of skopeo, and what it said."),
+    option(OUTPUT, "--json", is_flag=True, help="Print the result as one JSON object."),
+    option(OUTPUT, "--quiet", "-q", is_flag=True, help="Print nothing but the result."),
+    option(OUTPUT, "--debug", is_flag=True, help="Print each call of skopeo and what it answered."),
 )
 """What every command has."""
 
-anonymous_option = click.option(
+anonymous_option = option(
+    OUTPUT,
     "--anonymous",
     is_flag=True,
-    help="Keep names of repositories and tags out of the archive; a bundle's images keep theirs.",
+    help="Keep names of repositories and tags out of the archive. The images of a bundle keep theirs.",
 )
 
-tmpdir_option = click.option("--tmpdir", metavar="DIR", help="Folder for temporary files.")
+tmpdir_option = option(
+    ADVANCED, "--tmpdir", metavar="DIR", shell_complete=folders, help="Folder for temporary files."
+)
 
-_skopeo_option = click.option(
-    "--skopeo", default="skopeo", metavar="PATH", help="The skopeo to run.", show_default=True
+_skopeo_option = option(
+    ADVANCED,
+    "--skopeo",
+    default="skopeo",
+    metavar="PATH",
+    shell_complete=files,
+    help="Program to run as skopeo.",
+    show_default=True,
 )
 
 _policy_options = together(
-    click.option("--policy", metavar="FILE", help="Signature policy in place of the system's."),
-    click.option("--insecure-policy", is_flag=True, help="Accept images without asking the signature policy."),
+    option(
+        ADVANCED,
+        "--policy",
+        metavar="FILE",
+        shell_complete=files,
+        help="Signature policy to use instead of the system's.",
+    ),
+    option(ADVANCED, "--insecure-policy", is_flag=True, help="Accept any image without a signature policy."),
 )
 
 asking_options = together(
-    _skopeo_option,
-    tmpdir_option,
-    _policy_options,
-    click.option(
+    option(
+        LINK,
         "--timeout",
         type=click.FloatRange(min=1),
         default=30.0,
         metavar="SECONDS",
         show_default=True,
-        help="How long an answer may take.",
+        help="How long to wait for an answer.",
     ),
+    tmpdir_option,
+    _policy_options,
+    _skopeo_option,
 )
 """What commands have that ask, and move no layer."""
 
 skopeo_options = together(
-    click.option("--authfile", metavar="FILE", help="Auth file for sides that have none of their own."),
-    tmpdir_option,
-    click.option(
+    option(
+        LINK,
         "--retry-times",
         type=click.IntRange(min=0),
         default=0,
         metavar="N",
-        help="Try again where the link fails: so often in a row without progress.",
+        help="How often to retry after a network failure. Every layer that arrives restarts the count.",
         show_default=True,
     ),
-    click.option(
+    option(
+        LINK,
         "--retry-delay",
         type=click.FloatRange(min=0, max=60),
         default=1.0,
         metavar="SECONDS",
-        help="Pause before the first retry; each further one is twice as long, up to a minute.",
+        help="Pause before the first retry. It doubles with each further retry, up to a minute.",
         show_default=True,
     ),
-    click.option(
+    option(
+        LINK,
         "--timeout",
         type=click.FloatRange(min=0),
         default=600.0,
         metavar="SECONDS",
-        help="End a copy that moves no bytes for so long, and an answer that takes so long; 0 never does.",
+        help="Stop when no data has moved, or no answer has come, for this long. 0 means no limit.",
         show_default=True,
     ),
+    tmpdir_option,
     _policy_options,
-    click.option(
+    option(
+        ADVANCED,
         "--preserve-digests/--no-preserve-digests",
         default=True,
-        help="Demand that the image stays as it is, or let skopeo convert it.",
+        help="Keep the image as it is, or let skopeo convert it, which changes its digest.",
         show_default=True,
     ),
     _skopeo_option,
 )
 """What commands have that move layers."""
 
-delta_memory_option = click.option(
+delta_memory_option = option(
+    DELTA,
     "--delta-memory",
     callback=in_bytes,
     metavar="SIZE",
-    help="Memory that making changes, or layers of them, may take, 1Gi by default.",
+    help=f"Memory limit for making deltas and for rebuilding layers from them. Default: 1Gi. {UNITS}",
 )
 
 delta_options = together(
-    click.option(
+    option(
+        DELTA,
         "--delta",
         is_flag=True,
-        help="Let new layers travel as their change, or repacked, where that saves enough.",
+        help="Store new layers as deltas, or repacked, where that saves enough.",
     ),
-    click.option(
+    option(
+        DELTA,
         "--delta-effort",
         type=click.Choice(EFFORTS),
-        help="How much work goes into changes: what takes longer becomes smaller.",
+        help="How much work goes into deltas. More work takes longer and makes them smaller.",
     ),
-    click.option(
+    option(
+        DELTA,
         "--delta-min-saving",
         type=click.FloatRange(0, 100),
         metavar="PERCENT",
-        help="What a change must save of its layer, else that travels whole: 10 by default.",
+        help="How much smaller than its layer a delta must be. Otherwise the layer is stored whole. Default: 10.",
     ),
     delta_memory_option,
 )
 
 
-expect_option = click.option(
+expect_option = option(
+    IMAGES,
     "--expect-sha256",
     multiple=True,
     metavar="HEX",
-    help="What ARCHIVE hashes to, else stop; repeated for each volume, or archive of a chain, in their order.",
+    help="Stop unless ARCHIVE has this SHA-256. Repeat it for each volume, or each archive of a chain, in order.",
 )
 """What tells archives from others that somebody has put in their places."""
 
 
 def base_option(help_text: str) -> Decorator:
     """Return the option that names bases."""
-    return click.option("--base", "-b", multiple=True, metavar="REF", help=help_text)
+    return option(IMAGES, "--base", "-b", multiple=True, metavar="REF", help=f"{help_text} May be repeated.")
 
 
-base_daemon_option = click.option(
-    "--base-daemon-host", metavar="HOST", help="Where Docker listens, for docker-daemon: as a base."
+base_daemon_option = option(
+    ADVANCED,
+    "--base-daemon-host",
+    metavar="HOST",
+    help="Address of the Docker daemon that has docker-daemon: bases.",
 )
 
 holding_bases = together(
-    base_option("Where layers come from that the destination lacks; may be repeated."),
-    side_options("base", "the bases"),
-    base_daemon_option,
+    base_option("Image or archive that has layers which the destination lacks."), base_daemon_option
 )
-"""The bases of a push, and the options of their side."""
+"""The bases of a push."""
 
 bundle_options = together(
-    click.option(
+    option(
+        IMAGES,
         "--only",
         multiple=True,
         metavar="NAME",
-        help="Of a bundle, only images of this name, with or without its tag; *, ? and [] as in a shell.",
+        help="Only images of a bundle with this name, with or without its tag. May contain *, ? and [].",
     ),
-    click.option("--map", "names", multiple=True, metavar="OLD=NEW", help="Call a bundle's image NEW there."),
+    option(
+        IMAGES,
+        "--map",
+        "names",
+        multiple=True,
+        metavar="OLD=NEW",
+        help="Use the name NEW at the destination for image OLD of a bundle.",
+    ),
 )
 """What chooses from a bundle."""
 
 
-jobs_option = click.option(
+jobs_option = option(
+    LINK,
     "--jobs",
     type=click.IntRange(1, 32),
     metavar="N",
-    help="Work on so many images at a time: 10 by default, 1 where retries are wanted.",
+    help="Number of images to process at the same time. Default: 10, or 1 with --retry-times.",
 )
 """How many images of a bundle, or children of a list, are worked on side by side."""
 
 
 def fail_fast_option(when: str) -> Decorator:
     """Return the option to stop early."""
-    return click.option("--fail-fast", is_flag=True, help=f"Stop at the first image of a bundle {when}.")
+    return option(IMAGES, "--fail-fast", is_flag=True, help=f"Stop at the first image of a bundle {when}.")

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import architectures, files, folders, systems, variants
+from .help import IMAGES, LINK, OUTPUT, Command, option
 from .options import (
+    UNITS,
     anonymous_option,
     base_daemon_option,
     base_option,
@@ -16,7 +19,7 @@ from .options import (
     fail_fast_option,
     in_bytes,
     jobs_option,
-    side_options,
+    login_options,
     skopeo_options,
     together,
 )
@@ -25,66 +28,134 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _bundle_options = together(
-    click.option("--spec", metavar="FILE", help="Pull the images that this file names into one bundle."),
-    click.option("--base-spec", metavar="FILE", help="What the other side has: the bundle that this file names."),
-    fail_fast_option("that can't be read"),
+    option(
+        IMAGES,
+        "--spec",
+        metavar="FILE",
+        shell_complete=files,
+        help="Pull the images that this JSON or YAML file lists, as one bundle: see skopeo-incremental-spec(5).",
+    ),
+    option(
+        IMAGES,
+        "--base-spec",
+        metavar="FILE",
+        shell_complete=files,
+        help="Spec of an earlier bundle that the other side already has.",
+    ),
+    fail_fast_option("that cannot be read"),
     jobs_option,
 )
 
 _cache_options = together(
-    click.option("--cache-dir", metavar="DIR", help="Keep layers there as they arrive, and take them from there."),
-    click.option(
+    option(
+        LINK,
+        "--cache-dir",
+        metavar="DIR",
+        shell_complete=folders,
+        help="Keep fetched layers in this folder, and reuse them from there.",
+    ),
+    option(
+        LINK,
         "--cache-max-size",
         callback=in_bytes,
         metavar="SIZE",
-        help="Bytes that the cache may hold, such as 20G: what was not used for longest goes first.",
+        help="Maximum size of the cache, such as 20G. Layers that were not used for longest are removed first. "
+        f"{UNITS}",
     ),
 )
 
 _signature_options = together(
-    click.option(
-        "--remove-signatures", is_flag=True, help="Leave behind signatures that an archive can't take along."
-    ),
-    click.option(
+    option(
+        IMAGES,
         "--with-signatures",
         is_flag=True,
-        help="Take along cosign's tags and the referrers' tag of the image; that there is none is an error.",
+        help="Include the image's cosign tags and its referrers tag. Having none of them is an error.",
     ),
-    click.option(
+    option(
+        IMAGES,
         "--with",
         "referrers",
         multiple=True,
         metavar="REF@DIGEST",
-        help="Take along this referrer by its digest; may be repeated.",
+        help="Include this referrer, named by its digest. May be repeated.",
+    ),
+    option(
+        IMAGES, "--remove-signatures", is_flag=True, help="Leave out signatures that an archive cannot contain."
     ),
 )
 
 _platform_options = together(
-    click.option("--all", is_flag=True, help="Take a multi-architecture image whole."),
-    click.option("--override-os", metavar="OS", help="Choose this operating system from a list."),
-    click.option("--override-arch", metavar="ARCH", help="Choose this processor from a list."),
-    click.option("--override-variant", metavar="VARIANT", help="Choose this processor variant from a list."),
+    option(IMAGES, "--all", is_flag=True, help="Pull all platforms of a multi-architecture image."),
+    option(
+        IMAGES,
+        "--override-os",
+        metavar="OS",
+        shell_complete=systems,
+        help="Operating system to choose, such as linux. Default: that of this machine.",
+    ),
+    option(
+        IMAGES,
+        "--override-arch",
+        metavar="ARCH",
+        shell_complete=architectures,
+        help="Architecture to choose, such as arm64. Default: that of this machine.",
+    ),
+    option(
+        IMAGES,
+        "--override-variant",
+        metavar="VARIANT",
+        shell_complete=variants,
+        help="Architecture variant to choose, such as v7.",
+    ),
 )
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    short_help="Pull what the other side lacks of an image into an archive.",
+    exit_codes=(4, 5, 6),
+    examples=(
+        (
+            "Pull release 2 for a site that has release 1",
+            "skopeo-incremental pull vendor.example/app:2 --base vendor.example/app:1 \\\n    -o app-2.tar",
+        ),
+        (
+            "Show how much that would be, and pull nothing",
+            "skopeo-incremental pull vendor.example/app:2 --base vendor.example/app:1 \\\n    --dry-run",
+        ),
+        (
+            "Pull all images of a release as one bundle, with changed layers as deltas",
+            "skopeo-incremental pull --spec release-2.json --base-spec release-1.json \\\n"
+            "    --delta -o release-2.tar",
+        ),
+    ),
+)
 @click.argument("final", required=False)
-@base_option("What the other side has; may be repeated.")
+@base_option("Image that the other side already has.")
 @_bundle_options
-@click.option("--output", "-o", metavar="FILE", help="Where the archive goes; - is standard output.")
-@click.option("--dry-run", is_flag=True, help="Only say how much would be fetched.")
+@_platform_options
+@_signature_options
+@option(
+    OUTPUT,
+    "--output",
+    "-o",
+    metavar="FILE",
+    shell_complete=files,
+    help="File to write the archive to; - is standard output.  [required unless --dry-run]",
+)
+@option(OUTPUT, "--dry-run", is_flag=True, help="Only show how much would be fetched.")
 @anonymous_option
 @_cache_options
-@_signature_options
 @delta_options
-@_platform_options
-@side_options("final", "the final image")
-@side_options("base", "the bases")
+@login_options("final", "base")
 @base_daemon_option
 @skopeo_options
 @common_options
 def pull(final: str | None, base: tuple[str, ...], output: str | None, **options: Any) -> None:
-    """Pull the difference between bases and FINAL, or of all images of a --spec, into an archive."""
+    """Pull image FINAL, or all images of a --spec, into an archive without the layers that the bases have.
+
+    Without --base the archive is whole. The format of a spec is described in skopeo-incremental-spec(5).
+    """
     from .calls import incremental_of, require_output, where_to
     from .show import show_pull
 

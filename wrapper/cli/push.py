@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from ..errors import BundleError
+from .completion import files
+from .help import ADVANCED, IMAGES, OUTPUT, Command, option
 from .options import (
     bundle_options,
     common_options,
@@ -16,41 +18,63 @@ from .options import (
     fail_fast_option,
     holding_bases,
     jobs_option,
-    side_options,
+    login_options,
     skopeo_options,
-    src_options,
 )
 
 
-@click.command()
-@click.argument("archive", nargs=-1, required=True)
+@click.command(
+    cls=Command,
+    short_help="Push an archive to a registry or another destination.",
+    exit_codes=(3, 4, 5, 6),
+    examples=(
+        (
+            "Push an archive to a registry that has its base",
+            "skopeo-incremental push app-2.tar docker://registry.example/team/app:2",
+        ),
+        (
+            "Push all images of a bundle, and note what the registry has then",
+            "skopeo-incremental push release-2.tar registry.example/mirror \\\n    --receipt receipt.json",
+        ),
+        (
+            "Push to a folder, with the layers of an earlier archive",
+            "skopeo-incremental push app-2.tar oci:images:app-2 --base oci-archive:app-1.tar",
+        ),
+    ),
+)
+@click.argument("archive", nargs=-1, required=True, shell_complete=files)
 @click.argument("destination")
 @bundle_options
-@fail_fast_option("that fails; else the others are pushed")
+@fail_fast_option("that fails. Otherwise the others are still pushed")
 @jobs_option
 @expect_option
 @holding_bases
-@click.option("--additional-tag", multiple=True, metavar="TAG", help="A further tag; may be repeated.")
-@click.option("--no-overwrite-tag", is_flag=True, help="Stop where a tag points to another image.")
-@click.option("--receipt", metavar="FILE", help="Write there what the destination has then: the next pull's base.")
-@click.option("--as-delta", is_flag=True, help="Store ARCHIVE itself there, for others to read.")
-@click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
-@click.option("--dest-daemon-host", metavar="HOST", help="Where Docker listens, for docker-daemon:.")
-@side_options("dest", "the destination")
-@src_options
+@option(IMAGES, "--additional-tag", multiple=True, metavar="TAG", help="Also push this tag. May be repeated.")
+@option(IMAGES, "--no-overwrite-tag", is_flag=True, help="Stop if a tag already points to another image.")
+@option(IMAGES, "--as-delta", is_flag=True, help="Store ARCHIVE itself at DESTINATION, for others to read.")
+@option(
+    OUTPUT,
+    "--receipt",
+    metavar="FILE",
+    shell_complete=files,
+    help="Write to this file what the destination has after the push. The next pull takes it as a base.",
+)
+@option(OUTPUT, "--dry-run", is_flag=True, help="Check everything and write nothing.")
+@option(ADVANCED, "--dest-daemon-host", metavar="HOST", help="Address of the Docker daemon, for docker-daemon:.")
+@login_options("base", "dest", "src")
 @delta_memory_option
 @skopeo_options
 @common_options
 def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
-    """Push ARCHIVE to DESTINATION, which must have every layer that it leaves out, or a base must.
+    """Push ARCHIVE to DESTINATION. Either DESTINATION or a base must have every layer that ARCHIVE leaves out.
 
-    Of a chain of archives, each made from the one before, the oldest comes first. A registry gets them all: the
-    last as DESTINATION says, the others under their own tags where DESTINATION has none, else by digest. Other
-    destinations get the last one.
+    Several archives are a chain: each was made from the one before, and the oldest comes first. A registry gets all
+    of them. The last one gets the name DESTINATION. The others keep their own tags if DESTINATION has no tag;
+    otherwise they are pushed by digest. Other destinations get only the last one.
 
-    Of a bundle each image goes to DESTINATION/NAME, its name in the bundle.
+    Each image of a bundle goes to DESTINATION/NAME, where NAME is its name in the bundle.
 
-    ARCHIVE may stand in a registry, as docker://HOST/NAME:TAG, where push --as-delta has stored it.
+    ARCHIVE may also be in a registry, as docker://HOST/NAME:TAG, where "push --as-delta" stored it.
     """
     from .calls import incremental_of, new_names
     from .show import show_push

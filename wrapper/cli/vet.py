@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from ..errors import MissingLayersError
+from .completion import files
+from .help import Command
 from .options import (
     bundle_options,
     common_options,
@@ -15,30 +17,43 @@ from .options import (
     expect_option,
     holding_bases,
     jobs_option,
-    side_options,
+    login_options,
     skopeo_options,
-    src_options,
 )
 
 
-@click.command()
-@click.argument("archive")
+@click.command(
+    cls=Command,
+    short_help="Check an archive, and whether a destination can take it.",
+    exit_codes=(3, 4, 5, 6),
+    examples=(
+        ("Check that an archive is undamaged, without a network", "skopeo-incremental vet app-2.tar"),
+        (
+            "Check that a registry has every layer that the archive leaves out",
+            "skopeo-incremental vet app-2.tar docker://registry.example/team/app:2",
+        ),
+        (
+            "Check some images of a bundle",
+            "skopeo-incremental vet release-2.tar registry.example/mirror --only 'team/*'",
+        ),
+    ),
+)
+@click.argument("archive", shell_complete=files)
 @click.argument("destination", required=False)
 @bundle_options
 @jobs_option
 @expect_option
 @holding_bases
-@side_options("dest", "the destination")
-@src_options
+@login_options("base", "dest", "src")
 @delta_memory_option
 @skopeo_options
 @common_options
 def vet(archive: str, destination: str | None, **options: Any) -> int:
-    """Check ARCHIVE, and whether DESTINATION, or a base, has every layer that it leaves out.
+    """Check ARCHIVE, and whether DESTINATION or a base has every layer that it leaves out. Nothing is written.
 
-    Without DESTINATION the archive alone is checked, without any network.
+    Without DESTINATION only the archive is checked, which needs no network.
 
-    ARCHIVE may stand in a registry, as docker://HOST/NAME:TAG, and is fetched then.
+    ARCHIVE may also be in a registry, as docker://HOST/NAME:TAG. It is then fetched.
     """
     from .calls import incremental_of, new_names
     from .show import show_vet
