@@ -9,7 +9,7 @@ import click
 from .manual import ENVIRONMENT, EXIT_CODES, FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
     Row = tuple[str, str]
@@ -26,6 +26,26 @@ GROUPS = (IMAGES, OUTPUT, DELTA, LOGIN, LINK, ADVANCED, HELP)
 """The groups of options, in the order in which help shows them."""
 
 _ALWAYS = (0, 1, 2, 130, 143)
+
+
+_HYPHEN = "\N{NON-BREAKING HYPHEN}"
+
+
+class _Formatter(click.HelpFormatter):
+    """Ends no line inside the name of an option or a command: it could not be searched for."""
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", _HYPHEN))
+
+    def write_dl(self, rows: Iterable[Row], *arguments: Any, **more: Any) -> None:
+        super().write_dl([(term, text.replace("-", _HYPHEN)) for term, text in rows], *arguments, **more)
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(_HYPHEN, "-")
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
 
 
 class Option(click.Option):
@@ -59,8 +79,10 @@ class Command(click.Command):
 
     Attributes:
         examples: what an example does, and its lines as a shell takes them.
-        exit_codes: the exit codes that it may end with, beside those of every command.
+        exit_codes: all exit codes that it may end with.
     """
+
+    context_class = _Context
 
     def __init__(
         self, *arguments: Any, examples: Sequence[Row] = (), exit_codes: Sequence[int] = (), **attributes: Any

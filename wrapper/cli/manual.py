@@ -65,7 +65,7 @@ ENVIRONMENT = (
         "folder of its output instead, if files can be sparse there.",
         ("tmpdir",),
     ),
-    Entry("XDG_CACHE_HOME", "Folder of the cache in FILES. Default: ~/.cache", _LOOKS),
+    Entry("XDG_CACHE_HOME", "Folder in which the cache below lies. Default: ~/.cache", _LOOKS),
 )
 """The environment variables that are read, by this program or by skopeo."""
 
