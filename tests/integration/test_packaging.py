@@ -62,6 +62,7 @@ def test_what_is_in_them(built: Path) -> None:
     schemas = {path.name for path in (ROOT / "wrapper/oci/schemas").glob("*.json")}
     assert {Path(name).name for name in names if name.endswith(".json")} == schemas
     assert sum(name.endswith(".1") for name in names) == len(COMMANDS) + 1
+    assert {"wrapper/cli/page.css", "wrapper/cli/page.html.j2"} <= set(names)
     assert not any(name.startswith("tests") for name in names)
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as tar:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..archive.reader import ArchiveFile
     from ..host.workers import Worker
     from ..oci.manifest import FetchedManifest
+    from ..results import ArchiveInfo
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
 
@@ -131,8 +132,8 @@ class BlobSource:
         (archive,) = self._archives
         return archive.index, archive.sizes
 
-    def sha256(self) -> str:
-        """Return the sha256 of the only archive's bytes, as hexadecimal digits."""
+    def sha256(self) -> tuple[str, tuple[ArchiveInfo, ...]]:
+        """Return the sha256 of the only archive's bytes, as hexadecimal digits; and its volumes, if it has any."""
         (archive,) = self._archives
         return archive.sha256()
 
