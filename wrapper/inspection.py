@@ -34,7 +34,7 @@ def inspect(
         place: a base or a destination, which is asked for the layers that the archive leaves out.
         skopeo_options: which skopeo runs, and how; none does without `place`.
         report: receives a line for each step.
-        checksum: whether the archive as a whole is hashed.
+        checksum: whether the archive is hashed as a whole, and its volumes, if it has any.
 
     Raises:
         IncrementalError: the archive is broken, hostile, or made by a newer version; or the place gave no clear

@@ -141,6 +141,7 @@ def test_what_the_verdict_says(world: World, show: Show) -> None:
     whole = show("1.tar")
     assert verdict(whole) == "Complete: nothing else is needed at the destination."
     assert rows(whole, "bases") == []
+    assert rows(whole, "images")[1][0] == "new"
     there = ("--for", world.there("2"), "--tls-verify", "false")
     pulled = world.pull("2", base="1")
     missing = show("2.tar", *there, code=3)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _TEXT_LENGTH = 1000
 """How long one text of the page is at most, in characters: names and labels come from archives."""
 
+_FEW = 3
+"""How many bases are named in a sentence at most."""
+
 _LABELS = "org.opencontainers.image."
 _FAR = "docker://"
 
@@ -141,9 +144,17 @@ def _verdict(result: InspectResult, bases: Sequence[_Base]) -> _Verdict:
     if result.destination:
         return _Verdict("good", "Ready", f"{result.destination} has every layer that the archive needs there.")
     needed = f"{plural(len(result.omitted), 'layer')} ({human_bytes(result.bytes_needed)})"
-    called = [base.name or base.digest for base in bases]
-    whose = f" of {len(called)} bases" if len(called) > 1 else f" of base {called[0]}" if called else ""
-    return _Verdict("needs", "Needs a base", f"the destination must have {needed}{whose}.")
+    return _Verdict("needs", "Needs a base", f"the destination must have {needed}{_whose(bases)}.")
+
+
+def _whose(bases: Sequence[_Base]) -> str:
+    """Say of which bases something is: by names, where these are known and few."""
+    if len(bases) == 1:
+        return f" of base {bases[0].name or bases[0].digest}"
+    names = [base.name for base in bases if base.name]
+    if len(names) < len(bases) or len(names) > _FEW:
+        return f" of {len(bases)} bases"
+    return f" of bases {', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
 def _image(
