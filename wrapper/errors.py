@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .results import MissingLayer, PushResult
 
@@ -77,14 +77,22 @@ class MissingLayersError(IncrementalError):
 
     Attributes:
         missing: the layers, each with the bases that would bring it.
+        names: what people call the bases, by their digests, as far as the archive says.
     """
 
     code = 3
 
-    def __init__(self, message: str, missing: tuple[MissingLayer, ...], next_step: str = "") -> None:
-        """Keep the `missing` layers beside the message."""
+    def __init__(
+        self,
+        message: str,
+        missing: tuple[MissingLayer, ...],
+        next_step: str = "",
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep the `missing` layers and the `names` beside the message."""
         super().__init__(message, next_step)
         self.missing = missing
+        self.names = dict(names or {})
 
 
 class BundleError(IncrementalError):

@@ -45,6 +45,7 @@ class Incremental:
         signatures: SignatureOptions | None = None,
         cache: CacheOptions | None = None,
         deltas: DeltaOptions | None = None,
+        anonymous: bool = False,
         link: LinkOptions | None = None,
         jobs: int | None = None,
         temp_dir: str | Path | None = None,
@@ -68,6 +69,8 @@ class Incremental:
             cache: where `pull` keeps the layers that it fetches, for the next one.
             deltas: whether and how `pull` expresses new layers as their change; `push` and its like only look at
                 the memory.
+            anonymous: keep repositories' names and tags out of archives that `pull` and `diff` write: else those of
+                images and bases stand there, without hosts, to explain digests. A bundle's images keep their names.
             link: how a link is dealt with that may be slow or fail.
             jobs: how many images, or children of a list, are worked on at a time; by default ten, or one where
                 retries are wanted: on a bad link a cut then costs less.
@@ -91,6 +94,7 @@ class Incremental:
         self._signatures = signatures
         self._cache = cache
         self._deltas = deltas or DeltaOptions()
+        self._anonymous = anonymous
         self._report_writer = report_writer
         self._skopeo = SkopeoOptions(
             path=skopeo,
@@ -355,7 +359,8 @@ class Incremental:
         """
         from .pull.difference import diff
 
-        return diff(old, new, output, self._skopeo.temp_dir, self._deltas, self.report)
+        temp_dir = self._skopeo.temp_dir
+        return diff(old, new, output, temp_dir, self._deltas, self.report, anonymous=self._anonymous)
 
     def diff_plan(self, old: ArchiveFile, new: ArchiveFile) -> PullResult:
         """Say what `diff` would do; nothing is written.
@@ -369,7 +374,7 @@ class Incremental:
         """
         from .pull.difference import plan_diff
 
-        return plan_diff(old, new, self._deltas)
+        return plan_diff(old, new, self._deltas, anonymous=self._anonymous)
 
     def doctor(self, reference: str | Reference | None = None) -> DoctorResult:
         """Say what could keep `pull` and `push` from working on this machine.
@@ -407,6 +412,7 @@ class Incremental:
             signatures=self._signatures or SignatureOptions(),
             cache=self._cache,
             deltas=self._deltas,
+            anonymous=self._anonymous,
         )
         return Puller(self._skopeo, options, self.report)
 

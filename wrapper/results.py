@@ -131,6 +131,8 @@ class Contents:
         bundle: whether it is a bundle: several images, each with a name.
         images: the images.
         bases: digests of the images that it was compared with, sorted.
+        names: what people call images and bases, by their digests, such as `team/app:2`: no host. Those that are
+            not known are absent. Only digests decide: whoever made the archive may have written any names.
         bytes_new: size in bytes of the layers that travel; where their change does, of that.
         bytes_shared: size in bytes of the layers that are left out.
         layers_new: how many layers travel, each counted once.
@@ -146,6 +148,7 @@ class Contents:
     bundle: bool
     images: tuple[ImageInfo, ...]
     bases: tuple[str, ...]
+    names: dict[str, str]
     bytes_new: int
     bytes_shared: int
     layers_new: int

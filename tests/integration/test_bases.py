@@ -54,6 +54,8 @@ class Bases:
             "folder of manifests": "manifest:manifests",
             "receipt": "receipt:receipt.json",
         }
+        self.names = dict.fromkeys(("registry", "our archive", "receipt"), f"{self.repository}:1")
+        self.names["storage"] = "app:1"
 
 
 @pytest.fixture
@@ -62,17 +64,22 @@ def bases(tool: Tool, vendor: Registry, customer: Registry) -> Bases:
 
 
 def test_the_same_base_gives_the_same_archive_wherever_it_is(tool: Tool, vendor: Registry, bases: Bases) -> None:
-    archives = set()
-    for reference in bases.references.values():
+    """Where it has the same name there, or none is remembered."""
+    final = ("pull", f"{vendor.host}/{bases.repository}:2")
+    archives, named = set(), set()
+    for kind, reference in bases.references.items():
         watch = vendor.watch()
-        pulled = tool.good(
-            "pull", f"{vendor.host}/{bases.repository}:2", "-b", reference, "-o", "o.tar", "--json", *PLAIN_PULL
-        ).json
+        pull = (*final, "-b", reference, "-o", "o.tar", "--json", *PLAIN_PULL)
+        pulled = tool.good(*pull, "--anonymous").json
         assert pulled["layers_new"], pulled["layers_shared"] == (1, 2)
         assert pulled["bases"] == [bases.base.digest]
         assert not set(watch.blobs()) & set(bases.base.layers)
         archives.add((tool.home / "o.tar").read_bytes())
-    assert len(archives) == 1
+        name = tool.good(*pull).json["names"].get(bases.base.digest)
+        if name == f"{bases.repository}:1":
+            named.add((tool.home / "o.tar").read_bytes())
+        assert name == bases.names.get(kind), kind
+    assert (len(archives), len(named)) == (1, 1)
 
 
 def test_a_list_counts_whole(tool: Tool, vendor: Registry) -> None:

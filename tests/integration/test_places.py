@@ -577,15 +577,24 @@ def test_other_tools_load_a_whole_archive_under_its_name(
         assert "manifest.json" not in members_of(tool.home / archive), archive
 
 
-def test_an_archive_passes_on_no_name_but_one_of_ours(tool: Tool, release: Release) -> None:
+def test_an_archive_passes_on_names_without_hosts(tool: Tool, release: Release) -> None:
     members = members_of(tool.home / "whole.tar")
-    for said in ("docker.io/library/debian:12", "localhost/../x:1", "localhost/X", "evil\nname", ""):
+    for said, passed_on in (
+        ("docker.io/library/debian:12", "localhost/debian:12"),
+        ("localhost:5000/team/app:12", "localhost/team/app:12"),
+        ("localhost/../x:1", None),
+        ("localhost/X", None),
+        ("evil\nname", None),
+        ("evil\nname/x:1", None),
+        ("", None),
+    ):
         index = json.loads(members["index.json"])
         index["manifests"][0]["annotations"]["io.containerd.image.name"] = said
+        del index["annotations"]["io.skopeo-incremental.names"]
         write_tar(tool.home / "said.tar", [*(members | {"index.json": json.dumps(index).encode()}).items()])
         tool.good("push", "said.tar", "oci-archive:again.tar")
         (entry,) = json.loads(members_of(tool.home / "again.tar")["index.json"])["manifests"]
-        assert "io.containerd.image.name" not in entry["annotations"], said
+        assert entry["annotations"].get("io.containerd.image.name") == passed_on, said
 
 
 def test_to_a_daemon(tool: Tool, release: Release, daemon: tuple[str, Store]) -> None:

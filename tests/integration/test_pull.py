@@ -78,9 +78,13 @@ def test_the_archive_is_the_same_every_time(tool: Tool, vendor: Registry) -> Non
     put_image(vendor, repository, "2", [layer("a"), layer("b"), layer("c")])
     one, two, zero = (f"{vendor.host}/{each}" for each in (f"{repository}:1", f"{repository}:2", f"{repository}:0"))
     tool.good("pull", two, "--base", one, "--base", zero, "-o", "first.tar", *PLAIN_PULL)
-    tool.good("pull", two, "-b", zero, "-b", f"{vendor.host}/{other}:1", "-o", "second.tar", *PLAIN_PULL)
+    tool.good("pull", two, "-b", zero, "-b", one, "-o", "second.tar", *PLAIN_PULL)
     first, second = ((tool.home / name).read_bytes() for name in ("first.tar", "second.tar"))
     assert first == second
+    # Another name of the same image is remembered, unless none is.
+    for base in (one, f"{vendor.host}/{other}:1"):
+        pull = ("pull", two, "-b", zero, "-b", base, "--anonymous", "-o", "anonymous.tar", "--json", *PLAIN_PULL)
+        assert tool.good(*pull).json["changed"] is (base == one)
     annotations = index(tool.home / "first.tar")["annotations"]
     assert isinstance(annotations, dict)
     assert annotations["io.skopeo-incremental.format"] == "1"

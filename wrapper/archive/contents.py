@@ -1,7 +1,8 @@
 """What our archives say about themselves, and what any archive holds.
 
 `index.json` carries annotations of ours: the format's version, what a reader must understand beyond it, the
-bases, and which base has each layer that is left out. They are part of no digest.
+bases, which base has each layer that is left out, and what people call images and bases. They are part of no
+digest.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..delta.artifact import PREFIX, LayerDelta
 from ..delta.graph import sources_needed
 from ..errors import UsageError
-from ..oci.layout import canonical_json, index_entry
-from ..oci.reference import local_name, repository_of
+from ..oci.layout import REF_NAME, canonical_json, index_entry
+from ..oci.reference import repository_of, title_of, with_tag
 from ..results import MissingLayer
 
 if TYPE_CHECKING:
@@ -42,21 +43,26 @@ class NamedImage(NamedTuple):
         image: the image.
         subject: the digest of the image of the same archive that it belongs to, as a signature does; None for an
             image that stands by itself.
-        local_name: what other tools call it when they load the archive, such as `team/app:2`: no host; None where
-            that is not known.
+        title: what people call it, such as `team/app:2`: no host, and no tag where only its digest was given; None
+            where that is not known.
     """
 
     name: str | None
     image: Image
     subject: str | None = None
-    local_name: str | None = None
+    title: str | None = None
+
+    @property
+    def local_name(self) -> str | None:
+        """What other tools call it when they load the archive; None where it has no tag."""
+        return self.title if self.title and ":" in self.title else None
 
     def called(self, tag: str | None) -> NamedImage:
         """Return it under another tag, where one is given."""
         if not tag:
             return self
-        repository = repository_of(self.local_name)
-        return self._replace(name=tag, local_name=local_name(repository, tag) if repository else None)
+        repository = repository_of(self.title)
+        return self._replace(name=tag, title=with_tag(repository, tag) if repository else None)
 
     @property
     def key(self) -> tuple[str | None, str]:
@@ -76,6 +82,7 @@ class ArchiveContents(NamedTuple):
         is_bundle: whether it is a bundle: every image has a name of its own.
         deltas: layers that travel as their change, by their digests.
         sources: digest and size in bytes of the older layers that are needed to make those.
+        base_names: what people call bases, by their digests, as far as the archive says.
     """
 
     images: tuple[NamedImage, ...]
@@ -86,6 +93,12 @@ class ArchiveContents(NamedTuple):
     is_bundle: bool = False
     deltas: Mapping[str, LayerDelta] = {}
     sources: Mapping[str, int] = {}
+    base_names: Mapping[str, str] = {}
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What people call images and bases, by their digests."""
+        return names_of(self.images, self.base_names)
 
     @property
     def single(self) -> NamedImage:
@@ -114,9 +127,20 @@ def referrer_tags(image: Image) -> list[str]:
     return [node.digest.replace(":", "-") + kind for node in image.nodes for kind in REFERRER_SUFFIXES]
 
 
+def title_in(annotations: Mapping[str, str]) -> str | None:
+    """Return what people call an image, by the names in its descriptor, whichever tool wrote that; no host."""
+    return title_of(annotations.get(LOCAL_NAME, "")) or title_of(annotations.get(REF_NAME, ""))
+
+
+def names_of(images: Iterable[NamedImage], base_names: Mapping[str, str]) -> dict[str, str]:
+    """Return what people call images and bases, by their digests; an image that is a base, too, as an image."""
+    return {**base_names, **{named.image.root.digest: named.title for named in images if named.title}}
+
+
 def index_annotations(
     bases: Sequence[str],
     bases_of: Mapping[str, Sequence[str]],
+    names: Mapping[str, str] | None = None,
     *,
     is_bundle: bool = False,
     requires: Sequence[str] = (),
@@ -126,10 +150,14 @@ def index_annotations(
     Args:
         bases: digests of the bases, sorted.
         bases_of: for every layer that is left out, digests of the bases that have it.
+        names: what people call images and bases, by their digests, as `names_of` gives it.
         is_bundle: whether it is a bundle.
         requires: what a reader must understand beyond the format.
     """
-    return ({f"{PREFIX}bundle": BUNDLE} if is_bundle else {}) | {
+    said = {f"{PREFIX}bundle": BUNDLE} if is_bundle else {}
+    if names:
+        said[f"{PREFIX}names"] = canonical_json(names).decode()
+    return said | {
         f"{PREFIX}format": FORMAT,
         f"{PREFIX}requires": ",".join(requires),
         f"{PREFIX}bases": ",".join(bases),
@@ -173,7 +201,9 @@ def merge(
     deltas = merge_deltas(contents)
     deltas = {digest: delta for digest, delta in deltas.items() if not inside(digest)}
     bases_of: dict[str, set[str]] = {}
+    names: dict[str, str] = {}
     for found in contents:
+        names |= found.names
         for digest, bases in found.bases_of.items():
             bases_of.setdefault(digest, set()).update(bases)
     return ArchiveContents(
@@ -185,6 +215,7 @@ def merge(
         is_bundle=any(found.is_bundle for found in contents),
         deltas=deltas,
         sources=sources_needed([found.deltas for found in contents], layers.keys() & deltas.keys(), inside),
+        base_names=names,
     )
 
 

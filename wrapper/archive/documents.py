@@ -12,7 +12,7 @@ from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME
 from ..oci.manifest import OCI_INDEX, Index, parse_manifest
 from ..oci.reference import is_bundle_name, is_digest
-from .contents import BUNDLE, FORMAT, LOCAL_HOST, LOCAL_NAME, ArchiveContents, NamedImage, referrer_tags
+from .contents import BUNDLE, FORMAT, ArchiveContents, NamedImage, referrer_tags, title_in
 from .reader import MEMBERS
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def read_contents(archive: Documents) -> ArchiveContents:
             total.add(raw)
             yield raw
 
+    names = _read_names(index)
     deltas: dict[str, LayerDelta] = {}
     images: dict[tuple[str, str | None], NamedImage] = {}
     for child in index.manifests:
@@ -79,8 +80,10 @@ def read_contents(archive: Documents) -> ArchiveContents:
             (raw,) = load([child])
             image = resolve_image(parse_manifest(raw, descriptor=child), load)
             image.require_leaves()
-            images[key] = NamedImage(name, image, subject, None if subject else _local_name(child))
-    return _contents(archive.name, index, list(images.values()), deltas, archive.sizes)
+            images[key] = NamedImage(
+                name, image, subject, None if subject else title_in(child.annotations) or names.get(child.digest)
+            )
+    return _contents(archive.name, index, list(images.values()), deltas, archive.sizes, names)
 
 
 def require_readable(
@@ -114,7 +117,7 @@ def require_readable(
             total.add(node.raw)
     for raw in artifacts:
         total.add(raw)
-    _contents(name, _read_index(index, name), images, deltas or {}, sizes)
+    _contents(name, _read_index(index, name), images, deltas or {}, sizes, {})
 
 
 class _Total:
@@ -153,6 +156,7 @@ def _contents(
     images: Collection[NamedImage],
     deltas: Mapping[str, LayerDelta],
     sizes: Mapping[str, int],
+    names: Mapping[str, str],
 ) -> ArchiveContents:
     """Put together what an archive of these images, and of blobs of these sizes, holds and leaves out."""
     bases, declared = _read_annotations(index, name)
@@ -177,6 +181,7 @@ def _contents(
         is_bundle=is_bundle,
         deltas=deltas,
         sources=sources_needed([deltas], deltas.keys(), sizes.__contains__),
+        base_names={base: names[base] for base in bases if base in names},
     )
 
 
@@ -203,11 +208,17 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
     return bases, {digest: tuple(having) for digest, having in declared.items()}
 
 
-def _local_name(child: Descriptor) -> str | None:
-    """Return what an archive of ours says that other tools call an image; nothing else is passed on."""
-    said = child.annotations.get(LOCAL_NAME, "")
-    found = said.removeprefix(LOCAL_HOST)
-    return found if said != found and is_bundle_name(found) else None
+def _read_names(index: Index) -> dict[str, str]:
+    """Return what an archive says that people call images and bases, by their digests.
+
+    Names only explain: what is no name is passed over, as if nothing was said.
+    """
+    text = index.annotations.get(f"{PREFIX}names", "{}")
+    try:
+        said = parse_document(text.encode(), "names")
+    except ContentError:
+        return {}
+    return {digest: name for digest, name in said.items() if isinstance(name, str) and is_bundle_name(name)}
 
 
 def _check_referrers(images: Iterable[NamedImage], name: str) -> None:

@@ -62,6 +62,7 @@ def describe(found: ArchiveContents, read_config: Callable[[str], bytes | None])
         bundle=found.is_bundle,
         images=tuple(_describe_image(named, found, read_platform) for named in found.images),
         bases=found.bases,
+        names=found.names,
         bytes_new=sum(sizes["inside"]) + sum(changes),
         bytes_shared=sum(sizes["omitted"]),
         layers_new=len(sizes["inside"]) + len(changes),

@@ -48,6 +48,7 @@ def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
         ),
         cache=_cache_options(options),
         deltas=_delta_options(options),
+        anonymous=options.get("anonymous", False),
         link=LinkOptions(
             options.get("retry_times", 0),
             options.get("retry_delay", 1.0),

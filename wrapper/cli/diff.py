@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .options import common_options, delta_options, tmpdir_option
+from .options import anonymous_option, common_options, delta_options, tmpdir_option
 
 
 @click.command()
@@ -15,6 +15,7 @@ from .options import common_options, delta_options, tmpdir_option
 @click.argument("new")
 @click.option("--output", "-o", metavar="FILE", help="Where it goes; - is standard output.")
 @click.option("--dry-run", is_flag=True, help="Only say what changed.")
+@anonymous_option
 @delta_options
 @tmpdir_option
 @common_options

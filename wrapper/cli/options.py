@@ -86,6 +86,12 @@ common_options = together(
 )
 """What every command has."""
 
+anonymous_option = click.option(
+    "--anonymous",
+    is_flag=True,
+    help="Keep names of repositories and tags out of the archive; a bundle's images keep theirs.",
+)
+
 tmpdir_option = click.option("--tmpdir", metavar="DIR", help="Folder for temporary files.")
 
 _skopeo_option = click.option(

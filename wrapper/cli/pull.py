@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import (
+    anonymous_option,
     base_daemon_option,
     base_option,
     common_options,
@@ -72,6 +73,7 @@ _platform_options = together(
 @_bundle_options
 @click.option("--output", "-o", metavar="FILE", help="Where the archive goes; - is standard output.")
 @click.option("--dry-run", is_flag=True, help="Only say how much would be fetched.")
+@anonymous_option
 @_cache_options
 @_signature_options
 @delta_options

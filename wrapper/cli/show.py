@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, MissingLayersError, one_line
-from ..host.text import human_bytes, plural
+from ..host.text import human_bytes, named, plural
 from ..results import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import TextIO
 
     from ..errors import IncrementalError
@@ -54,7 +54,7 @@ def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
     if result.outcomes:
         _show_outcomes(result.outcomes, out, "ready")
         for outcome in result.outcomes:
-            _show_missing(outcome.missing, out, outcome.destination)
+            _show_missing(outcome.missing, out, result.names, outcome.destination)
         _show_amounts(result, out)
         return
     _show_images(result, out)
@@ -78,7 +78,7 @@ def show_push(
         _show_outcomes(result.outcomes, out, sent)
         _show_amounts(result, out)
         for outcome in result.outcomes:
-            _show_missing(outcome.missing, sys.stderr, outcome.destination)
+            _show_missing(outcome.missing, sys.stderr, result.names, outcome.destination)
             if outcome.error:
                 sys.stderr.write(f"error: {outcome.error.message}\n")
                 sys.stderr.write(f"next: {outcome.error.next}\n" if outcome.error.next else "")
@@ -101,8 +101,8 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
     made = f"format {result.format}" if result.format else "made by another tool"
     _line(out, "archive", f"{human_bytes(result.archive_size)}, {made}")
     _show_images(result, out)
-    for base in result.bases:
-        _line(out, "base", base)
+    if result.bundle:
+        _show_bases(result, out)
     for where, title in (
         ("inside", "layer inside"),
         ("omitted", "layer left out"),
@@ -137,19 +137,21 @@ def show_error(error: IncrementalError, json_out: TextIO | None) -> None:
         error: what went wrong.
         json_out: where a JSON object is wanted; None for one line on stderr, and one with the next step.
     """
-    missing = error.missing if isinstance(error, MissingLayersError) else ()
+    missing, names = (error.missing, error.names) if isinstance(error, MissingLayersError) else ((), {})
     if json_out:
         shown: dict[str, Any] = {"changed": False, "error": _error(error)}
         if missing:
             shown["missing"] = [asdict(layer) for layer in missing]
+            shown["names"] = names
         if isinstance(error, BundleError):
             shown["failures"] = [{"name": name, **_error(each)} for name, each in error.failures]
         _show_json(shown, json_out)
         return
-    _show_missing(missing, sys.stderr)
+    _show_missing(missing, sys.stderr, names)
     if isinstance(error, BundleError):
         for name, each in error.failures:
-            _show_missing(each.missing if isinstance(each, MissingLayersError) else (), sys.stderr, name)
+            if isinstance(each, MissingLayersError):
+                _show_missing(each.missing, sys.stderr, each.names, name)
             sys.stderr.write(f"{one_line(name)}: {each.message}\n")
     sys.stderr.write(f"error: {error.message}\n")
     if error.next_step:
@@ -194,10 +196,11 @@ def _show_changes(result: PullResult, out: TextIO) -> None:
 
 
 def _show_images(contents: Contents, out: TextIO) -> None:
-    """Show each image in a few lines; those of a bundle as a table."""
+    """Show each image and the bases in a few lines; of a bundle the images alone, as a table."""
     if not contents.bundle:
         for image in contents.images:
-            _show_image(image, out)
+            _show_image(image, contents.names, out)
+        _show_bases(contents, out)
         return
     rows = [("IMAGE", "CHANGE", "NEW", "SHARED", "PLATFORM", "DIGEST")]
     for image in contents.images:
@@ -207,6 +210,11 @@ def _show_images(contents: Contents, out: TextIO) -> None:
         amounts = (human_bytes(image.bytes_new), human_bytes(image.bytes_shared))
         rows.append((str(image.name), image.change or "-", *amounts, platforms, image.digest))
     _table(rows, out)
+
+
+def _show_bases(contents: Contents, out: TextIO) -> None:
+    for base in contents.bases:
+        _line(out, "base", named(base, contents.names))
 
 
 def _show_outcomes(outcomes: Sequence[Outcome], out: TextIO, done: str) -> None:
@@ -224,8 +232,8 @@ def _table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
         out.write("  ".join(cells).rstrip() + "\n")
 
 
-def _show_image(image: ImageInfo, out: TextIO) -> None:
-    name = f"{image.reference or image.name or 'without a name'}"
+def _show_image(image: ImageInfo, names: Mapping[str, str], out: TextIO) -> None:
+    name = image.reference or names.get(image.digest) or image.name or "without a name"
     _line(out, "beside" if image.beside else "image", f"{name} {image.platform or ''}".rstrip())
     _line(out, "digest", f"{image.digest}  {image.media_type}")
     for leaf in image.manifests:
@@ -241,16 +249,16 @@ def _show_amounts(contents: Contents, out: TextIO) -> None:
         _line(out, "foreign", f"{plural(contents.layers_foreign, 'layer')}, which do not travel")
 
 
-def _show_missing(missing: Iterable[MissingLayer], out: TextIO, where: str = "") -> None:
+def _show_missing(missing: Iterable[MissingLayer], out: TextIO, names: Mapping[str, str], where: str = "") -> None:
     for layer in missing:
-        bases = f", in base {' '.join(layer.bases)}" if layer.bases else ""
+        bases = f", in base {', '.join(named(base, names) for base in layer.bases)}" if layer.bases else ""
         _line(out, "missing", f"{layer.digest}  {human_bytes(layer.size)}{bases}{where and f', at {where}'}")
 
 
 def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
     """Show whether who was asked has what is left out."""
     if result.missing:
-        _show_missing(result.missing, out)
+        _show_missing(result.missing, out, result.names)
         _line(out, "result", f"{result.destination} lacks {plural(len(result.missing), 'layer')}")
     elif result.omitted:
         _line(
@@ -267,7 +275,7 @@ def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:
     if result.missing:
         from ..push.tags import missing_error
 
-        shown["error"] = _error(missing_error(str(result.destination), result.missing))
+        shown["error"] = _error(missing_error(str(result.destination), result.missing, result.names))
     _show_json(shown, out)
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _POWERS = ("", "k", "m", "g", "t")
 
@@ -41,3 +45,13 @@ def parse_bytes(text: str) -> int:
 def plural(count: int, noun: str) -> str:
     """Write a count: `1 layer`, `2 layers`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def named(digest: str, names: Mapping[str, str]) -> str:
+    """Write an image's name before its digest: `team/app:1 (sha256:...)`; the digest alone where it has no name.
+
+    Args:
+        digest: of the image; whole, so that it can be copied.
+        names: what people call images, by their digests, as `Contents.names` has them.
+    """
+    return f"{names[digest]} ({digest})" if digest in names else digest

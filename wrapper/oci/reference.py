@@ -54,9 +54,30 @@ def is_bundle_name(text: str) -> bool:
     return bool(fits) and (is_tag(tag) if colon else True)
 
 
-def local_name(repository: str, tag: str | None) -> str:
-    """Return what an image is called where its registry does not matter, such as `team/app:2`."""
+def with_tag(repository: str, tag: str | None) -> str:
+    """Return what people call an image, whatever its registry is, such as `team/app:2`."""
     return f"{repository}:{tag or 'latest'}"
+
+
+def title_in_bundle(name: str) -> str:
+    """Return what people call an image that has this name in a bundle: the same, with a tag."""
+    repository, _, tag = name.partition(":")
+    return with_tag(repository, tag)
+
+
+def title_of(text: str) -> str | None:
+    """Return what people call an image that another tool names, with or without a host, such as `team/app:2`.
+
+    Returns:
+        Repository and tag without the host, as `Reference.title`; None for a word alone, which may be a tag or an
+        image's ID, and for what names no image.
+    """
+    if "/" not in text and ":" not in text:
+        return None
+    try:
+        return Reference.parse(f"docker://{text}").title
+    except UsageError:
+        return None
 
 
 def repository_of(name: str | None) -> str | None:
@@ -144,6 +165,14 @@ class Reference:
         host, slash, rest = self.name.partition("/")
         path = rest if slash and host == self.registry else self.name
         return path.removeprefix("library/") if self.registry == DOCKER_HUB else path
+
+    @property
+    def title(self) -> str:
+        """What people call it, for `docker` only: `team/app:2`; without a tag where only a digest is given.
+
+        The host is no part of it: an image is called the same in a mirror.
+        """
+        return self.repository if self.digest and not self.tag else with_tag(self.repository, self.tag)
 
     def pinned(self, digest: str) -> Reference:
         """Return the same repository at `digest`, without a tag: skopeo refuses both at once.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import BundleError, IncrementalError
 from ..host.text import human_bytes, plural
 from ..oci.manifest import FetchedManifest, build_layers_dictionary
-from ..oci.reference import local_name
+from ..oci.reference import title_in_bundle
 from ..skopeo.inspect import ImageSource, read_ahead, read_image, read_platform, try_roots
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..archive.contents import NamedImage
     from ..oci.manifest import Descriptor
+    from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
     from ..source.options import SignatureOptions
     from .plan import PlannedImage, PullPlan
@@ -100,11 +101,13 @@ def _compare(
         image = read_image(skopeo, final, root, known=known)
     image.require_leaves()
     layers: dict[str, Mapping[str, Descriptor]] = {}
+    names: list[tuple[str, str]] = []
     digests: set[str] = set()
     leaves: list[tuple[ImageSource, FetchedManifest]] = []
     for base, base_root in in_registries:
         read = read_image(skopeo, base, base_root, report, known)
         layers[read.root.digest] = build_layers_dictionary(*read.nodes)
+        names.append((read.root.digest, _title(base.reference, request.base_names.get(base.reference))))
         digests |= {node.digest for node in read.nodes}
         leaves += [(base, leaf) for leaf in read.leaves]
     notes = []
@@ -114,6 +117,7 @@ def _compare(
 
             found = read_base(skopeo, base, report, request.name, unpacked=request.delta)
             layers |= found.layers
+            names += found.names.items()
             digests |= {node.digest for each in found.images for node in each.nodes}
             leaves += [(base, leaf) for each in found.images for leaf in each.leaves]
             notes += [why] if (why := why_nothing(base.reference)) else []
@@ -135,17 +139,15 @@ def _compare(
         referrers=referrers,
         notes=tuple(notes),
         delta=request.delta,
-        local_name=_local_name(request),
+        title=_title(final.reference, request.name),
+        # Of several names of one base the first in the alphabet, in whatever order they were given.
+        base_names=dict(sorted(names, reverse=True)),
     )
 
 
-def _local_name(request: ImageRequest) -> str | None:
-    """Return what other tools call an image that they load from the archive; nothing where it has no tag."""
-    if request.name:
-        repository, _, tag = request.name.partition(":")
-        return local_name(repository, tag)
-    reference = request.final.reference
-    return local_name(reference.repository, reference.tag) if reference.tag or not reference.digest else None
+def _title(reference: Reference, name: str | None) -> str:
+    """Return what people call an image of a registry: in a bundle by its name there, else by its reference."""
+    return title_in_bundle(name) if name else reference.title
 
 
 def _root(roots: Mapping[ImageSource, FetchedManifest | IncrementalError], source: ImageSource) -> FetchedManifest:

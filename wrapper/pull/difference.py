@@ -33,6 +33,8 @@ def diff(
     temp_dir: Path | None,
     deltas: DeltaOptions,
     report: Callable[[str], None],
+    *,
+    anonymous: bool,
 ) -> RemoveOnClose:
     """Write the difference of two archives.
 
@@ -43,12 +45,13 @@ def diff(
         temp_dir: the folder of temporary files and a temporary output; None leaves it to the output.
         deltas: whether and how new layers travel as their change.
         report: receives a line for each step.
+        anonymous: keep names out of the archive.
 
     Raises:
         IncrementalError: as for `compare`; or something can't be read or written.
     """
     with BlobSource([old]) as before, BlobSource([new]) as after, open_target(output, temp_dir) as target:
-        plan = _plan(before, after, deltas)
+        plan = _plan(before, after, deltas, anonymous=anonymous)
         after.verify(report)
         if deltas.enabled:
             before.verify(report)
@@ -79,18 +82,20 @@ def _finish_with_changes(
             return finish_archive(layout, plan, target, report)
 
 
-def plan_diff(old: ArchiveFile, new: ArchiveFile, deltas: DeltaOptions) -> PullResult:
+def plan_diff(old: ArchiveFile, new: ArchiveFile, deltas: DeltaOptions, *, anonymous: bool) -> PullResult:
     """Say what `diff` would do; nothing is written.
 
     Raises:
         IncrementalError: as for `diff`.
     """
     with BlobSource([old]) as before, BlobSource([new]) as after:
-        return pull_result(_plan(before, after, deltas), after.read)
+        return pull_result(_plan(before, after, deltas, anonymous=anonymous), after.read)
 
 
-def _plan(old: BlobSource, new: BlobSource, deltas: DeltaOptions) -> PullPlan:
+def _plan(old: BlobSource, new: BlobSource, deltas: DeltaOptions, *, anonymous: bool) -> PullPlan:
     plan = compare(old.contents[0], new, delta=deltas.enabled)
+    if anonymous:
+        plan = plan.anonymous()
     if deltas.enabled:
         from .deltas import with_candidates
 
@@ -116,6 +121,7 @@ def compare(old: ArchiveContents, new: BlobSource, *, delta: bool = False) -> Pu
     """
     (contents,) = new.contents
     both = old.is_bundle and contents.is_bundle
+    names = contents.names | old.names
     before = [named for named in old.images if not named.subject]
 
     def compare_one(named: NamedImage) -> PlannedImage:
@@ -138,7 +144,8 @@ def compare(old: ArchiveContents, new: BlobSource, *, delta: bool = False) -> Pu
             leaves=tuple((None, leaf) for each in alike for leaf in each.image.leaves),
             referrers=referrers,
             delta=delta,
-            local_name=named.local_name,
+            title=named.title,
+            base_names={base: names[base] for base in bases if base in names},
         )
 
     planned = tuple(compare_one(named) for named in contents.images if not named.subject)

@@ -65,6 +65,7 @@ def index_of(plan: PullPlan) -> bytes:
         index_annotations(
             plan.bases,
             plan.bases_of,
+            plan.names,
             is_bundle=plan.is_bundle,
             requires=required_features(plan.deltas.values()),
         ),

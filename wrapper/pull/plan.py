@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..archive.contents import FORMAT, ArchiveContents, NamedImage
+from ..archive.contents import FORMAT, ArchiveContents, NamedImage, names_of
 from ..archive.summary import describe, with_references
 from ..delta import is_compiled
 from ..delta.artifact import EMPTY_CONFIG
@@ -54,7 +54,8 @@ class PlannedImage:
         referrers: what travels with the image, each with where it is.
         notes: what the user should know about the bases, one line each.
         delta: whether new layers may travel as their change.
-        local_name: as in `NamedImage`.
+        title: as in `NamedImage`.
+        base_names: what people call the bases, by their digests.
     """
 
     source: ImageSource | None
@@ -66,12 +67,13 @@ class PlannedImage:
     referrers: tuple[tuple[ImageSource | None, NamedImage], ...] = ()
     notes: tuple[str, ...] = ()
     delta: bool = False
-    local_name: str | None = None
+    title: str | None = None
+    base_names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def named(self) -> NamedImage:
         """The image with its names."""
-        return NamedImage(self.name, self.image, None, self.local_name)
+        return NamedImage(self.name, self.image, None, self.title)
 
     @property
     def parts(self) -> list[tuple[ImageSource | None, NamedImage]]:
@@ -138,7 +140,12 @@ class PullPlan:
     def called(self, name: str | None) -> PullPlan:
         """Return it with another name for its only image, where there is one."""
         named = self.single.named.called(name)
-        return replace(self, images=(replace(self.single, name=named.name, local_name=named.local_name),))
+        return replace(self, images=(replace(self.single, name=named.name, title=named.title),))
+
+    def anonymous(self) -> PullPlan:
+        """Return it without names; a bundle's images keep theirs, which say where each goes."""
+        nameless: dict[str, Any] = {} if self.is_bundle else {"name": None, "title": None}
+        return replace(self, images=tuple(replace(planned, base_names={}, **nameless) for planned in self.images))
 
     @cached_property
     def parts(self) -> list[tuple[ImageSource | None, NamedImage]]:
@@ -155,6 +162,17 @@ class PullPlan:
     def bases(self) -> tuple[str, ...]:
         """Digests of all bases, sorted."""
         return tuple(sorted({base for planned in self.images for base in planned.bases}))
+
+    @cached_property
+    def base_names(self) -> dict[str, str]:
+        """What people call bases, by their digests; of several names, the first in the alphabet."""
+        found = [pair for planned in self.images for pair in planned.base_names.items()]
+        return dict(sorted(found, reverse=True))
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """What people call images and bases, by their digests."""
+        return names_of((planned.named for planned in self.images), self.base_names)
 
     @cached_property
     def omitted(self) -> dict[str, Descriptor]:
@@ -201,6 +219,7 @@ class PullPlan:
             is_bundle=self.is_bundle,
             deltas=self.deltas,
             sources=sources_needed([self.deltas], self.deltas.keys(), self.blob_sizes.__contains__),
+            base_names=self.base_names,
         )
         references = {
             named.key: str(planned.source.reference)

@@ -130,6 +130,8 @@ class Puller(NamedTuple):
         from .compare import make_plan
 
         plan = make_plan(skopeo, request, self.options.signatures, self.report)
+        if self.options.anonymous:
+            plan = plan.anonymous()
         from .pack import require_readable
 
         # Before anything is fetched: what can't be read at the other side is not worth it.

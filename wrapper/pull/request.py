@@ -12,7 +12,7 @@ from ..oci.reference import registry_reference
 from ..skopeo.inspect import ImageSource, image_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..delta.options import DeltaOptions
     from ..oci.reference import Reference
@@ -37,6 +37,7 @@ class PullOptions:
         signatures: which signatures and other referrers travel along.
         cache: where layers are kept for the next pull.
         deltas: whether and how new layers travel as their change.
+        anonymous: keep names out of the archive.
     """
 
     base: Access
@@ -47,6 +48,7 @@ class PullOptions:
     signatures: SignatureOptions
     cache: CacheOptions | None
     deltas: DeltaOptions
+    anonymous: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself.
@@ -79,6 +81,7 @@ class ImageRequest(NamedTuple):
         platform: what to narrow a list to; None takes it whole.
         name: what it is called in a bundle; None for an image by itself, which is called by its tag.
         delta: whether new layers may travel as their change.
+        base_names: what an earlier bundle calls those of the bases that it had.
     """
 
     final: ImageSource
@@ -86,6 +89,7 @@ class ImageRequest(NamedTuple):
     platform: Platform | None
     name: str | None = None
     delta: bool = False
+    base_names: Mapping[Reference, str] = {}
 
 
 class PullRequest(NamedTuple):
@@ -150,11 +154,12 @@ def request_bundle(
             platform = platform or options.wanted_platform
         elif not image.all:
             platform = platform or options.platform or wanted_platform()
-        own = image_sources([*image.bases, *bases_from(before, image.name)], options.base, "--base")
+        in_earlier = bases_from(before, image.name)
+        own = image_sources([*image.bases, *in_earlier], options.base, "--base")
         bases = dict.fromkeys([*own, *common])
         delta = options.deltas.enabled if image.delta is None else image.delta
         final = ImageSource(image.final, options.final, "--final")
-        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta))
+        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta, in_earlier))
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
 
 

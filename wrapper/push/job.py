@@ -166,7 +166,7 @@ class PushJob:
         self._absent[item.name] = absent
         if missing:
             self._missing[item.name] = missing
-            raise missing_error(str(item.destination.reference), missing)
+            raise missing_error(str(item.destination.reference), missing, self._contents.names)
 
     def _upload_of(self, item: PushItem) -> Upload:
         absent = self._absent[item.name]

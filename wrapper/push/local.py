@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.contents import NamedImage, image_descriptor, index_annotations
+from ..archive.contents import NamedImage, image_descriptor, index_annotations, names_of
 from ..archive.docker import docker_manifest
 from ..archive.documents import require_readable
 from ..archive.writer import ArchiveLayout, WrittenArchive, write_archive
@@ -202,7 +202,7 @@ def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folde
     upload.fetch_absent()
     sizes = upload.sizes()
     images = _named(upload, tag)
-    index = index_document(list(map(image_descriptor, images)), index_annotations([], {}))
+    index = index_document(list(map(image_descriptor, images)), index_annotations([], {}, names_of(images, {})))
     require_readable(name, index, images, sizes)
     upload.report(f"packing {name}")
     layout = ArchiveLayout(index, sizes, (), docker_manifest(images, sizes))

@@ -13,7 +13,7 @@ from ..errors import (
     RegistryError,
     UsageError,
 )
-from ..host.text import human_bytes, plural
+from ..host.text import human_bytes, named, plural
 from ..oci.manifest import digest_of
 from ..results import MissingLayer, TagChange
 from ..skopeo.inspect import require_manifest
@@ -43,16 +43,29 @@ def require_digest(destination: Reference, image: Image) -> None:
         )
 
 
-def missing_error(destination: str, missing: Sequence[MissingLayer]) -> MissingLayersError:
-    """Return the error that says what a destination lacks, and what would bring it."""
+def missing_error(
+    destination: str, missing: Sequence[MissingLayer], names: Mapping[str, str]
+) -> MissingLayersError:
+    """Return the error that says what a destination lacks, and what would bring it.
+
+    Args:
+        destination: what to call it.
+        missing: the layers.
+        names: what people call their bases, by their digests.
+    """
     total = human_bytes(sum(layer.size for layer in missing))
     bases = sorted({base for layer in missing for base in layer.bases})
-    step = f"push {' or '.join(bases)} there first" if bases else "push there first what this archive was based on"
+    step = (
+        f"push {' or '.join(named(base, names) for base in bases)} there first"
+        if bases
+        else "push there first what this archive was based on"
+    )
     return MissingLayersError(
         f"{destination} lacks {plural(len(missing), 'layer')} ({total}) that the archive leaves out; "
         "nothing was written",
         tuple(missing),
         f"{step}, name with --base where the layers are, or pull again with a base that it has",
+        names,
     )
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..archive.contents import title_in
 from ..errors import ContentError, IncrementalError, UsageError, host_errors
 from ..host.files import open_plain
 from ..oci.documents import DOCUMENT_BYTES
 from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME, Layout
 from ..oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
-from ..oci.reference import path_and_tag, repository_of
+from ..oci.reference import path_and_tag, repository_of, title_of
 from .receipt import read_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ..oci.image import Image
     from ..oci.manifest import Descriptor, FetchedManifest
@@ -32,10 +33,12 @@ class BaseContents(NamedTuple):
     Attributes:
         layers: for the digest of each of its images, the layers by digest.
         images: its images, as far as their manifests are at hand.
+        names: what people call its images, by their digests, as far as it says.
     """
 
     layers: Layers
     images: tuple[Image, ...] = ()
+    names: Mapping[str, str] = {}
 
 
 WITHOUT_DIGESTS = ("docker-archive", "docker-daemon")
@@ -73,20 +76,27 @@ def read_base(
     if reference.transport in WITHOUT_DIGESTS:
         return BaseContents({}, (_in_storage(skopeo, base, report),) if unpacked else ())
     if reference.transport == "receipt":
-        return BaseContents(read_receipt(Path(reference.name), name))
+        receipt = read_receipt(Path(reference.name), name)
+        return BaseContents(receipt.layers, (), receipt.names)
+    images: Iterable[tuple[str | None, Image]]
     if reference.transport == "oci-archive":
-        images = list(_in_archive(reference, name))
+        images = _in_archive(reference, name)
     elif reference.transport == "oci":
-        images = list(_in_layout(reference, report))
+        images = _in_layout(reference, report)
     elif reference.transport == "containers-storage":
-        images = [_in_storage(skopeo, base, report)]
+        # The store itself may stand before the name, in brackets.
+        images = [(title_of(reference.name.rpartition("]")[2]), _in_storage(skopeo, base, report))]
     else:
-        images = _in_files(reference, report)
-    layers = {image.root.digest: build_layers_dictionary(*image.nodes) for image in images}
-    return BaseContents(layers, tuple(images))
+        images = ((None, image) for image in _in_files(reference, report))
+    titled = list(images)
+    return BaseContents(
+        {image.root.digest: build_layers_dictionary(*image.nodes) for _, image in titled},
+        tuple(image for _, image in titled),
+        {image.root.digest: title for title, image in titled if title},
+    )
 
 
-def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:
+def _in_archive(reference: Reference, name: str | None) -> Iterator[tuple[str | None, Image]]:
     from ..archive.documents import read_contents
     from ..archive.reader import Archive
 
@@ -95,15 +105,15 @@ def _in_archive(reference: Reference, name: str | None) -> Iterator[Image]:
         contents = read_contents(archive)
     named = [each for each in contents.images if not each.subject]
     if name and contents.is_bundle:
-        yield from (each.image for each in named if repository_of(each.name) == repository_of(name))
+        yield from ((each.title, each.image) for each in named if repository_of(each.name) == repository_of(name))
         return
-    wanted = [each.image for each in named if tag in (None, each.name)]
+    wanted = [(each.title, each.image) for each in named if tag in (None, each.name)]
     if not wanted:
         raise _no_tag(reference, [each.name for each in named])
     yield from wanted
 
 
-def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[Image]:
+def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[tuple[str | None, Image]]:
     path, tag = path_and_tag(reference)
     if not (path / "index.json").is_file():
         raise UsageError(f"{reference} is no OCI layout: there is no index.json", "give the layout's folder")
@@ -124,7 +134,7 @@ def _in_layout(reference: Reference, report: Callable[[str], None]) -> Iterator[
         raise _no_tag(reference, [each.annotations.get(REF_NAME) for each in entries])
     for each, raw in zip(wanted, load(wanted), strict=True):
         if raw is not None:
-            yield resolve_image(parse_manifest(raw, descriptor=each), load)
+            yield title_in(each.annotations), resolve_image(parse_manifest(raw, descriptor=each), load)
 
 
 def _in_storage(skopeo: Skopeo, base: ImageSource, report: Callable[[str], None]) -> Image:

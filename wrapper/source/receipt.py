@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._version import __version__
 from ..errors import ContentError, UsageError, host_errors
 from ..oci.documents import OURS, check_schema, parse_document
 from ..oci.manifest import Descriptor
-from ..oci.reference import repository_of
+from ..oci.reference import is_bundle_name, repository_of, title_in_bundle, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +25,18 @@ FORMAT = "1"
 
 _LAYER_BYTES, _MANIFEST_BYTES = 300, 400
 """What a layer or a manifest takes in a receipt, in bytes; more where a name is long."""
+
+
+class Receipt(NamedTuple):
+    """What a receipt says.
+
+    Attributes:
+        layers: for the digest of each image, its layers by digest.
+        names: what people call the images, by their digests, as far as it says.
+    """
+
+    layers: dict[str, dict[str, Descriptor]]
+    names: dict[str, str]
 
 
 def require_room(images: Iterable[NamedImage]) -> None:
@@ -77,15 +89,12 @@ def write_receipt(result: PushResult, images: Iterable[NamedImage], file: Binary
     file.write(json.dumps(document, indent=1).encode() + b"\n")
 
 
-def read_receipt(path: Path, name: str | None = None) -> dict[str, dict[str, Descriptor]]:
+def read_receipt(path: Path, name: str | None = None) -> Receipt:
     """Read a receipt.
 
     Args:
         path: the file.
         name: of an image in a bundle: of a bundle's receipt only images of that name count, whatever their tags.
-
-    Returns:
-        For the digest of each image, its layers by digest.
 
     Raises:
         UsageError: there is no such file.
@@ -100,11 +109,23 @@ def read_receipt(path: Path, name: str | None = None) -> dict[str, dict[str, Des
     if document.get("receipt") != FORMAT:
         raise ContentError(f"{path} is no receipt of format {FORMAT}", "give the file that push --receipt wrote")
     check_schema(document, "receipt", f"receipt {path}")
-    return {
+    images = [
+        image
+        for image in document["images"]
+        if not name or repository_of(image.get("name", name)) == repository_of(name)
+    ]
+    layers = {
         image["digest"]: {
             layer["digest"]: Descriptor.from_json({**layer, "mediaType": layer["media_type"]})
             for layer in image["layers"]
         }
-        for image in document["images"]
-        if not name or repository_of(image.get("name", name)) == repository_of(name)
+        for image in images
     }
+    names = {
+        image["digest"]: title_in_bundle(image["name"]) for image in images if is_bundle_name(image.get("name", ""))
+    }
+    # Of images that went to a registry together, its reference names the first.
+    first = document["images"][0]
+    if "name" not in first and (title := title_of(document["destination"].partition("docker://")[2])):
+        names[first["digest"]] = title
+    return Receipt(layers, names)

@@ -71,9 +71,13 @@ def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
     return images
 
 
-def bases_from(earlier: Sequence[SpecImage], name: str) -> tuple[Reference, ...]:
-    """Return what an earlier bundle had in the repository of an image's name, whatever the tags were."""
-    return tuple(image.final for image in earlier if repository_of(image.name) == repository_of(name))
+def bases_from(earlier: Sequence[SpecImage], name: str) -> dict[Reference, str]:
+    """Return what an earlier bundle had in the repository of an image's name, whatever the tags were.
+
+    Returns:
+        Where each was pulled from, and its name.
+    """
+    return {image.final: image.name for image in earlier if repository_of(image.name) == repository_of(name)}
 
 
 def gone_since(earlier: Sequence[SpecImage], images: Sequence[SpecImage]) -> tuple[str, ...]:

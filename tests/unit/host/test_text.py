@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wrapper.host.text import human_bytes, plural
+from wrapper.host.text import human_bytes, named, plural
 
 
 @pytest.mark.parametrize(
@@ -13,3 +13,8 @@ from wrapper.host.text import human_bytes, plural
 def test_amounts(size: int, text: str) -> None:
     assert human_bytes(size) == text
     assert (plural(1, "layer"), plural(0, "layer")) == ("1 layer", "0 layers")
+
+
+def test_a_name_stands_before_its_digest() -> None:
+    assert named("sha256:1", {"sha256:1": "team/app:1"}) == "team/app:1 (sha256:1)"
+    assert named("sha256:2", {"sha256:1": "team/app:1"}) == "sha256:2"

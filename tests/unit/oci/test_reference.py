@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wrapper.errors import UsageError
-from wrapper.oci.reference import Reference, registry_reference
+from wrapper.oci.reference import Reference, is_bundle_name, registry_reference, title_of
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -110,3 +110,32 @@ def test_nothing_but_a_tag_or_a_digest_is_appended(text: str) -> None:
 )
 def test_the_repository_without_its_host(text: str, repository: str) -> None:
     assert Reference.parse(text).repository == repository
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("debian:12", "debian:12"),
+        ("docker.io/library/debian", "debian:latest"),
+        ("docker.io/library/debian:12", "debian:12"),
+        ("127.0.0.1:5000/team/app:1", "team/app:1"),
+        ("vendor.example/library/app:1", "library/app:1"),
+        (f"localhost/a/b@{DIGEST}", "a/b"),
+        (f"localhost/a/b:1@{DIGEST}", "a/b:1"),
+        ("12", None),
+        ("", None),
+        ("localhost/App:1", None),
+        ("localhost/../x:1", None),
+        ("evil\nname/x:1", None),
+        ("oci:layout:1", None),
+    ],
+)
+def test_what_people_call_an_image(text: str, title: str | None) -> None:
+    assert title_of(text) == title
+    assert title is None or is_bundle_name(title)
+
+
+@given(st.text(alphabet="aA1.:/@-_[]\n", max_size=40))
+def test_what_people_call_an_image_is_short_and_has_no_host(text: str) -> None:
+    title = title_of(text)
+    assert title is None or is_bundle_name(title)
