@@ -119,7 +119,7 @@ def test_it_says_what_inspect_says(release: Release, show: Show, update: Any) ->
         assert each["digest"] in shown
     assert "Get it from https://example.com/<layer>" in shown
     omitted = {base for each in update["layers"] for base in each["bases"]}
-    assert {row[0] for row in rows(page, "bases")} == omitted
+    assert {row[0] for row in rows(page, "bases")} == {f"{update['names'][base]}\n{base}" for base in omitted}
     sha256 = digest_of((release.tool.home / "2.tar").read_bytes()).removeprefix("sha256:")
     assert rows(page, "files") == [[f"2.tar\n{sha256}", rows(page, "files")[0][1]]]
     assert "pull --dry-run" in page.inner_text("main")
@@ -144,6 +144,9 @@ def test_what_the_verdict_says(world: World, show: Show) -> None:
     assert rows(whole, "images")[1][0] == "new"
     there = ("--for", world.there("2"), "--tls-verify", "false")
     pulled = world.pull("2", base="1")
+    needs = show("2.tar")
+    assert verdict(needs).endswith(f" of base {world.at}:1.")
+    assert [size(pulled["bytes_shared"]) in row[2] for row in rows(needs, "bases")] == [True]
     missing = show("2.tar", *there, code=3)
     assert verdict(missing).startswith(f"Not ready: docker://{world.there('2')} lacks 1 layer (")
     assert [row[0] for row in rows(missing, "missing")] == [each["digest"] for each in pulled["omitted"]]

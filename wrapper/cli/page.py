@@ -105,10 +105,9 @@ def write_page(result: InspectResult, archive: str, path: str) -> None:
 
 def _content(result: InspectResult, archive: str) -> dict[str, Any]:
     """Return what the template shows."""
-    names: Mapping[str, str] = getattr(result, "names", {})
     layers = {layer.digest: layer for layer in result.layers}
-    images = [_image(image, result, layers, names) for image in result.images if not image.beside]
-    bases = _bases(result, names)
+    images = [_image(image, result, layers) for image in result.images if not image.beside]
+    bases = _bases(result)
     name = _name(result, archive)
     whole = sum(layer.size for layer in result.layers if layer.where != "foreign")
     return {
@@ -117,7 +116,7 @@ def _content(result: InspectResult, archive: str) -> dict[str, Any]:
         "files": result.volumes or (ArchiveInfo(name, str(result.archive_sha256), result.archive_size),),
         "images": images,
         "name": name,
-        "names": names,
+        "names": result.names,
         "referrers": [image for image in result.images if image.beside],
         "result": result,
         "saved": whole - result.bytes_new,
@@ -157,9 +156,7 @@ def _whose(bases: Sequence[_Base]) -> str:
     return f" of bases {', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-def _image(
-    image: ImageInfo, result: InspectResult, layers: Mapping[str, LayerInfo], names: Mapping[str, str]
-) -> _Image:
+def _image(image: ImageInfo, result: InspectResult, layers: Mapping[str, LayerInfo]) -> _Image:
     leaves = [(leaf.platform, leaf.digest, leaf.media_type) for leaf in image.manifests]
     manifests = []
     for platform, digest, media_type in leaves or [(image.platform, image.digest, image.media_type)]:
@@ -168,7 +165,7 @@ def _image(
         labels = {name.removeprefix(_LABELS): text for name, text in said.labels.items()}
         manifests.append(_Manifest(platform or "no platform", digest, media_type, own, labels))
     # A bundle may have one image under two names.
-    name = image.name if result.bundle else names.get(image.digest) or image.name
+    name = image.name if result.bundle else result.names.get(image.digest, image.name)
     title = name or "an image without a name"
     return _Image(title, image, manifests, _common(manifest.labels for manifest in manifests))
 
@@ -179,7 +176,7 @@ def _common(labels: Iterable[Mapping[str, str]]) -> dict[str, str]:
     return {name: text for name, text in first.items() if all(other.get(name) == text for other in others)}
 
 
-def _bases(result: InspectResult, names: Mapping[str, str]) -> list[_Base]:
+def _bases(result: InspectResult) -> list[_Base]:
     """Return the bases that are needed, with what is left out of each; what several have counts for each."""
     counts: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
@@ -188,7 +185,8 @@ def _bases(result: InspectResult, names: Mapping[str, str]) -> list[_Base]:
         sizes.update(dict.fromkeys(layer.bases, layer.size))
     # Which base has the older layers that changes are made from, the archive does not say: it may be any.
     needed = [base for base in result.bases if counts[base] or result.delta_sources]
-    return [_Base(names.get(base), base, counts[base], sizes[base]) for base in needed]
+    bases = [_Base(result.names.get(base), base, counts[base], sizes[base]) for base in needed]
+    return sorted(bases, key=lambda base: (base.name is None, base.name, base.digest))
 
 
 def _commands(result: InspectResult, name: str) -> dict[str, Any]:
