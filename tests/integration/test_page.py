@@ -118,6 +118,7 @@ def test_it_says_what_inspect_says(release: Release, show: Show, update: Any) ->
     for each in update["layers"]:
         assert each["digest"] in shown
     assert "Get it from https://example.com/<layer>" in shown
+    assert "1 foreign layer never travels" in page.inner_text("main")
     omitted = {base for each in update["layers"] for base in each["bases"]}
     assert {row[0] for row in rows(page, "bases")} == {f"{update['names'][base]}\n{base}" for base in omitted}
     sha256 = digest_of((release.tool.home / "2.tar").read_bytes()).removeprefix("sha256:")
