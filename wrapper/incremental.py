@@ -335,7 +335,7 @@ class Incremental:
             src: as for `push`, but one.
             for_: a base, or a destination, that is asked for the layers that the archive leaves out; it is reached
                 as the final image is. Nothing is written there. Without it no network is needed.
-            checksum: whether to hash the archive as a whole.
+            checksum: whether to hash the archive as a whole, and its volumes, if it has any.
 
         Raises:
             UsageError: there is no such archive, or nothing at `for_`.

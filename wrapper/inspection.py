@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .archive.contents import missing_layers
-from .archive.summary import describe
+from .archive.summary import describe, describe_manifests, with_changes
 from .oci.manifest import unnamed_layer
 from .results import InspectResult
 from .source.blobs import BlobSource
@@ -33,7 +33,7 @@ def inspect(
         place: a base or a destination, which is asked for the layers that the archive leaves out.
         skopeo_options: which skopeo runs, and how; none does without `place`.
         report: is told each step.
-        checksum: whether the archive as a whole is hashed.
+        checksum: whether the archive is hashed as a whole, and its volumes, if it has any.
 
     Raises:
         IncrementalError: the archive is broken, hostile, or made by a newer version; or the place gave no clear
@@ -42,14 +42,17 @@ def inspect(
     with BlobSource([archive]) as blob_source:
         (found,) = blob_source.contents
         missing = _missing_at(place, blob_source, skopeo_options, report) if place else ()
+        sha256, volumes = blob_source.sha256(report) if checksum else (None, ())
         return InspectResult(
-            **describe(found, blob_source.read).shared_fields(),
+            **with_changes(describe(found, blob_source.read), found).shared_fields(),
             changed=False,
             format=found.format,
             archive_size=blob_source.size,
             destination=str(place.reference) if place else None,
             missing=missing,
-            archive_sha256=blob_source.sha256(report) if checksum else None,
+            archive_sha256=sha256,
+            volumes=volumes,
+            manifests=describe_manifests(found, blob_source.read),
         )
 
 

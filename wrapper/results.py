@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 WHERE = ("inside", "omitted", "foreign", "delta")
@@ -57,7 +57,8 @@ class ImageInfo:
         beside: the digest of the image that it belongs to, as a signature does; None for an image by itself.
         bytes_new: size in bytes of its layers that travel; what several images have counts for each.
         bytes_shared: size in bytes of its layers that are left out.
-        change: "new", "changed" or "same", beside its bases; None where it was not compared.
+        change: "new", "changed" or "same", beside its bases; None where it was not compared. Where only the archive
+            was read, as far as that tells: "same" is a base itself, "changed" shares layers with bases.
     """
 
     name: str | None
@@ -170,7 +171,7 @@ class Contents:
 
 @dataclass(frozen=True)
 class ArchiveInfo:
-    """An archive as a whole.
+    """An archive as a whole, or one of its volumes.
 
     Attributes:
         path: where it lies; None for a stream or a temporary file.
@@ -306,6 +307,20 @@ class PushResult(Contents):
 
 
 @dataclass(frozen=True)
+class ManifestInfo:
+    """What one manifest of an archive says.
+
+    Attributes:
+        layers: digests of its layers, the lowest first; foreign ones, too.
+        labels: what its config and its annotations say by these names of the OCI image specification, each text
+            shortened to 255 characters: `org.opencontainers.image.title`, `.version`, `.revision` and `.created`.
+    """
+
+    layers: tuple[str, ...]
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True)
 class InspectResult(Contents):
     """What `inspect` found.
 
@@ -316,6 +331,8 @@ class InspectResult(Contents):
         destination: who was asked for the layers that are left out; None where nobody was.
         missing: those that it does not have.
         archive_sha256: the sha256 of the archive's bytes, as hexadecimal digits; None where nobody asked for it.
+        volumes: where the archive was cut into volumes, and its sha256 was asked for, each of them; else none.
+        manifests: by its digest, what each manifest says.
     """
 
     changed: bool
@@ -324,6 +341,8 @@ class InspectResult(Contents):
     destination: str | None = None
     missing: tuple[MissingLayer, ...] = ()
     archive_sha256: str | None = None
+    volumes: tuple[ArchiveInfo, ...] = ()
+    manifests: dict[str, ManifestInfo] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

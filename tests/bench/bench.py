@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.bench import deltas, links, pairs
-from tests.bench.chart import Bar, draw
+from tests.bench.chart import PLAIN, Bar, Chart
 from tests.bench.link import Link
 from tests.bench.measuring import PULL, PUSH, TOOL, Run, measure
 from tests.support.images import platform, put_image, put_list
@@ -254,18 +254,16 @@ def ratio(ours: Row, other: Row) -> float:
     return ours.median("seconds") / other.median("seconds")
 
 
-def chart(rows: Sequence[Row]) -> str:
-    """Draw wall times as bars, each group to its own scale."""
-    bars = []
-    longest = 1.0
+def chart(rows: Sequence[Row]) -> Chart:
+    """Make wall times bars, each of ours with plain skopeo's ways below it."""
+    bars: list[Bar] = []
     for row in rows:
-        seconds = row.median("seconds")
-        ours = row.command in OURS
-        if ours:
-            group = rows[rows.index(row) :][: 3 if row.command == "pull" else 2]
-            longest = max(each.median("seconds") for each in group)
-        bars.append(Bar(f"{row.image}: {row.command}", seconds / longest, f"{seconds:.2f} s", ours))
-    return draw(bars)
+        seconds, ours = row.median("seconds"), row.command in OURS
+        name = f"{row.image}: {row.command}"
+        series = "skopeo-incremental" if ours else PLAIN
+        group = name if ours or not bars else bars[-1].group
+        bars.append(Bar(name, round(seconds, 2), f"{seconds:.2f} s", series, group))
+    return Chart("Time on one machine", "seconds (less is better)", bars)
 
 
 def link_of(text: str) -> Link:
@@ -281,6 +279,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5, help="runs of each command: medians are shown")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single run there")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw a chart there")
+    parser.add_argument("--figures", type=Path, metavar="FILE", help="write the chart's figures there, as JSON")
     parser.add_argument("--growth", action="store_true", help="measure what grows with what instead")
     parser.add_argument("--profile", action="store_true", help="say where the time of one run went instead")
     parser.add_argument("--start", action="store_true", help="measure how long starting takes instead")
@@ -303,27 +302,37 @@ def main() -> None:
         if given.profile:
             sys.stdout.write("\n".join(profile(place, size) for size in given.sizes) + "\n")
             return
-        if given.delta:
-            wanted = given.pairs or pairs.names()
-            for line in deltas.compare(place, wanted, given.compressors, given.efforts):
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()
-            return
         if given.start:
             sys.stdout.write(f"{start(place, given.times)}\nlast column: empty Pythons\n")
             return
-        if given.link:
+        if given.delta:
+            drawn = _deltas(place, given)
+        elif given.link:
             costs = links.compare(place, given.link, given.times, given.only)
             sys.stdout.write(f"{links.table(costs)}\n{links.LEGEND}\n")
-            if given.svg:
-                given.svg.write_text(links.chart(costs))
-            return
-        rows = growth(place, given.times) if given.growth else compare(place, given.sizes, given.times)
-    sys.stdout.write(f"{table(rows)}\nratio: this tool's wall time to that line's, of the same image\n")
+            drawn = links.chart(costs, given.link)
+        else:
+            rows = growth(place, given.times) if given.growth else compare(place, given.sizes, given.times)
+            sys.stdout.write(f"{table(rows)}\nratio: this tool's wall time to that line's, of the same image\n")
+            if given.json:
+                given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+            drawn = chart(rows)
+    if given.figures:
+        drawn.write(given.figures)
     if given.svg:
-        given.svg.write_text(chart(rows))
-    if given.json:
-        given.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+        given.svg.write_text(drawn.draw())
+
+
+def _deltas(place: Path, given: argparse.Namespace) -> Chart:
+    """Measure changes of real layers, and show each as soon as it is known."""
+    rows = []
+    sys.stdout.write(f"{deltas.HEAD}\n")
+    for row in deltas.compare(place, given.pairs or pairs.names(), given.compressors, given.efforts):
+        rows.append(row)
+        sys.stdout.write(f"{row.line()}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"{deltas.LEGEND}\n")
+    return deltas.chart(rows)
 
 
 if __name__ == "__main__":

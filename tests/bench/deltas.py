@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.bench.chart import Bar, Chart
 from tests.bench.measuring import PULL, PUSH, TOOL, measure
 from tests.bench.pairs import compressors, make_pair
 from tests.support import format1
@@ -24,6 +25,9 @@ _FORMAT_1 = 64 << 20
 """Longer layers are not made with format 1, which would take six times their size of memory."""
 
 
+_SERIES = {"whole": "travels whole", "change": "update with --delta", "repacked": "first delivery with --delta"}
+
+
 @dataclass
 class Row:
     """A pair of layers: sizes in bytes, and what making the change and applying it took."""
@@ -37,9 +41,14 @@ class Row:
     pull: Run
     push: Run
 
+    @property
+    def travelling(self) -> int:
+        """How many bytes of it travel."""
+        return int((self.found.get("delta") or {}).get("size", self.size))
+
     def line(self) -> str:
         delta = self.found.get("delta") or {}
-        size = delta.get("size", self.size)
+        size = self.travelling
         before = "-" if self.format_1 is None else f"{100 * self.format_1 / self.size:.1f} %"
         return (
             f"{self.pair:<29}{self.compressor:<12}{self.effort:<8}{self.size:>11}{before:>8}{size:>11}"
@@ -52,6 +61,9 @@ def _run(run: Run) -> str:
     return f"{run.seconds:>7.1f} s{run.memory / 2**20:>5.0f}{run.disk / 2**20:>6.0f}"
 
 
+TITLE = "Bytes that travel of a layer that changed"
+UNIT = "share of the layer in percent (less is better)"
+LEGEND = "share: of the gzip layer; MiB: memory of all processes; disk: MiB of temporary files and archive"
 HEAD = (
     f"{'layer':<29}{'compressor':<12}{'effort':<8}{'bytes':>11}{'format 1':>9}{'change':>10}{'share':>9}  "
     f"{'travels':<9}{'model':<22}{'corrected':>9}{'pull':>9}{' MiB':>5}{'disk':>6}{'push':>9}{' MiB':>5}{'disk':>6}"
@@ -60,9 +72,8 @@ HEAD = (
 
 def compare(
     folder: Path, pairs: Sequence[str], wanted: Sequence[str], efforts: Sequence[str], *, format_1: bool = True
-) -> Iterator[str]:
-    """Measure pairs with compressors, by pull and push between two registries; yield lines."""
-    yield HEAD
+) -> Iterator[Row]:
+    """Measure pairs with compressors, by pull and push between two registries."""
     vendor, customer = Registry(folder / "vendor").start(), Registry(folder / "customer").start()
     try:
         for number, pair in enumerate(pairs):
@@ -76,13 +87,24 @@ def compare(
                 for effort in efforts:
                     name = f"app/n{number}x{place}{effort}"
                     row = _measure(folder, vendor, customer, name, olds, news, effort)
-                    yield Row(pair, way, effort, len(news[0]), before, *row).line()
+                    yield Row(pair, way, effort, len(news[0]), before, *row)
                     for registry in (vendor, customer):
                         shutil.rmtree(registry.folder / "data", ignore_errors=True)
     finally:
         vendor.stop()
         customer.stop()
-    yield "share: of the gzip layer; MiB: memory of all processes; disk: MiB of temporary files and archive"
+
+
+def chart(rows: Sequence[Row]) -> Chart:
+    """Make bars of what travels, as shares of each layer."""
+    bars = []
+    for row in rows:
+        name = row.pair if row.compressor == "Go 6" else f"{row.pair}, {row.compressor}"
+        share = 100 * row.travelling / row.size
+        text = f"{share:.1f} %: {row.travelling:,} of {row.size:,} bytes"
+        series = _SERIES[row.found["travels"]]
+        bars.append(Bar(name, round(share, 1), text, series, series))
+    return Chart(TITLE, UNIT, bars, "the whole layer, as plain skopeo sends it")
 
 
 def _measure(

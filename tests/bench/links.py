@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from tests.bench.chart import Bar, draw
+from tests.bench.chart import PLAIN, Bar, Chart
 from tests.bench.link import FAR, Link
 from tests.bench.measuring import TOOL
 from tests.support.certificates import make_certificates
@@ -310,11 +310,14 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def chart(rows: Sequence[Row]) -> str:
-    """Draw wall times as bars, to one scale."""
-    longest = max(row.median("seconds") for row in rows)
-    bars = []
+def chart(rows: Sequence[Row], link: Link) -> Chart:
+    """Make wall times bars, each command with plain skopeo's below it."""
+    bars: list[Bar] = []
     for row in rows:
         seconds, trips = row.median("seconds"), row.median("trips")
-        bars.append(Bar(row.name, seconds / longest, f"{seconds:.2f} s, {trips:.0f} trips", _PLAIN not in row.name))
-    return draw(bars)
+        plain = _PLAIN in row.name
+        group = bars[-1].group if plain and bars else row.name
+        series = PLAIN if plain else "skopeo-incremental"
+        bars.append(Bar(row.name, round(seconds, 2), f"{seconds:.2f} s, {trips:.0f} round trips", series, group))
+    rtt, rate = 1000 * link.rtt, link.rate / _MB
+    return Chart(f"Time over a link of {rtt:.0f} ms and {rate:.0f} Mbit/s", "seconds (less is better)", bars)

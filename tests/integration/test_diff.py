@@ -1,21 +1,19 @@
-"""The difference of two archives on disk, volumes, and the page about an archive."""
+"""The difference of two archives on disk, and volumes."""
 
 from __future__ import annotations
 
 import json
 import os
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.support.images import digest_of, fresh, layer, put_image
+from tests.support.archives import cut
+from tests.support.images import fresh, layer, put_image
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.registry import Registry
     from tests.support.release import Release
     from tests.support.world import World
@@ -154,17 +152,6 @@ def test_bad_archives(tool: Tool, both: list[str]) -> None:
     assert not (tool.home / "o.tar").exists()
 
 
-def cut(path: Path, size: int) -> list[Path]:
-    """Cut a file into volumes, and remove it."""
-    data = path.read_bytes()
-    volumes = []
-    for number, start in enumerate(range(0, len(data), size), 1):
-        volumes.append(path.with_name(f"{path.name}.{number:03}"))
-        volumes[-1].write_bytes(data[start : start + size])
-    path.unlink()
-    return volumes
-
-
 def test_volumes_are_read_as_one_file(tool: Tool, customer: Registry, vendor: Registry, both: list[str]) -> None:
     whole = tool.good("inspect", "2.tar", "--json").json
     # Some layers lie in several volumes, and headers do.
@@ -209,69 +196,3 @@ def test_what_looks_like_a_volume(tool: Tool, both: list[str]) -> None:
     os.mkfifo(tool.home / f"2.tar.{len(volumes) + 1:03}")
     for command in (("vet", "2.tar.001"), ("inspect", "2.tar"), ("push", "2.tar.001", "oci:layout")):
         refused(tool(*command, "--json"), 2, f"2.tar.{len(volumes) + 1:03} is not a plain file")
-
-
-class Tables(HTMLParser):
-    """Collects the tables of a page, by their names, as rows of text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tables: dict[str, list[list[str]]] = {}
-        self.loads: list[str] = []
-        self._name = ""
-        self._inside = False
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        names = dict(attributes)
-        self.loads += [tag] if {"src", "href", "srcset"} & names.keys() or tag in ("script", "link") else []
-        if tag == "table":
-            self._name = str(names["id"])
-            self.tables[self._name] = []
-        if tag == "tr":
-            self.tables[self._name].append([])
-        if tag == "td":
-            self.tables[self._name][-1].append("")
-            self._inside = True
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = self._inside and tag != "td"
-
-    def handle_data(self, data: str) -> None:
-        if self._inside:
-            self.tables[self._name][-1][-1] += data.strip()
-
-
-def test_the_page_says_what_inspect_says(release: Release) -> None:
-    foreign = {"digest": digest_of(b"foreign"), "size": 7, "urls": ["https://example.com/<layer>"]}
-    kind = {"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip"}
-    put_image(release.vendor, f"{release.at}/chart", "7", [layer("chart")], foreign=[foreign | kind])
-    release.pull("1")
-    earlier = release.spec("1").rename(release.tool.home / "earlier.json")
-    release.pull("2", "--base-spec", earlier)
-    found = release.tool.good("inspect", "2.tar", "--report", "page.html", "--json").json
-    text = (release.tool.home / "page.html").read_text()
-    tables = Tables()
-    tables.feed(text)
-    assert tables.loads == []
-    rows = {name: [row for row in table if row] for name, table in tables.tables.items()}
-    sha256 = digest_of((release.tool.home / "2.tar").read_bytes()).removeprefix("sha256:")
-    assert found["archive_sha256"] == sha256
-    assert [sha256] in rows["archive"]
-    assert [str(found["archive_size"])] in rows["archive"]
-    assert len(rows["images"]) == len(found["images"])
-    for row, image in zip(rows["images"], found["images"], strict=True):
-        platforms = [leaf["platform"] or "unknown" for leaf in image["manifests"]]
-        assert row[0] == image["name"]
-        assert row[1] == (", ".join(platforms) or image["platform"] or "unknown")
-        assert row[2] == "".join([image["digest"], *(leaf["digest"] for leaf in image["manifests"])])
-        assert row[3:6] == [image["media_type"], str(image["bytes_new"]), str(image["bytes_shared"])]
-    for where in ("inside", "omitted", "foreign"):
-        layers = [each for each in found["layers"] if each["where"] == where]
-        assert [row[:3] for row in rows[where]] == [
-            [each["digest"], each["media_type"], str(each["size"])] for each in layers
-        ]
-    assert [row[3] for row in rows["omitted"]] == [
-        "".join(each["bases"]) for each in found["layers"] if each["where"] == "omitted"
-    ]
-    assert rows["foreign"][0][3] == foreign["urls"][0]
-    assert [row[0] for row in rows["bases"]] == found["bases"]

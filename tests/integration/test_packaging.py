@@ -66,6 +66,7 @@ def test_what_is_in_them(built: Path) -> None:
     assert {Path(name).name for name in names if name.endswith(".json")} == schemas
     assert {Path(name).name for name in names if "/share/man/" in name} == PAGES | FORMATS
     assert {"wrapper/kit/airgap-export", "wrapper/kit/airgap-import"} <= set(names)
+    assert {"wrapper/cli/page.css", "wrapper/cli/page.html.j2"} <= set(names)
     assert not any(name.startswith("tests") for name in names)
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as tar:

@@ -64,3 +64,14 @@ def repack(path: Path, changes: dict[str, bytes | None]) -> None:
     """Replace members of a tar, or leave them out."""
     members = {**members_of(path), **changes}
     write_tar(path, [(name, data) for name, data in members.items() if data is not None])
+
+
+def cut(path: Path, size: int) -> list[Path]:
+    """Cut a file into volumes, and remove it."""
+    data = path.read_bytes()
+    volumes = []
+    for number, start in enumerate(range(0, len(data), size), 1):
+        volumes.append(path.with_name(f"{path.name}.{number:03}"))
+        volumes[-1].write_bytes(data[start : start + size])
+    path.unlink()
+    return volumes

@@ -14,6 +14,7 @@ from ..host.files import CHUNK, open_plain
 from ..oci.documents import DOCUMENT_BYTES, OURS
 from ..oci.manifest import digest_of
 from ..oci.reference import is_digest
+from ..results import ArchiveInfo
 from .pipes import Extent
 from .sums import HashedFile
 from .verified import verified
@@ -200,23 +201,33 @@ class Archive:
             raise self._damaged(digest, found)
         return data
 
-    def sha256(self, count: Callable[[int], None] = lambda _: None) -> str:
-        """Return the sha256 of its bytes, as hexadecimal digits.
+    def sha256(self, count: Callable[[int], None] = lambda _: None) -> tuple[str, tuple[ArchiveInfo, ...]]:
+        """Return the sha256 of its bytes, as hexadecimal digits; and its volumes, where it was cut into any.
 
         Args:
             count: is told how many bytes more were looked at.
         """
-        found = hashlib.sha256()
-        for chunk in self._chunks(_Extent(0, self.size)):
-            found.update(chunk)
+        whole = hashlib.sha256()
+        volumes = self._volumes
+        file = HashedFile(self._file, volumes.sizes if volumes else [])
+        while chunk := file.read(CHUNK):
+            whole.update(chunk)
             count(len(chunk))
-        return found.hexdigest()
+        if file.tell() != self.size:
+            raise ContentError(f"{self.name} changed its length while it was read")
+        sums = zip(volumes.paths, file.finish(), volumes.sizes, strict=True) if volumes else ()
+        return whole.hexdigest(), tuple(ArchiveInfo(str(path), sha256, size) for path, sha256, size in sums)
 
     @property
     def volume_sizes(self) -> list[int]:
         """How long each of its files is, in bytes: it may have been cut into volumes."""
-        volumes = getattr(self._file, "raw", None)
-        return volumes.sizes if isinstance(volumes, Volumes) else [self.size]
+        volumes = self._volumes
+        return volumes.sizes if volumes else [self.size]
+
+    @property
+    def _volumes(self) -> Volumes | None:
+        raw = getattr(self._file, "raw", None)
+        return raw if isinstance(raw, Volumes) else None
 
     def verify(self, sums: Sequence[str] = (), count: Callable[[int], None] = lambda _: None) -> None:
         """Check every blob against its name, in one pass over the file.
@@ -282,8 +293,7 @@ class Archive:
     def extents(self, digest: str) -> tuple[Extent, ...]:
         """Return where a blob lies in the open file or files; nothing where those are none of the system's."""
         place = self._blobs[digest]
-        volumes = getattr(self._file, "raw", None)
-        if isinstance(volumes, Volumes):
+        if volumes := self._volumes:
             return volumes.extents(place.offset, place.size)
         try:
             return (Extent(self._file.fileno(), place.offset, place.size),)

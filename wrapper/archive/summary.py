@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError
 from ..oci.documents import DOCUMENT_BYTES, parse_document
@@ -20,6 +20,7 @@ from ..results import (
     ImageInfo,
     LayerInfo,
     LeafInfo,
+    ManifestInfo,
     OmittedLayer,
 )
 
@@ -29,6 +30,18 @@ if TYPE_CHECKING:
     from ..delta.artifact import LayerDelta
     from ..oci.manifest import FetchedManifest
     from .contents import ArchiveContents, NamedImage
+
+CREATED = "org.opencontainers.image.created"
+LABELS = (
+    "org.opencontainers.image.title",
+    "org.opencontainers.image.version",
+    "org.opencontainers.image.revision",
+    CREATED,
+)
+"""What is told of a manifest (OCI image specification, annotations.md)."""
+
+LABEL_LENGTH = 255
+"""How much of it is told, in characters."""
 
 
 def describe(found: ArchiveContents, read_config: Callable[[str], bytes | None]) -> Contents:
@@ -69,6 +82,58 @@ def with_references(contents: Contents, references: Mapping[tuple[str | None, st
         for image in contents.images
     )
     return replace(contents, images=tuple(images))
+
+
+def with_changes(contents: Contents, found: ArchiveContents) -> Contents:
+    """Return a description with what each image is beside its bases, as far as its archive tells.
+
+    Args:
+        contents: what `describe` says of `found`.
+        found: what the archive holds; other tools' archives tell nothing.
+    """
+    if found.format is None:
+        return contents
+    shared = found.omitted.keys() | {digest for digest, delta in found.deltas.items() if delta.sources}
+
+    def change(named: NamedImage) -> str | None:
+        if named.subject:
+            return None
+        if named.image.root.digest in found.bases:
+            return "same"
+        return "changed" if shared & named.image.layers.keys() else "new"
+
+    pairs = zip(contents.images, found.images, strict=True)
+    return replace(contents, images=tuple(replace(image, change=change(named)) for image, named in pairs))
+
+
+def describe_manifests(
+    found: ArchiveContents, read_config: Callable[[str], bytes | None]
+) -> dict[str, ManifestInfo]:
+    """Say of every manifest of an archive, by its digest, which layers it has and what it says of itself.
+
+    Args:
+        found: what the archive holds.
+        read_config: as for `describe`.
+    """
+    read_labels = cache(lambda digest: _config_labels(digest, read_config))
+    manifests: dict[str, ManifestInfo] = {}
+    for leaf in (leaf for named in found.images for leaf in named.image.leaves):
+        manifest = leaf.manifest
+        said = dict(read_labels(manifest.config.digest)) if manifest.config.size <= DOCUMENT_BYTES else {}
+        said |= {name: manifest.annotations[name] for name in LABELS if manifest.annotations.get(name)}
+        layers = tuple(layer.digest for layer in manifest.layers)
+        labels = {name: said[name][:LABEL_LENGTH] for name in LABELS if name in said}
+        manifests[leaf.digest] = ManifestInfo(layers, labels)
+    return manifests
+
+
+def _config_labels(digest: str, read_config: Callable[[str], bytes | None]) -> dict[str, str]:
+    """Return what a config says by the names in `LABELS`; nothing has checked it."""
+    config = _parse_config(digest, read_config)
+    container = config.get("config")
+    labels = container.get("Labels") if isinstance(container, dict) else None
+    said = {CREATED: config.get("created")} | (labels if isinstance(labels, dict) else {})
+    return {name: text[:LABEL_LENGTH] for name in LABELS if isinstance(text := said.get(name), str) and text}
 
 
 def _sorted(layers: Mapping[str, int]) -> tuple[OmittedLayer, ...]:
@@ -144,12 +209,17 @@ def _platform(leaf: FetchedManifest, read_platform: Callable[[str], str | None])
 
 
 def _config_platform(digest: str, read_config: Callable[[str], bytes | None]) -> str | None:
+    platform = Platform.from_config(_parse_config(digest, read_config))
+    return str(platform) if platform else None
+
+
+def _parse_config(digest: str, read_config: Callable[[str], bytes | None]) -> dict[str, Any]:
+    """Return what a config says; nothing where it is not at hand, or no JSON object."""
     raw = read_config(digest)
     if raw is None:
-        return None
+        return {}
     try:
-        platform = Platform.from_config(parse_document(raw, f"config {digest}"))
+        return parse_document(raw, f"config {digest}")
     except ContentError:
         # Charts and other artifacts have configs of their own, which need not be JSON.
-        return None
-    return str(platform) if platform else None
+        return {}

@@ -55,7 +55,11 @@ def find_volumes(path: Path) -> list[Path]:
 
 
 class Volumes(io.RawIOBase):
-    """Files one after the other, as one that can be read and sought in."""
+    """Files one after the other, as one that can be read and sought in.
+
+    Attributes:
+        paths: where they are, in order.
+    """
 
     def __init__(self, paths: list[Path]) -> None:
         """Open them.
@@ -66,6 +70,7 @@ class Volumes(io.RawIOBase):
         Raises:
             OSError: one can't be read.
         """
+        self.paths = paths
         self._files: list[BinaryIO] = []
         self._starts = [0]
         self._place = 0

@@ -1,36 +1,80 @@
-"""A page about an archive, for a request that it be transferred: one HTML file, without scripts or network."""
+"""A page about an archive, for whoever approves its transfer: one HTML file, without scripts or network."""
 
 from __future__ import annotations
 
-from html import escape
+import shlex
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from .._version import __version__
 from ..errors import one_line
 from ..host.outputs import output_file
 from ..host.text import human_bytes, plural
+from ..results import ArchiveInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..results import ImageInfo, InspectResult, LayerInfo
 
-_STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 2rem auto; max-width: 90rem;
-  padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #d5d8dc; }
-th { font-weight: 600; white-space: nowrap; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-#archive { width: auto; } #archive td { text-align: left; }
-#images td:nth-child(3) { min-width: 34rem; } #images td:nth-child(4) { overflow-wrap: anywhere; min-width: 8rem; }
-code { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
-.bar { display: flex; width: 8rem; height: .8rem; margin-top: .25rem; border: 1px solid #2a6f97; }
-.new { background: #2a6f97; } .bar, .new { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.note { color: #555; }
-@media print { body { margin: 0; max-width: none; font-size: 10pt; } tr { break-inside: avoid; } }
-"""
+_TEXT_LENGTH = 1000
+"""How long one text of the page is at most, in characters: names and labels come from archives."""
+
+_FEW = 3
+"""How many bases are named in a sentence at most."""
+
+_LABELS = "org.opencontainers.image."
+_FAR = "docker://"
+
+
+class _Verdict(NamedTuple):
+    """What the page says first: whether the archive is enough, in a word and in a sentence."""
+
+    kind: str
+    word: str
+    sentence: str
+
+
+class _Manifest(NamedTuple):
+    """One manifest of an image: its layers, and what it says of itself."""
+
+    platform: str
+    digest: str
+    media_type: str
+    layers: Sequence[LayerInfo]
+    labels: Mapping[str, str]
+
+
+class _Image(NamedTuple):
+    """An image: what it is called, its manifests, and the labels that all of these have alike."""
+
+    title: str
+    info: ImageInfo
+    manifests: Sequence[_Manifest]
+    labels: Mapping[str, str]
+
+    @property
+    def layer_count(self) -> int:
+        """How many layers it has, those of all platforms together."""
+        return len({layer.digest for manifest in self.manifests for layer in manifest.layers})
+
+    @property
+    def platforms(self) -> str:
+        """What it runs on."""
+        return ", ".join(manifest.platform for manifest in self.manifests)
+
+
+class _Base(NamedTuple):
+    """A base: its name, where it is known, and how much of it is left out."""
+
+    name: str | None
+    digest: str
+    layers: int
+    size: int
 
 
 def write_page(result: InspectResult, archive: str, path: str) -> None:
@@ -38,131 +82,127 @@ def write_page(result: InspectResult, archive: str, path: str) -> None:
 
     Args:
         result: what `inspect` found, with the archive's sha256.
-        archive: the archive's path.
+        archive: the archive's path, or its reference in a registry.
         path: the page's file.
 
     Raises:
         HostError: it can't be written.
     """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=_shown,
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"human": human_bytes, "plural": plural}
+    stream = environment.get_template("page.html.j2").stream(_content(result, archive))
+    stream.enable_buffering(1000)
     with output_file(Path(path)) as file:
-        file.write(page(result, Path(archive).name).encode())
+        stream.dump(file, "utf-8")
 
 
-def page(result: InspectResult, name: str) -> str:
-    """Return the page, as HTML.
+def _content(result: InspectResult, archive: str) -> dict[str, Any]:
+    """Return what the template shows."""
+    layers = {layer.digest: layer for layer in result.layers}
+    images = [_image(image, result, layers) for image in result.images if not image.beside]
+    bases = _bases(result)
+    name = _name(result, archive)
+    whole = sum(layer.size for layer in result.layers if layer.where != "foreign")
+    return {
+        "bases": bases,
+        "commands": _commands(result, name),
+        "files": result.volumes or (ArchiveInfo(name, str(result.archive_sha256), result.archive_size),),
+        "images": images,
+        "name": name,
+        "names": result.names,
+        "referrers": [image for image in result.images if image.beside],
+        "result": result,
+        "saved": whole - result.bytes_new,
+        "verdict": _verdict(result, bases),
+        "version": __version__,
+        "whole": whole,
+    }
 
-    Args:
-        result: what `inspect` found, with the archive's sha256.
-        name: what to call the archive.
-    """
-    title = f"Transfer of {name}"
-    new, needed = human_bytes(result.bytes_new), human_bytes(result.bytes_needed)
-    # Nothing may be loaded, whatever a name in the archive tries.
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    parts = [
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{_text(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>",
-        f"<h1>{_text(title)}</h1>",
-        f'<p class="note">{plural(result.layers_new, "layer")} travel ({new}); '
-        f"{plural(len(result.omitted), 'layer')} ({needed}) must be at the destination already.</p>",
-        _facts(result, name),
-    ]
-    images = [image for image in result.images if not image.beside]
-    beside = [image for image in result.images if image.beside]
-    head = ("Image", "Platform", "Digest", "Media type", "New bytes", "Shared bytes", "New, shared")
-    parts.append(_table("images", plural(len(images), "image"), head, map(_image_row, images)))
-    if beside:
-        rows = ([_text(image.name or ""), _code(image.digest), _code(str(image.beside))] for image in beside)
-        parts.append(
-            _table("beside", "Signatures, and what else belongs to an image", ("Tag", "Digest", "Of"), rows)
-        )
-    if result.bases:
-        rows = ([_code(base)] for base in result.bases)
-        parts.append(_table("bases", "Bases: one that has them must be at the destination", ("Digest",), rows))
-    for where, title, more in (
-        ("inside", "Layers that travel", ()),
-        ("delta", "Layers that travel as their change, or repacked", ("Bytes of that", "Compressor", "Made from")),
-        ("omitted", "Layers that are left out", ("In base",)),
-        ("foreign", "Foreign layers, which never travel", ("To be had from",)),
-    ):
-        if layers := [layer for layer in result.layers if layer.where == where]:
-            rows = (_layer_row(layer) for layer in layers)
-            parts.append(_table(where, title, ("Digest", "Media type", "Bytes", *more), rows))
-    if result.delta_sources:
-        rows = ([_code(layer.digest), str(layer.size)] for layer in result.delta_sources)
-        title = "Older layers that changes are made from: they must be at the destination"
-        parts.append(_table("sources", title, ("Digest", "Bytes"), rows))
+
+def _name(result: InspectResult, archive: str) -> str:
+    """Return what to call the archive: of volumes, what they have in common."""
+    if archive.startswith(_FAR):
+        return archive
+    return Path(str(result.volumes[0].path)).stem if result.volumes else Path(archive).name
+
+
+def _verdict(result: InspectResult, bases: Sequence[_Base]) -> _Verdict:
+    if result.missing:
+        size = human_bytes(sum(layer.size for layer in result.missing))
+        lacking = plural(len(result.missing), "layer")
+        return _Verdict("bad", "Not ready", f"{result.destination} lacks {lacking} ({size}) that it must have.")
+    if not result.omitted:
+        return _Verdict("good", "Complete", "nothing else is needed at the destination.")
     if result.destination:
-        if result.missing:
-            rows = ([_code(layer.digest), str(layer.size)] for layer in result.missing)
-            parts.append(_table("missing", f"{result.destination} lacks", ("Digest", "Bytes"), rows))
-        else:
-            sources = " or that changes are made from" if result.delta_sources else ""
-            parts.append(
-                f"<p>{_text(result.destination)} has every layer that the archive leaves out{sources}.</p>"
-            )
-    return "\n".join([*parts, "</body>", "</html>", ""])
+        return _Verdict("good", "Ready", f"{result.destination} has every layer that the archive needs there.")
+    needed = f"{plural(len(result.omitted), 'layer')} ({human_bytes(result.bytes_needed)})"
+    return _Verdict("needs", "Needs a base", f"the destination must have {needed}{_whose(bases)}.")
 
 
-def _facts(result: InspectResult, name: str) -> str:
-    facts = (
-        ("Archive", _text(name)),
-        ("Bytes", str(result.archive_size)),
-        ("sha256", _code(str(result.archive_sha256))),
-        ("Format", _text(result.format or "made by another tool")),
-        ("New bytes", str(result.bytes_new)),
-        ("Shared bytes", str(result.bytes_shared)),
-    )
-    rows = "\n".join(f"<tr><th>{title}</th>{_cell(cell)}</tr>" for title, cell in facts)
-    return f'<table id="archive">\n{rows}\n</table>'
+def _whose(bases: Sequence[_Base]) -> str:
+    """Say of which bases something is: by names, where these are known and few."""
+    if len(bases) == 1:
+        return f" of base {bases[0].name or bases[0].digest}"
+    names = [base.name for base in bases if base.name]
+    if len(names) < len(bases) or len(names) > _FEW:
+        return f" of {len(bases)} bases"
+    return f" of bases {', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-def _image_row(image: ImageInfo) -> list[str]:
-    platforms = [leaf.platform or "unknown" for leaf in image.manifests] or [image.platform or "unknown"]
-    total = image.bytes_new + image.bytes_shared
-    share = 100 * image.bytes_new / total if total else 0
-    label = f"{share:.0f} % of {human_bytes(total)} is new"
-    bar = (
-        f'<div class="bar" role="img" aria-label="{label}"><div class="new" style="width:{share:.1f}%"></div></div>'
-    )
-    return [
-        _text(image.name or image.reference or "without a name"),
-        _text(", ".join(platforms)),
-        "<br>".join(map(_code, (image.digest, *(leaf.digest for leaf in image.manifests)))),
-        _text(image.media_type),
-        str(image.bytes_new),
-        str(image.bytes_shared),
-        bar,
-    ]
+def _image(image: ImageInfo, result: InspectResult, layers: Mapping[str, LayerInfo]) -> _Image:
+    leaves = [(leaf.platform, leaf.digest, leaf.media_type) for leaf in image.manifests]
+    manifests = []
+    for platform, digest, media_type in leaves or [(image.platform, image.digest, image.media_type)]:
+        said = result.manifests[digest]
+        own = [layers[each] for each in dict.fromkeys(said.layers)]
+        labels = {name.removeprefix(_LABELS): text for name, text in said.labels.items()}
+        manifests.append(_Manifest(platform or "no platform", digest, media_type, own, labels))
+    # A bundle may have one image under two names.
+    name = image.name if result.bundle else result.names.get(image.digest, image.name)
+    title = name or "an image without a name"
+    return _Image(title, image, manifests, _common(manifest.labels for manifest in manifests))
 
 
-def _layer_row(layer: LayerInfo) -> list[str]:
-    row = [_code(layer.digest), _text(layer.media_type), str(layer.size)]
-    if layer.delta:
-        made_of = " ".join(map(_code, layer.delta.sources)) or "repacked"
-        row += [str(layer.delta.size), _text(layer.delta.model), made_of]
-    elif layer.where != "inside":
-        row.append(" ".join(map(_code, (*layer.bases, *layer.urls))))
-    return row
+def _common(labels: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Return the labels that all have alike."""
+    first, *others = labels
+    return {name: text for name, text in first.items() if all(other.get(name) == text for other in others)}
 
 
-def _table(name: str, title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"<h2>{_text(title)}</h2>", f'<table id="{name}">']
-    lines.append("<thead><tr>" + "".join(f"<th>{each}</th>" for each in head) + "</tr></thead>\n<tbody>")
-    lines += ["<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows]
-    return "\n".join([*lines, "</tbody>\n</table>"])
+def _bases(result: InspectResult) -> list[_Base]:
+    """Return the bases that are needed, with what is left out of each; what several have counts for each."""
+    counts: Counter[str] = Counter()
+    sizes: Counter[str] = Counter()
+    for layer in result.layers:
+        counts.update(layer.bases)
+        sizes.update(dict.fromkeys(layer.bases, layer.size))
+    # Which base has the older layers that changes are made from, the archive does not say: it may be any.
+    needed = [base for base in result.bases if counts[base] or result.delta_sources]
+    bases = [_Base(result.names.get(base), base, counts[base], sizes[base]) for base in needed]
+    return sorted(bases, key=lambda base: (base.name is None, base.name, base.digest))
 
 
-def _cell(content: str) -> str:
-    # A number stands at the right.
-    return f'<td class="n">{content}</td>' if content.isdigit() else f"<td>{content}</td>"
+def _commands(result: InspectResult, name: str) -> dict[str, Any]:
+    """Return what can be run by hand; sums only where the archive is a file that `sha256sum` can be told of."""
+    files = [Path(str(volume.path)).name for volume in result.volumes] or [name]
+    plain = not name.startswith(_FAR) and all(each.isprintable() and "\\" not in each for each in files)
+    place = "PREFIX" if result.bundle else "NAME:TAG"
+    return {
+        "sums": plain,
+        "vet": f"skopeo-incremental vet {shlex.quote(name)}",
+        "place": f"{_FAR}REGISTRY/{place}",
+    }
 
 
-def _code(text: str) -> str:
-    return f"<code>{_text(text)}</code>"
-
-
-def _text(text: str) -> str:
-    return escape(one_line(text))
+def _shown(value: Any) -> Any:
+    """Return what is shown of a value of the template: of a text, one line that is not too long."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return one_line(value[:_TEXT_LENGTH]) + (" (shortened)" if len(value) > _TEXT_LENGTH else "")

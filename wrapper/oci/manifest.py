@@ -84,11 +84,13 @@ class Manifest:
         media_type: OCI's or Docker's type of a manifest.
         config: the config's descriptor.
         layers: the layers' descriptors, in order; one digest may come twice.
+        annotations: free text by name.
     """
 
     media_type: str
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,9 @@ def parse_manifest(
         config = Descriptor.from_json(document["config"])
         layers = tuple(Descriptor.from_json(layer) for layer in document["layers"])
         _require_sha256((config, *layers), what)
-        parsed = Manifest(media_type, config, layers)
+        # Docker's have none, and its schema does not check what stands there.
+        annotations = document.get("annotations") if media_type == OCI_MANIFEST else None
+        parsed = Manifest(media_type, config, layers, annotations or {})
     platform = descriptor.platform if descriptor else None
     return FetchedManifest(reference, digest, media_type, raw, parsed, platform)
 

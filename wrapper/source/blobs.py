@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..host.progress import Progress
     from ..host.workers import Worker
     from ..oci.manifest import FetchedManifest
+    from ..results import ArchiveInfo
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
 
@@ -132,8 +133,8 @@ class BlobSource:
         (archive,) = self._archives
         return archive.index, archive.sizes
 
-    def sha256(self, report: Progress) -> str:
-        """Return the sha256 of the only archive's bytes, as hexadecimal digits."""
+    def sha256(self, report: Progress) -> tuple[str, tuple[ArchiveInfo, ...]]:
+        """Return the sha256 of the only archive's bytes, as hexadecimal digits; and its volumes, if it has any."""
         (archive,) = self._archives
         with report.phase("hashing", archive.size):
             report.begin("hashing", archive.name)
