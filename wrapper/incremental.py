@@ -331,7 +331,7 @@ class Incremental:
         from .skopeo.inspect import image_sources
         from .source.stored import archives_at_hand
 
-        places = image_sources(for_, self._access.final, "--base")
+        places = image_sources(for_, self._access.final, "final")
         place = places[0] if places else None
         with archives_at_hand([src], self._skopeo, self._access.archive, self.report) as (archive,):
             return inspect(archive, place, self._skopeo, self.report, checksum=checksum)

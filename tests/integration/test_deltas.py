@@ -123,7 +123,7 @@ def test_what_an_archive_brings_or_makes_is_not_needed(world: World) -> None:
     sized = {digest_of(old): len(old)}
     write_changes(world.tool.home / "a.tar", [change(new, sized)], old, layers=sized)
     assert world.tool.good("inspect", "a.tar", "--json").json["omitted"] == []
-    assert "leaves nothing out" in world.tool.good("vet", "a.tar").text
+    assert "leaves no layer out" in world.tool.good("vet", "a.tar").text
     write_changes(world.tool.home / "b.tar", [change(new, sized)], layers=sized)
     assert [each["digest"] for each in world.tool.good("vet", "b.tar", "--json").json["omitted"]] == [*sized]
     assert "needs 1 layer that" in world.tool.good("vet", "b.tar").text
@@ -417,7 +417,7 @@ def test_streams_inside_of_files(jars: Jars) -> None:
 
 @pytest.mark.parametrize(
     ("room", "code", "words"),
-    [(None, 4, "more disk space than was said"), ("1000", 4, "more disk space"), ("9" * 15, 6, "not enough space")],
+    [(None, 4, "more disk space than the archive says"), ("1000", 4, "more disk space"), ("9" * 15, 6, "not enough space")],
 )
 def test_room_for_what_is_opened(jars: Jars, room: str | None, code: int, words: str) -> None:
     """It is said beforehand, compared with what is free, and no more is taken."""

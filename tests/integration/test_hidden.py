@@ -59,7 +59,7 @@ def test_nothing_but_a_push_makes_it(tool: Tool, customer: Registry, target: str
     hiding = Hiding()
     with Front(hiding, customer) as front:
         there = f"{front.host}/{target}:2"
-        words = ("denied", "-creds", "does not exist yet")
+        words = ("denied", "-creds", "a push creates it")
         refused(tool("vet", "x.tar", there, "--json", *PLAIN_DEST), 5, *words)
         refused(tool("inspect", "x.tar", "--for", there, "--json", "--tls-verify=false"), 5, *words)
         refused(tool("push", "x.tar", there, "--dry-run", "--json", *PLAIN_DEST), 5, *words)

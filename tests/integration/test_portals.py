@@ -71,7 +71,7 @@ def _refuse_portal(tool: Tool, kind: str, two: str) -> None:
         refused(tool("push", "x.tar", there, "--dry-run", "--json", *PLAIN_DEST), 5, *words)
         ran = tool("push", "whole.tar", there, "--json", *PLAIN_DEST)
         if kind == "takes all":
-            refused(ran, 5, there, "sent, and taken, but is not there", front.host)
+            refused(ran, 5, there, "the registry accepted it, but it is not there", front.host)
         else:
             refused(ran, 5, *words)
             pulled = tool("pull", two, "-b", there, "-o", "y.tar", "--json", *PLAIN_PULL)

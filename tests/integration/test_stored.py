@@ -154,7 +154,7 @@ def test_a_list_of_referrers_that_skopeo_can_not_keep(world: World) -> None:
     assert ran.json["changed"] is True
     now = world.vendor.manifest(world.at, tag) or b""
     # Newer ones can, and nothing is lost.
-    assert (now == raw) == ("does not name it" in ran.stderr)
+    assert (now == raw) == ("does not list it" in ran.stderr)
     assert json.loads(now)["manifests"][0] == entry
     assert world.vendor.manifest(world.at, "stored")
 
@@ -168,7 +168,7 @@ def test_dry_runs_and_tags_that_stay(world: World) -> None:
     world.pull("2")
     again = ("push", "2.tar", world.reference("stored"), "--as-delta", "--json", "--no-overwrite-tag", *PLAIN_DEST)
     watch = world.vendor.watch()
-    refused(world.tool(*again), 5, "would become")
+    refused(world.tool(*again), 5, "would be replaced")
     assert watch.writes() == []
 
 

@@ -39,7 +39,7 @@ NAME_LENGTH = 1024
 
 COPY_AGAIN = "copy the archive again and compare its sha256"
 
-_CONVERT = "docker's old format is converted with skopeo copy docker-archive:FILE oci-archive:NEW"
+_CONVERT = "convert Docker's old format with: skopeo copy docker-archive:FILE oci-archive:NEW"
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 # What we read of other members, or look for to say what the archive is instead.
 _OTHERS = ("index.json", "manifest.json", "oci-layout")
@@ -252,8 +252,8 @@ class Archive:
             if wanted != sha256:
                 what = f"volume {number} of {self.name}" if len(sums) > 1 else self.name
                 raise ContentError(
-                    f"{what} is not what is expected: its sha256 is {sha256}, not {wanted}",
-                    "ask who gave you the sum, and copy the archive again",
+                    f"{what} is not the expected file: its sha256 is {sha256}, not {wanted}",
+                    "check the sum with the person who gave it to you, and copy the archive again",
                 )
 
     def open_blob(self, digest: str) -> BinaryIO:
@@ -301,7 +301,7 @@ class Archive:
         for path, extent in self._members(file):
             name = f"sha256:{path.removeprefix(BLOBS)}" if path.startswith(BLOBS) else path
             if name != path and not is_digest(name):
-                raise ContentError(f"{self.name} holds {path}, which is no digest")
+                raise ContentError(f"{self.name} holds {path}, which is not named by a digest")
             if name == path and name not in _OTHERS:
                 continue
             if name in seen:
@@ -363,12 +363,12 @@ class Archive:
         return ContentError(f"{self.name} is damaged: {digest} has other bytes, which hash to {found}", COPY_AGAIN)
 
     def _changed(self, what: str) -> ContentError:
-        return ContentError(f"{self.name} changed while it was read: {what} is another", COPY_AGAIN)
+        return ContentError(f"{self.name} changed while it was read: {what} is not the same", COPY_AGAIN)
 
     def _not_a_layout(self, others: Mapping[str, object]) -> ContentError:
         if "manifest.json" in others:
             step = _CONVERT
         else:
-            step = "give a file that pull, or skopeo copy … oci-archive:, wrote"
+            step = "give a file that pull wrote, or skopeo copy with oci-archive:"
         lacking = "index.json" if "index.json" not in others else "oci-layout"
         return ContentError(f"{self.name} is not an OCI layout: it has no {lacking}", step)

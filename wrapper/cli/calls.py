@@ -149,7 +149,7 @@ def _read_creds(side: str) -> str:
         line = sys.stdin.readline() if sys.stdin else ""
     except UnicodeDecodeError:
         # What it was is nobody's business.
-        raise UsageError(f"--{side}-creds is -, and standard input is not UTF-8") from None
+        raise UsageError(f"--{side}-creds is -, but standard input is not UTF-8") from None
     if not line:
         raise UsageError(f"--{side}-creds is -, but standard input has no line for it")
     return line.rstrip("\r\n")

@@ -96,13 +96,13 @@ class Reference:
         if not text or text.startswith("-"):
             raise UsageError(f"'{text}' is not an image reference", "write it as docker://HOST/NAME:TAG")
         if not text.isprintable():
-            raise UsageError(f"'{text}' holds characters that no reference may hold")
+            raise UsageError(f"'{text}' has characters that a reference must not have")
         transport, colon, details = text.partition(":")
         if colon and details.startswith("//"):
             if transport != "docker":
                 raise UsageError(
                     f"'{text}' has the unknown transport '{transport}://'",
-                    "registries are docker://HOST/NAME:TAG",
+                    "write a registry's image as docker://HOST/NAME:TAG",
                 )
             return cls._parse_docker(details[2:], text)
         if colon and transport == "docker":
@@ -125,7 +125,9 @@ class Reference:
                 raise UsageError(f"'{text}' has a malformed tag '{tag}'")
         if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
             hint = (
-                "a repository name is lower case" if name != name.lower() else "write it as docker://HOST/NAME:TAG"
+                "a repository's name must be lower case"
+                if name != name.lower()
+                else "write it as docker://HOST/NAME:TAG"
             )
             raise UsageError(f"'{text}' is not an image reference", hint)
         return cls("docker", name, tag, digest or None)
@@ -152,7 +154,7 @@ class Reference:
             UsageError: it is no digest, and would lead elsewhere.
         """
         if not is_digest(digest):
-            raise UsageError(f"'{digest:.100}' is no digest")
+            raise UsageError(f"'{digest:.100}' is not a digest")
         return replace(self, tag=None, digest=digest)
 
     def tagged(self, tag: str) -> Reference:
@@ -162,7 +164,7 @@ class Reference:
             UsageError: it is no tag, and would lead elsewhere.
         """
         if not is_tag(tag):
-            raise UsageError(f"'{tag:.200}' is no tag")
+            raise UsageError(f"'{tag:.200}' is not a tag")
         return replace(self, tag=tag, digest=None)
 
     def __str__(self) -> str:

@@ -58,11 +58,14 @@ class PullOptions:
             return
         if self.signatures.include or self.signatures.referrers:
             raise UsageError(
-                "a signature does not fit an image that is converted",
-                "leave out --no-preserve-digests, or --with-signatures and --with",
+                "signatures do not match a converted image",
+                "leave out `preserve_digests=False`, or `signatures.include` and `signatures.referrers`",
             )
         if self.deltas.enabled:
-            raise UsageError("a change of a layer needs its digest", "leave out --delta, or --no-preserve-digests")
+            raise UsageError(
+                "layers of a converted image can't travel as their change",
+                "leave out `deltas.enabled` or `preserve_digests=False`",
+            )
 
     @property
     def wanted_platform(self) -> Platform | None:
@@ -115,8 +118,8 @@ def request_image(options: PullOptions, base: References, final: str | Reference
     Raises:
         UsageError: a reference is malformed, or the image is in no registry.
     """
-    source = ImageSource(registry_reference(final, "the final image"), options.final, "--final")
-    bases = tuple(image_sources(base, options.base, "--base"))
+    source = ImageSource(registry_reference(final, "the final image"), options.final, "final")
+    bases = tuple(image_sources(base, options.base, "base"))
     return PullRequest((ImageRequest(source, bases, options.wanted_platform, None, options.deltas.enabled),))
 
 
@@ -138,11 +141,13 @@ def request_bundle(
     from ..source.spec import bases_from, gone_since
 
     if not options.preserve_digests:
-        raise UsageError("the images of a bundle keep their digests", "leave out --no-preserve-digests")
+        raise UsageError("the images of a bundle can't be converted", "leave out `preserve_digests=False`")
     if options.signatures.referrers:
-        raise UsageError("--with names what belongs to one image, and a bundle has several", "leave it out")
+        raise UsageError(
+            "a referrer belongs to one image, and a bundle has several", "leave out `signatures.referrers`"
+        )
     images, before = _spec_images(spec), _spec_images(earlier or ())
-    common = image_sources(base, options.base, "--base")
+    common = image_sources(base, options.base, "base")
     requests = []
     for image in images:
         platform = image.platform
@@ -150,10 +155,10 @@ def request_bundle(
             platform = platform or options.wanted_platform
         elif not image.all:
             platform = platform or options.platform or wanted_platform()
-        own = image_sources([*image.bases, *bases_from(before, image.name)], options.base, "--base")
+        own = image_sources([*image.bases, *bases_from(before, image.name)], options.base, "base")
         bases = dict.fromkeys([*own, *common])
         delta = options.deltas.enabled if image.delta is None else image.delta
-        final = ImageSource(image.final, options.final, "--final")
+        final = ImageSource(image.final, options.final, "final")
         requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta))
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
 

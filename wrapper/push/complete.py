@@ -52,7 +52,7 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
         with Skopeo(skopeo_options, target.folder) as skopeo:
             absent, missing = vet(skopeo, blob_source, item, bases, report)
             if missing:
-                raise missing_error(target.name, missing)
+                raise missing_error(target.name, missing, local=True)
             upload = Upload(skopeo, blob_source, item.images, absent, True, report)
             written = pack_whole(upload, target.file, None, target.name, target.folder)
             found = merge((), blob_source.__contains__, plan.told)

@@ -131,8 +131,8 @@ class Pusher(NamedTuple):
 
             if receipt is not None or additional_tags or base or selection != Selection():
                 raise UsageError(
-                    "an archive is stored as it is, under one tag",
-                    "leave out what is about its image: bases, further tags, a receipt, a bundle's names",
+                    "an archive is stored unchanged, under one tag",
+                    "leave out `base`, `additional_tags`, `receipt`, `only` and `names`",
                 )
             storing = Store(self.skopeo, self.options, self.report)
             target = storing.target(to, archive_files(archives))
@@ -151,8 +151,8 @@ class Pusher(NamedTuple):
         bases = self._bases(base)
         if receipt is not None and destination.reference.transport in ("docker-archive", "docker-daemon"):
             raise UsageError(
-                f"{destination.reference} keeps layers unpacked: no later archive can count on them",
-                "leave out --receipt",
+                f"{destination.reference} keeps layers unpacked: a later archive can't leave them out",
+                "leave out `receipt`",
             )
         with ExitStack() as stack:
             # That there is no room for it must show before the push.
@@ -230,7 +230,7 @@ def destination_type(reference: Reference) -> type[Destination]:
         "oci-archive": local.ArchiveDestination,
     }
     if reference.transport not in types:
-        raise UsageError(f"{reference} is no place for an image", "give a registry, or an oci: layout")
+        raise UsageError(f"{reference} can't be a destination", "give a registry, or an oci: layout")
     return types[reference.transport]
 
 
@@ -250,7 +250,7 @@ def base_sources(base: References, access: Access) -> list[ImageSource]:
     Raises:
         UsageError: a reference is malformed, or a base never has any layer.
     """
-    found = image_sources(base, access, "--base")
+    found = image_sources(base, access, "base")
     require_layer_transports(found, UNPACKED_TRANSPORTS)
     return found
 

@@ -428,4 +428,4 @@ def _passed_over(base: ImageSource, report: Callable[[str], None]) -> Iterator[N
     try:
         yield
     except IncrementalError as error:
-        report(f"what the layers of {base.reference} hold is not known: {error.message}")
+        report(f"the contents of the layers of {base.reference} are not known: {error.message}")

@@ -28,8 +28,8 @@ _ANSWERS = 8192
 _SLACK = 1 << 20
 _DOCUMENTS = 8 << 20
 _INSIDE_A_LAYER = (
-    "what arrives of a layer counts only when it is whole, and only skopeo 1.10 or newer goes on inside a layer "
-    "that is cut: see the command doctor"
+    "only skopeo 1.10 or newer can continue inside a layer after a cut; an older one starts that layer again: "
+    "doctor shows the version"
 )
 
 
@@ -182,7 +182,8 @@ class Download:
                 flags=flags,
                 policy=access.policy_flags(),
                 doing=f"cannot fetch {pinned}",
-                flag=source.flag,
+                side=source.side,
+                access=access,
                 moved=lambda: self._layout.bytes_written() - before,
                 most=most,
                 tick=settle if self._cache or self._writer else None,

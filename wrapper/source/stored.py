@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..skopeo.runner import Skopeo
 
 _TRANSPORT = "docker://"
-_FLAG = "--src"
+_SIDE = "archive"
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def _fetch(skopeo: Skopeo, text: str, access: Access, report: Callable[[str], No
     from ..skopeo.inspect import ImageSource, read_roots
     from .download import Download, fetch_alone
 
-    source = ImageSource(Reference.parse(text), access, _FLAG)
+    source = ImageSource(Reference.parse(text), access, _SIDE)
     report(f"reading {source.reference}")
     (root,) = read_roots(skopeo, [source])
     stored = read_stored(root, str(source.reference))
