@@ -57,7 +57,7 @@ def examine(options: SkopeoOptions, access: Access, reference: str | Reference |
     Raises:
         UsageError: the reference is malformed.
     """
-    asked = registry_reference(reference, "what to ask for") if reference is not None else None
+    asked = registry_reference(reference, "the image") if reference is not None else None
     return DoctorResult(changed=False, findings=tuple(_findings(options, access, asked)))
 
 

@@ -122,7 +122,7 @@ def test_a_base_without_digests_leaves_nothing_out(
         ("oci:layout:two", 2, "images there are: one"),
         ("oci-archive:none.tar", 2, "does not exist"),
         ("oci-archive:ours.tar:two", 2, "images there are: 1"),
-        ("oci-archive:base.json", 4, "not a tar"),
+        ("oci-archive:base.json", 4, "is a manifest"),
         ("dir:none", 2, "no manifest"),
         ("dir:layout", 2, "no manifest"),
         ("receipt:none.json", 2, "does not exist"),

@@ -27,7 +27,7 @@ FRAMINGS: list[Framing] = ["chunked", "length", "close"]
 def test_a_layer_in_a_pull(tool: Tool, framing: Framing, how: tuple[str, ...]) -> None:
     with Endless("layer", framing, SMALL) as registry:
         ran = tool("pull", f"{registry.host}/app:1", "-o", "o.tar", "--json", *PLAIN_PULL, *how)
-        refused(ran, 4, f"cannot fetch docker://{registry.host}/app@sha256:", "came", "tell the people who run the registry")
+        refused(ran, 4, f"cannot fetch docker://{registry.host}/app@sha256:", "arrived", "tell the people who run")
         assert registry.sent < BOUND
     assert "trying again" not in ran.stderr
     assert not (tool.home / "o.tar").exists()

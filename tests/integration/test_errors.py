@@ -61,7 +61,7 @@ USAGE = {
     "an archive that is a folder": (["vet", ".", "--json"], "not a file"),
     "an output that is a folder": (["pull", "h/a:1", "--json", "-o", "."], "is a folder"),
     "a push to a receipt": (["push", "no.tar", "receipt:/x", "--json"], "can't be a destination"),
-    "a push from a receipt": (["push", "no.tar", "h.example/a", "-b", "receipt:x", "--json"], "no compressed layers"),
+    "a push from a receipt": (["push", "no.tar", "h.example/a", "-b", "receipt:x", "--json"], "no compressed"),
     "tags for a folder": (["push", "no.tar", "dir:/x", "--additional-tag", "a", "--json"], "no further tags"),
     "docker's format": (["push", "no.tar", "docker-archive:x.tar", "--json"], "--no-preserve-digests"),
     "a daemon": (["push", "no.tar", "docker-daemon:a:1", "--json"], "--no-preserve-digests"),

@@ -162,7 +162,7 @@ def test_vet_and_push_compare_the_sum(tool: Tool, customer: Registry, archives: 
         variable = f"SKOPEO_INCREMENTAL_{words[0].upper()}_EXPECT_SHA256"
         refused(tool(*words, "--json", env={variable: "0" * 64}), 4, "not the expected file")
         for nonsense in ("", "0" * 63, "0" * 65, "g" * 64, archives.sha256 + "\n", "md5:" + "0" * 64):
-            refused(tool(*words, "--expect-sha256", nonsense, "--json"), 2, "is no sha256")
+            refused(tool(*words, "--expect-sha256", nonsense, "--json"), 2, "is not a sha256")
 
 
 def cut(path: Path, *ends: int) -> list[str]:
@@ -190,7 +190,7 @@ def test_the_sums_of_volumes(tmp_path: Path) -> None:
         with pytest.raises(ContentError, match=rf"volume {number + 1} of .* is not the expected file"):
             vet(*sums[:number], "0" * 64, *sums[number + 1 :])
     for others in (sums[:-1], sums[1:], [*sums, sums[0]]):
-        with pytest.raises(ContentError, match="sha256 given for 1 archives in 5 files"):
+        with pytest.raises(ContentError, match="sha256 given for 1 archive in 5 files"):
             vet(*others)
     with pytest.raises(ContentError, match="volume 2 of"):
         vet(sums[0], sums[2], sums[1], *sums[3:])

@@ -13,6 +13,7 @@ from ..errors import ContentError, host_errors
 from ..host.files import CHUNK, open_plain
 from ..oci.documents import DOCUMENT_BYTES, OURS
 from ..oci.manifest import digest_of
+from ..oci.mistakes import not_an_archive
 from ..oci.reference import is_digest
 from .pipes import Extent
 from .sums import HashedFile
@@ -130,7 +131,7 @@ class Archive:
         self._file = file
         self._owned = owned
         self.size = file.seek(0, os.SEEK_END)
-        self._refuse_compressed()
+        self._refuse_others()
         self._blobs = dict(self._entries(file))
         others = {each: self._blobs.pop(each) for each in _OTHERS if each in self._blobs}
         if "index.json" not in others or "oci-layout" not in others:
@@ -283,7 +284,7 @@ class Archive:
         except OSError:
             return ()
 
-    def _refuse_compressed(self) -> None:
+    def _refuse_others(self) -> None:
         if self.size == 0:
             raise ContentError(f"{self.name} is empty", COPY_AGAIN)
         self._file.seek(0)
@@ -293,6 +294,8 @@ class Archive:
                 raise ContentError(
                     f"{self.name} is compressed with {compression}", f"unpack it with {compression} -d"
                 )
+        if start.lstrip().startswith(b"{"):
+            raise not_an_archive(self.name, start + self._file.read(OURS.size))
         self._file.seek(0)
 
     def _entries(self, file: BinaryIO | HashedFile) -> Iterator[tuple[str, _Extent]]:

@@ -38,7 +38,10 @@ def find_volumes(path: Path) -> list[Path]:
     elif path.exists() or not os.path.lexists(f"{path}.001"):
         if not path.is_file():
             what = "is not a file" if path.exists() else "does not exist"
-            raise UsageError(f"the archive {path} {what}", "give the path of an archive that pull wrote")
+            raise UsageError(
+                f"the archive {path} {what}",
+                "give the path of an archive that pull wrote, or docker://HOST/NAME:TAG for one in a registry",
+            )
         return [path]
     with host_errors(f"cannot read {stem.parent}"):
         names = {each.name for each in stem.parent.iterdir()}

@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..host.late import import_later
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import BinaryIO, TextIO
 
     from ..delta.options import DeltaOptions
@@ -80,6 +80,21 @@ def new_names(options: Mapping[str, Any]) -> dict[str, str]:
             raise click.UsageError(f"--map '{pair}' is not OLD=NEW.")
         names[old] = new
     return names
+
+
+def require_archive(archives: Sequence[str], destination: str) -> None:
+    """Demand both an archive and a destination: what stands alone is taken for the latter.
+
+    Raises:
+        click.UsageError: there is one alone.
+    """
+    if archives:
+        return
+    from ..oci.reference import file_meant
+
+    if file_meant(destination):
+        raise click.UsageError(f"Missing argument 'DESTINATION': {destination} is the archive.")
+    raise click.UsageError(f"Missing argument 'ARCHIVE': {destination} is the destination.")
 
 
 def require_output(output: str | None, options: Mapping[str, Any]) -> None:

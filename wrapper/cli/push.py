@@ -23,7 +23,7 @@ from .options import (
 
 
 @click.command()
-@click.argument("archive", nargs=-1, required=True)
+@click.argument("archive", nargs=-1, metavar="ARCHIVE...")
 @click.argument("destination")
 @bundle_options
 @fail_fast_option("that fails; else the others are pushed")
@@ -52,9 +52,10 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
 
     ARCHIVE may stand in a registry, as docker://HOST/NAME:TAG, where push --as-delta has stored it.
     """
-    from .calls import incremental_of, new_names
+    from .calls import incremental_of, new_names, require_archive
     from .show import show_push
 
+    require_archive(archive, destination)
     failure = None
     try:
         result = incremental_of(options).push(

@@ -31,6 +31,7 @@ OPTIONS = {
     "signatures.referrers": "--with",
     "signatures.remove": "--remove-signatures",
     "skopeo": "--skopeo",
+    "spec": "--spec",
     "temp_dir": "--tmpdir",
     "trace": "--debug",
 }

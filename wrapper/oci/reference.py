@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UsageError
+from .mistakes import NamedFile, named_file, refuse_file
 
 TRANSPORTS = (
     "containers-storage",
@@ -25,6 +26,9 @@ TRANSPORTS = (
 
 DOCKER_HUB = "docker.io"
 """Where a name without a host is."""
+
+DEFAULT_TAG = "latest"
+"""Which tag is meant where none is given."""
 
 # The grammar of github.com/distribution/reference, the one that skopeo and the registries use.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -56,7 +60,7 @@ def is_bundle_name(text: str) -> bool:
 
 def local_name(repository: str, tag: str | None) -> str:
     """Return what an image is called where its registry does not matter, such as `team/app:2`."""
-    return f"{repository}:{tag or 'latest'}"
+    return f"{repository}:{tag or DEFAULT_TAG}"
 
 
 def repository_of(name: str | None) -> str | None:
@@ -91,7 +95,8 @@ class Reference:
             The reference. A `docker` name may have a tag, a digest, or both (the digest counts).
 
         Raises:
-            UsageError: it is malformed, its transport is unknown, or it begins with `-`.
+            UsageError: it is malformed, its transport is unknown, or it begins with `-`; or a bare name is that of
+                a file.
         """
         if not text or text.startswith("-"):
             raise UsageError(f"'{text}' is not an image reference", "write it as docker://HOST/NAME:TAG")
@@ -111,6 +116,7 @@ class Reference:
             if not details:
                 raise UsageError(f"'{text}' names no place after '{transport}:'")
             return cls(transport, details)
+        refuse_file(text)
         return cls._parse_docker(text, text)
 
     @classmethod
@@ -182,6 +188,12 @@ def path_and_tag(reference: Reference) -> tuple[Path, str | None]:
     return Path(path), tag or None
 
 
+def file_meant(text: str) -> NamedFile | None:
+    """Return the file that a text without a transport means, as `named_file`; None where it is a reference."""
+    transport, colon, details = text.partition(":")
+    return None if colon and (details.startswith("//") or transport in TRANSPORTS) else named_file(text)
+
+
 def registry_reference(reference: Reference | str, what: str) -> Reference:
     """Read a reference that must be a registry's.
 
@@ -193,6 +205,11 @@ def registry_reference(reference: Reference | str, what: str) -> Reference:
         UsageError: it is malformed, or of another transport.
     """
     if isinstance(reference, str):
+        if (file := file_meant(reference)) and file.exists and file.reference:
+            raise UsageError(
+                f"{what} {reference} is a file, and not in a registry",
+                f"give docker://HOST/NAME:TAG; a file can be a base: `base` {file.reference}",
+            )
         reference = Reference.parse(reference)
     if reference.transport != "docker":
         raise UsageError(f"{what} {reference} is not in a registry", "give docker://HOST/NAME:TAG")

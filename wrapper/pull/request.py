@@ -72,6 +72,11 @@ class PullOptions:
         """What a list is narrowed to; None where it travels whole."""
         return None if self.all_architectures else self.platform or wanted_platform()
 
+    @property
+    def demanded_platform(self) -> Platform | None:
+        """The platform that somebody asked for; None where a list travels whole, or this machine's counts."""
+        return None if self.all_architectures else self.platform
+
 
 class ImageRequest(NamedTuple):
     """An image that is asked for.
@@ -82,6 +87,7 @@ class ImageRequest(NamedTuple):
         platform: what to narrow a list to; None takes it whole.
         name: what it is called in a bundle; None for an image by itself, which is called by its tag.
         delta: whether new layers may travel as their change.
+        demanded: the platform that somebody asked for: an image that is no list must be for it, too.
     """
 
     final: ImageSource
@@ -89,6 +95,7 @@ class ImageRequest(NamedTuple):
     platform: Platform | None
     name: str | None = None
     delta: bool = False
+    demanded: Platform | None = None
 
 
 class PullRequest(NamedTuple):
@@ -120,7 +127,10 @@ def request_image(options: PullOptions, base: References, final: str | Reference
     """
     source = ImageSource(registry_reference(final, "the final image"), options.final, "final")
     bases = tuple(image_sources(base, options.base, "base"))
-    return PullRequest((ImageRequest(source, bases, options.wanted_platform, None, options.deltas.enabled),))
+    image = ImageRequest(
+        source, bases, options.wanted_platform, delta=options.deltas.enabled, demanded=options.demanded_platform
+    )
+    return PullRequest((image,))
 
 
 def request_bundle(
@@ -159,7 +169,8 @@ def request_bundle(
         bases = dict.fromkeys([*own, *common])
         delta = options.deltas.enabled if image.delta is None else image.delta
         final = ImageSource(image.final, options.final, "final")
-        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta))
+        demanded = image.platform or options.demanded_platform if platform else None
+        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta, demanded))
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
 
 

@@ -222,7 +222,7 @@ class PushJob:
         error, uploaded = self._errors.get(item.name), self._uploaded.get(item.name)
         return Outcome(
             item.name,
-            str(item.destination.reference),
+            uploaded.tags[0].reference if uploaded else str(item.destination.reference),
             item.image.image.root.digest,
             changed=bool(uploaded and uploaded.changed),
             previous_digest=uploaded.tags[0].previous_digest if uploaded else None,

@@ -20,7 +20,7 @@ from ..oci.layout import Layout, index_document
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary, digest_of, parse_manifest
 from ..oci.platforms import choose as choose_platform
 from ..oci.platforms import wanted_platform
-from ..oci.reference import Reference, path_and_tag
+from ..oci.reference import DEFAULT_TAG, Reference, path_and_tag
 from ..results import TagChange
 from ..skopeo.inspect import ImageSource
 from ..skopeo.probe import present_in_storage
@@ -99,6 +99,11 @@ class LocalDestination(Destination):
             )
         return folder
 
+    @property
+    def written_name(self) -> str:
+        """What results call what was written: the reference, with the tag that it has where none was given."""
+        return str(self.reference)
+
     def require_output(self, path: Path) -> Path | None:
         """Return the folder that a file is written to; None for a device or a named pipe, which is not replaced.
 
@@ -110,7 +115,7 @@ class LocalDestination(Destination):
 
     def sent(self, upload: Upload, *, changed: bool, digest: str, previous: str | None = None) -> UploadResult:
         """Return the result, which has one name; and an image ID, where that is how images are called there."""
-        name, root = str(self.reference), upload.image.image.root
+        name, root = self.written_name, upload.image.image.root
         image_id = root.parsed.config.digest if self.one_platform and isinstance(root.parsed, Manifest) else None
         return UploadResult(changed, digest, (TagChange(name, previous),), {upload.image.key: name}, image_id)
 
@@ -294,6 +299,12 @@ class StorageDestination(CopiedDestination):
     """`containers-storage:NAME`: what podman, buildah and CRI-O run images from."""
 
     one_platform = True
+
+    @property
+    def written_name(self) -> str:
+        """The reference, with the tag that a local store gives where there is none."""
+        name = str(self.reference)
+        return name if {":", "@"} & {*self.reference.name.rpartition("/")[2]} else f"{name}:{DEFAULT_TAG}"
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the store which layers it has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -10,7 +11,8 @@ from ..archive.contents import merge
 from ..archive.summary import describe
 from ..errors import MissingLayersError, UsageError
 from ..host.outputs import output_file
-from ..oci.reference import Reference
+from ..oci.mistakes import new_file
+from ..oci.reference import Reference, file_meant
 from ..results import VetResult
 from ..skopeo.inspect import image_sources
 from ..skopeo.runner import Skopeo
@@ -69,6 +71,7 @@ class Pusher(NamedTuple):
             IncrementalError: an archive is not what it should be, or there was no clear answer.
         """
         bases = self._bases(base)
+        refuse_swapped(archives, to)
         destination = self._destination(to, writes=False) if to is not None else None
         with (
             self.at_hand(archives) as files,
@@ -126,6 +129,7 @@ class Pusher(NamedTuple):
             BundleError: images of a bundle failed; its `result` says what happened to each.
             IncrementalError: as `Incremental.push` says.
         """
+        refuse_swapped(archives, to)
         if as_delta:
             from .store import Store
 
@@ -195,7 +199,7 @@ class Pusher(NamedTuple):
         writes: bool = True,
     ) -> Destination:
         """Return what writes to a reference."""
-        reference = Reference.parse(to) if isinstance(to, str) else to
+        reference = _parsed(to) if isinstance(to, str) else to
         return destination_type(reference)(
             reference,
             self.options.destination,
@@ -237,6 +241,38 @@ def destination_type(reference: Reference) -> type[Destination]:
 def archive_files(archives: ArchiveFiles) -> Sequence[ArchiveFile]:
     """Return a chain of archives, of which there may be only one."""
     return archives if isinstance(archives, (list, tuple)) else [cast("ArchiveFile", archives)]
+
+
+def refuse_swapped(archives: ArchiveFiles, to: str | Reference | None) -> None:
+    """Refuse a destination that is an archive, where what stands before it is none.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if not isinstance(to, str) or not (found := file_meant(to)) or not found.exists:
+        return
+    for each in archive_files(archives):
+        if isinstance(each, str) and not each.startswith("docker://") and not _exists(each):
+            raise UsageError(
+                f"{found.path} is a file, and {each} is not: the archive comes first, and the destination last",
+                f"write {found.path} {each}",
+            )
+
+
+def _exists(archive: str) -> bool:
+    return os.path.lexists(archive) or os.path.lexists(f"{archive}.001")
+
+
+def _parsed(to: str) -> Reference:
+    """Read a destination's reference.
+
+    Raises:
+        UsageError: it is malformed, or the name of a file.
+    """
+    found = file_meant(to)
+    if found and found.reference and not Path(found.path).is_dir():
+        raise new_file(to)
+    return Reference.parse(to)
 
 
 def listed(texts: str | Sequence[str]) -> Sequence[str]:

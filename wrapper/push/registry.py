@@ -11,7 +11,7 @@ from ..delta.artifact import MANIFESTS
 from ..errors import ContentError, IncrementalError, NotFoundError, RegistryError
 from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary
-from ..oci.reference import is_tag
+from ..oci.reference import DEFAULT_TAG, is_tag
 from ..skopeo import probe
 from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runs import PARALLEL_RUNS
@@ -162,6 +162,9 @@ class RegistryDestination(Destination):
             reference = reference.tagged(named.name)
         elif named is not chain[-1]:
             reference = reference.pinned(named.image.root.digest)
+        elif self._takes_own_names:
+            # What skopeo and registries take a name without a tag for.
+            reference = reference.tagged(DEFAULT_TAG)
         further = self.additional_tags if named is chain[-1] else ()
         return [reference, *(reference.tagged(tag) for tag in further)]
 

@@ -14,9 +14,10 @@ from ..errors import (
     NotFoundError,
     UsageError,
 )
+from ..oci.documents import parse_document
 from ..oci.image import Image, resolve_image
-from ..oci.manifest import LISTS, Descriptor, FetchedManifest, Index, parse_manifest
-from ..oci.platforms import choose
+from ..oci.manifest import LISTS, Descriptor, FetchedManifest, Index, digest_of, parse_manifest
+from ..oci.platforms import Platform, choose
 from ..oci.reference import Reference
 from .access import Access
 from .messages import no_registry
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     References = str | Reference | Sequence[str | Reference] | None
-
-    from ..oci.platforms import Platform
 
     Known = Mapping["ImageSource", bytes | IncrementalError]
 
@@ -274,6 +273,37 @@ def read_platform(
     (raw,) = read_children(skopeo, source, [leaf], known=known)
     assert raw is not None  # noqa: S101 - nothing is passed over
     return Image((parse_manifest(raw, reference=source.reference.pinned(leaf.digest), descriptor=leaf),))
+
+
+def require_platform(skopeo: Skopeo, source: ImageSource, leaf: FetchedManifest, wanted: Platform) -> None:
+    """Refuse an image that its config says is for another platform.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        source: where it is.
+        leaf: its manifest.
+        wanted: the platform that it is to be for.
+
+    Raises:
+        UsageError: it is for another one.
+        IncrementalError: its config can't be read, or is not what its digest says.
+    """
+    (raw,) = skopeo.inspect_raw([(source.at(leaf.digest).reference, source.access, source.side)], config=True)
+    if isinstance(raw, IncrementalError):
+        raise raw
+    config = leaf.manifest.config
+    if digest_of(raw) != config.digest:
+        raise ContentError(f"the config {config.digest} of {source.reference} came with other bytes")
+    try:
+        found = Platform.from_config(parse_document(raw, f"the config {config.digest}"))
+    except ContentError:
+        # Charts and other artifacts have configs of their own, which need not be JSON.
+        return
+    if found and choose(wanted, [found]) is None:
+        raise UsageError(
+            f"{source.reference} is a single image for {found}, and not for {wanted}",
+            f"leave out `platform`, or name an image for {wanted}",
+        )
 
 
 def read_children(

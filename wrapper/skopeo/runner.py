@@ -228,11 +228,14 @@ class Skopeo:
             return [kept(steps[0])]
         return self.in_parallel([partial(kept, step) for step in steps], at_once)
 
-    def inspect_raw(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
+    def inspect_raw(
+        self, wanted: Sequence[tuple[Reference, Access, str]], *, config: bool = False
+    ) -> list[bytes | IncrementalError]:
         """Read manifests or lists, several at a time.
 
         Args:
             wanted: reference, access, and side, as in `ImageSource`, for each.
+            config: read the config of each instead.
 
         Returns:
             For each its bytes, **not verified** (skopeo does not, not even for a digest), or what was wrong.
@@ -242,7 +245,7 @@ class Skopeo:
         """
         attempts = self.retries.begin()
         alone = self.is_alone
-        results = self._inspect_once(wanted)
+        results = self._inspect_once(wanted, config)
         while failed := {place: result for place, result in enumerate(results) if isinstance(result, LinkError)}:
             first = next(iter(failed.values()))
             try:
@@ -251,7 +254,9 @@ class Skopeo:
             except LinkError:
                 break
             alone = True
-            for place, result in zip(failed, self._inspect_once([wanted[each] for each in failed]), strict=True):
+            for place, result in zip(
+                failed, self._inspect_once([wanted[each] for each in failed], config), strict=True
+            ):
                 results[place] = result
         return results
 
@@ -305,10 +310,13 @@ class Skopeo:
         """Whether nobody has answered soon so far."""
         return self._runs.quickest is not None and self._runs.quickest > FAR
 
-    def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
+    def _inspect_once(
+        self, wanted: Sequence[tuple[Reference, Access, str]], config: bool
+    ) -> list[bytes | IncrementalError]:
+        what = ["--raw", "--config"] if config else ["--raw"]
         limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
         calls = [
-            [*limit, "inspect", "--raw", *access.flags(reference, self.auth_files), str(reference)]
+            [*limit, "inspect", *what, *access.flags(reference, self.auth_files), str(reference)]
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from wrapper.errors import BusyError
-from wrapper.skopeo.messages import explain, fatal_message
+from wrapper.errors import KINDS, BusyError
+from wrapper.oci.reference import Reference
+from wrapper.skopeo.access import Access
+from wrapper.skopeo.messages import explain, fatal_message, unread
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BLOB = f"sha256:{'1' * 64}"
 
@@ -212,3 +219,70 @@ def test_messages_that_are_not_fatal() -> None:
     assert fatal_message("") == "it said nothing"
     assert fatal_message("Error: unknown flag: --x\nUsage: skopeo\n") == "Error: unknown flag: --x"
     assert len(fatal_message(fatal("x" * 10_000))) < 700
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "retryable"),
+    [
+        ("reading manifest 1 in H/app: manifest unknown", "not-found", False),
+        ("reading manifest 1 in H/app: unauthorized: authentication required", "unauthorized", False),
+        ("failed to read from destination repository r: 403 (Forbidden)", "denied", False),
+        ("uploading manifest 1 to H/app: denied: requested access to the resource is denied", "denied", False),
+        ("x509: certificate signed by unknown authority", "tls", False),
+        ("http: server gave HTTP response to HTTPS client", "tls", False),
+        ("Source image rejected: Running image oci:PATH: is rejected by policy.", "policy", False),
+        ("initializing destination docker://H/a: registry H is blocked in /etc/x", "policy", False),
+        ("too many requests to registry", "rate-limit", True),
+        ("failed to read from destination repository r: 503 (Service Unavailable)", "rate-limit", True),
+        ("failed to read from destination repository r: 500 (Internal Server Error)", "registry", True),
+        ("initiating layer upload to /v2/ in H: StatusCode: 405", "read-only", False),
+        ("Can not copy signatures to oci:x", "signatures", False),
+        ("dial tcp: lookup NAME on 1.1.1.1:53: no such host", "network", False),
+        ('Head "https://h/v2/": EOF', "network", True),
+        ("dial tcp 1.1.1.1:443: i/o timeout", "network", True),
+        ("writing blob: write /x: no space left on device", "host", False),
+        ("Digest did not match, expected sha256:1, got sha256:2", "content", False),
+        ("something that nobody knows", "registry", False),
+    ],
+)
+def test_what_kind_it_is(message: str, kind: str, retryable: bool) -> None:
+    error = explain(fatal(message), "cannot do it", "push")
+    assert (error.kind, error.retryable) == (kind, retryable)
+    assert error.kind in KINDS
+
+
+def test_whose_login_was_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    auth = tmp_path / "auth.json"
+    # A login may be one for a part of a registry.
+    auth.write_text('{"auths": {"r.example/team": {"auth": "ZXZlOnNlY3JldA=="}, "x.example": {}}}')
+    call = ("inspect", "docker://r.example/app:1")
+    said = fatal("reading manifest 1 in r.example/app: unauthorized: authentication required")
+
+    def message(access: Access | None, stderr: str = said) -> str:
+        error = explain(stderr, "cannot read it", "final", call, access)
+        assert "secret" not in error.message + error.next_step
+        return error.message
+
+    assert message(Access(creds="eve:secret")).startswith("cannot read it as user 'eve': ")
+    assert message(Access(authfile=auth)).startswith("cannot read it as user 'eve': ")
+    denied = fatal("reading manifest 1 in r.example/app: denied")
+    assert message(Access(creds="eve:secret"), denied).startswith("cannot read it as user 'eve': ")
+    for content in ("{}", "[]", "no JSON", '{"auths": []}', '{"auths": {"r.example": {"auth": "%"}}}'):
+        auth.write_text(content)
+        assert message(Access(authfile=auth)).startswith("cannot read it: ")
+    assert message(Access()).startswith("cannot read it: ")
+    assert message(None).startswith("cannot read it: ")
+    # What is no question of who asks names nobody.
+    assert message(Access(creds="eve:secret"), fatal("EOF")).startswith("cannot read it: ")
+
+
+def test_what_does_not_exist_takes_few_words() -> None:
+    reference = Reference.parse("r.example/app:1")
+
+    def said(message: str) -> str:
+        return unread(reference, explain(fatal(message), "cannot read it", "base")).message
+
+    assert said("reading manifest 1 in r.example/app: manifest unknown") == f"{reference} does not exist"
+    assert said("name unknown") == f"{reference} does not exist: there is no such repository"
+    assert said("EOF") == "cannot read it: EOF"
