@@ -84,7 +84,7 @@ def _findings(options: SkopeoOptions, access: Access, reference: Reference | Non
 
 def _check_modules() -> Finding:
     if is_compiled():
-        return Finding("delta", OK, "layers can be made of their changes at full speed")
+        return Finding("delta", OK, "layers can be made from their changes at full speed")
     return Finding(
         "delta",
         WARNING,

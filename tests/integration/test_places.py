@@ -261,7 +261,7 @@ def test_to_an_archive(tool: Tool, release: Release) -> None:
     assert tool.good(*push, *base).json["changed"]
     assert (tool.home / "out.tar").read_bytes() == (tool.home / "whole.tar").read_bytes()
     assert tool.good(*push, *base).json["changed"] is False
-    refused(tool(*push, *base, "--no-overwrite-tag"), 5, "exists already")
+    refused(tool(*push, *base, "--no-overwrite-tag"), 5, "already exists")
     tool.good("push", "whole.tar", "oci-archive:other.tar:name")
     assert tool.good("inspect", "other.tar", "--json").json["images"][0]["name"] == "name"
     (tool.home / "folder").mkdir()
@@ -417,7 +417,7 @@ def test_to_a_folder(tool: Tool, release: Release) -> None:
     skopeo("copy", "dir:out", "oci:again", cwd=tool.home)
     # Again, and from elsewhere.
     assert tool.good(*push, *base, "--tmpdir", tool.temporary).json["previous_digest"] == release.final.digest
-    refused(tool(*push, *base, "--no-overwrite-tag"), 5, "exists already")
+    refused(tool(*push, *base, "--no-overwrite-tag"), 5, "already exists")
     (tool.home / "mine").mkdir()
     (tool.home / "mine/letter").touch()
     refused(tool("push", "whole.tar", "dir:mine", "--json"), 2, "other files")
@@ -532,7 +532,7 @@ def test_to_dockers_own_format(tool: Tool, release: Release) -> None:
     tool.good(*push, *base)
     text = tool.good("push", "whole.tar", "docker-archive:c.tar", "--no-preserve-digests").text
     assert f"image ID:       {release.final.config}" in text
-    refused(tool(*push, *base, "--no-overwrite-tag"), 5, "exists already")
+    refused(tool(*push, *base, "--no-overwrite-tag"), 5, "already exists")
     ran = tool("push", "whole.tar", "docker-archive:c.tar", "--no-preserve-digests", "--receipt", "r", "--json")
     refused(ran, 2, "receipt")
     assert not (tool.home / "r").exists()

@@ -84,7 +84,7 @@ class LocalDestination(Destination):
             RegistryError: there is one.
         """
         if not self.overwrite_tag and path.exists():
-            raise RegistryError(f"{path} exists already", "choose another name, or leave out `overwrite_tag=False`")
+            raise RegistryError(f"{path} already exists", "choose another name, or leave out `overwrite_tag=False`")
 
     def require_folder(self, path: Path) -> Path:
         """Return the folder that something is written to.

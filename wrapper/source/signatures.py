@@ -66,7 +66,7 @@ def find_referrers(
             found.append((source, NamedImage(tag, referrer, image.root.digest)))
     if not found:
         raise SignaturesError(
-            f"no tag of {final.reference} holds a signature, attestation, SBOM or list of referrers",
+            f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
             "the registry may list them only in its referrers API, which skopeo can't use: name each one, as "
             "HOST/NAME@sha256:DIGEST, with `signatures.referrers`; to take a list's signature along, take the "
             f"whole list with `all_architectures`{_of_a_list(final, image)}",
