@@ -334,7 +334,8 @@ def test_signals_end_skopeo_too(tool: Tool, silent: str, number: int, code: int)
     process.send_signal(number)
     stdout, _ = process.communicate(timeout=20)
     assert process.returncode == code
-    assert json.loads(stdout)["error"]["code"] == code
+    error = json.loads(stdout)["error"]
+    assert (error["code"], error["kind"], error["retryable"]) == (code, "interrupted", True)
     # One that was killed may take a moment to go.
     deadline = time.monotonic() + 5
     while left := [pid for pid in started if os.path.exists(f"/proc/{pid}")]:  # noqa: PTH110

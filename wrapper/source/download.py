@@ -141,7 +141,7 @@ class Download:
                 except BusyError:
                     raise
                 except LinkError as last:
-                    raise LinkError(last.message, f"{last.next_step}; {_INSIDE_A_LAYER}") from error
+                    raise type(last)(last.message, f"{last.next_step}; {_INSIDE_A_LAYER}") from error
                 continue
             if not later:
                 return digest
