@@ -57,7 +57,7 @@ def examine(options: SkopeoOptions, access: Access, reference: str | Reference |
     Raises:
         UsageError: the reference is malformed.
     """
-    asked = registry_reference(reference, "what to ask for") if reference is not None else None
+    asked = registry_reference(reference, "the image") if reference is not None else None
     return DoctorResult(changed=False, findings=tuple(_findings(options, access, asked)))
 
 
@@ -69,7 +69,7 @@ def _findings(options: SkopeoOptions, access: Access, reference: Reference | Non
     yield _check_policy(access)
     yield _check_modules()
     if folder.status == ERROR:
-        yield Finding("skopeo", WARNING, "was not looked at: it needs the temporary folder")
+        yield Finding("skopeo", WARNING, "not checked: that needs the temporary folder")
         return
     try:
         with Skopeo(options) as skopeo:
@@ -84,12 +84,14 @@ def _findings(options: SkopeoOptions, access: Access, reference: Reference | Non
 
 def _check_modules() -> Finding:
     if is_compiled():
-        return Finding("delta", OK, "layers can be made of their changes at full speed")
+        return Finding("delta", OK, "layers can be made from their changes at full speed")
     return Finding(
         "delta",
         WARNING,
-        "its modules are not compiled here: pull --delta sends layers whole, and pushing changes takes hours",
-        "install a compiler (gcc, python3-dev) and then this tool again, or a wheel built on a machine alike",
+        "the modules that make changes are not compiled here: pull sends all layers whole, and pushing changes "
+        "takes hours",
+        "install a compiler (gcc, python3-dev), then install this tool again; or install a wheel that was built "
+        "on a machine like this one",
     )
 
 
@@ -98,8 +100,8 @@ def _check_speed(version: str) -> Iterator[Finding]:
         yield Finding(
             "speed",
             OK,
-            f"{version}: a current skopeo is 10 to 20 % faster at the same work, and halves a vet's round trips",
-            "where that counts, install skopeo 1.14 or newer",
+            f"{version}: a newer skopeo is 10 to 20 % faster, and a vet takes half as many round trips",
+            "install skopeo 1.14 or newer if that matters",
         )
 
 
@@ -112,10 +114,10 @@ def _check_skopeo(version: str) -> Finding:
         return Finding(
             "skopeo",
             WARNING,
-            f"{version}: begins a layer again when its connection is cut",
-            "where a large layer does not get through a bad link, install skopeo 1.10 or newer",
+            f"{version}: starts a layer again from its beginning when the connection is cut",
+            "install skopeo 1.10 or newer if large layers do not get through a bad link",
         )
-    return Finding("skopeo", OK, f"{version}: goes on inside a layer when its connection is cut")
+    return Finding("skopeo", OK, f"{version}: continues inside a layer when the connection is cut")
 
 
 def _check_folder(folder: Path) -> Finding:
@@ -124,12 +126,12 @@ def _check_folder(folder: Path) -> Finding:
             found = os.statvfs(folder)
     except OSError as error:
         return Finding(
-            "space", ERROR, f"cannot write to {folder}: {error.strerror}", "choose another with --tmpdir"
+            "space", ERROR, f"cannot write to {folder}: {error.strerror}", "choose another one with `temp_dir`"
         )
     free = found.f_frsize * found.f_bavail
     if free < LITTLE_SPACE:
-        return Finding("space", WARNING, f"{human_bytes(free)} are free in {folder}", FREE_SPACE)
-    return Finding("space", OK, f"{human_bytes(free)} are free in {folder}")
+        return Finding("space", WARNING, f"{human_bytes(free)} free in {folder}", FREE_SPACE)
+    return Finding("space", OK, f"{human_bytes(free)} free in {folder}")
 
 
 def _check_auth_files(access: Access) -> Iterator[Finding]:
@@ -138,9 +140,9 @@ def _check_auth_files(access: Access) -> Iterator[Finding]:
         return
     found = [_check_auth_file(path) for path in _auth_files() if path.exists()]
     if access.creds:
-        yield Finding("login", OK, "is given with --creds")
+        yield Finding("login", OK, "given with `final_auth.creds`")
     elif not found:
-        yield Finding("login", OK, "there is no auth file: registries are asked without a login")
+        yield Finding("login", OK, "there is no auth file: registries are used without a login")
     yield from found
 
 
@@ -168,9 +170,9 @@ def _check_auth_file(path: Path) -> Finding:
             "login", WARNING, f"{path} needs {absent[0]}, which is not installed", f"install {absent[0]}"
         )
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        return Finding("login", WARNING, f"{path} can be read by others", f"chmod 600 {path}")
+        return Finding("login", WARNING, f"other users can read {path}", f"chmod 600 {path}")
     hosts = sorted(document.get("auths") or ()) if isinstance(document.get("auths"), dict) else []
-    return Finding("login", OK, f"{path} knows {', '.join(hosts) or 'no registry'}")
+    return Finding("login", OK, f"{path} has {'logins for ' + ', '.join(hosts) if hosts else 'no login'}")
 
 
 def _values(value: object) -> list[str]:
@@ -179,7 +181,12 @@ def _values(value: object) -> list[str]:
 
 def _check_policy(access: Access) -> Finding:
     if access.insecure_policy:
-        return Finding("policy", WARNING, "is not asked: every image is accepted", "leave out --insecure-policy")
+        return Finding(
+            "policy",
+            WARNING,
+            "the policy is not applied: every image is accepted",
+            "leave out `final_auth.insecure_policy`",
+        )
     own = Path(os.environ.get("HOME", "/"), ".config/containers/policy.json")
     path = Path(access.policy or (own if own.exists() else "/etc/containers/policy.json"))
     document = _read(path, "policy", "signature policy")
@@ -187,9 +194,9 @@ def _check_policy(access: Access) -> Finding:
         return document
     default = document.get("default")
     if not isinstance(default, list) or not default:
-        return Finding("policy", ERROR, f"{path} has no default", "see containers-policy.json(5)")
+        return Finding("policy", ERROR, f"{path} has no default rule", "see containers-policy.json(5)")
     accepts = [rule.get("type") for rule in default if isinstance(rule, dict)] == ["insecureAcceptAnything"]
-    what = "accepts what it does not name" if accepts else "refuses or checks what it does not name"
+    what = "accepts images that it does not name" if accepts else "refuses or checks images that it does not name"
     return Finding("policy", OK, f"{path} {what}")
 
 
@@ -198,35 +205,41 @@ def _read(path: Path, check: str, what: str) -> dict[str, Any] | Finding:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
         steps = {
-            "login": "run skopeo login, or correct --authfile or REGISTRY_AUTH_FILE",
-            "policy": "install it (Debian: golang-github-containers-common), or give another with --policy",
+            "login": "run skopeo login, or correct `final_auth.authfile` or REGISTRY_AUTH_FILE",
+            "policy": "install it (Debian: golang-github-containers-common), or name one with `final_auth.policy`",
         }
         return Finding(check, ERROR, f"the {what} {path} does not exist", steps[check])
     except OSError as error:
-        return Finding(check, ERROR, f"cannot read the {what} {path}: {error.strerror}", "check who may read it")
+        return Finding(
+            check, ERROR, f"cannot read the {what} {path}: {error.strerror}", "check that this user may read it"
+        )
     except (ValueError, RecursionError):
-        return Finding(check, ERROR, f"the {what} {path} is no JSON", "correct it, or move it away")
+        return Finding(check, ERROR, f"the {what} {path} is not JSON", "correct it, or move it away")
     if not isinstance(document, dict):
-        return Finding(check, ERROR, f"the {what} {path} is no JSON object", "correct it, or move it away")
+        return Finding(check, ERROR, f"the {what} {path} is not a JSON object", "correct it, or move it away")
     return document
 
 
 def _check_registry(skopeo: Skopeo, reference: Reference, access: Access) -> Iterator[Finding]:
     host = reference.registry
     try:
-        # The options here are --creds and so on: the side has no name.
-        (answer,) = skopeo.inspect_raw([(reference, access, "-")])
+        (answer,) = skopeo.inspect_raw([(reference, access, "final")])
         if isinstance(answer, bytes):
             require_manifest(reference, answer)
     except IncrementalError as error:
         answer = error
     if isinstance(answer, NotFoundError):
-        yield Finding("registry", OK, f"{host} answers, and lets us in")
-        yield Finding("image", WARNING, f"{reference} is not there", "check the name and the tag, if it should be")
+        yield Finding("registry", OK, f"{host} answers, and accepts this login")
+        yield Finding("image", WARNING, f"{reference} does not exist", "check the name and the tag if it should")
     elif isinstance(answer, IncrementalError):
         yield Finding("registry", ERROR, answer.message, answer.next_step)
     else:
-        yield Finding("registry", OK, f"{host} answers, and lets us in")
+        yield Finding("registry", OK, f"{host} answers, and accepts this login")
         yield Finding("image", OK, f"{reference} can be read")
     if access.tls_verify is False:
-        yield Finding("tls", WARNING, f"is not demanded of {host}", "leave out --tls-verify=false where it has TLS")
+        yield Finding(
+            "tls",
+            WARNING,
+            f"not required of {host}",
+            "leave out `final_auth.tls_verify=False` if the registry has TLS",
+        )

@@ -1,4 +1,8 @@
-"""The exceptions, each with its exit code and what to do next."""
+"""The exceptions, each with its exit code, its kind and what to do next.
+
+A next step names arguments of the library, in backquotes: "choose another folder with `temp_dir`". The command line
+puts its own options in their place (`cli/wording.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .results import MissingLayer, PushResult
+    from .results import Failure, MissingLayer, PushResult
 
 
-FREE_SPACE = "free some space, or choose another folder with --tmpdir or --output"
+KINDS = (
+    "usage",
+    "not-found",
+    "unauthorized",
+    "denied",
+    "network",
+    "tls",
+    "policy",
+    "rate-limit",
+    "read-only",
+    "missing-layers",
+    "content",
+    "host",
+    "signatures",
+    "interrupted",
+    "registry",
+    "bug",
+)
+"""What `IncrementalError.kind` may be, for programs; "registry" is whatever else went wrong there."""
+
+FREE_SPACE = "free some space, or choose another folder with `temp_dir` or `output`"
 
 TOO_LARGE = (
-    "its file system takes no file of that size: choose another with --output or --tmpdir, or cut the archive into "
-    "volumes, as airgap-export --volume-size fat32 does"
+    "that file system does not take files of this size: choose another one with `output` or `temp_dir`, or let "
+    "airgap-export cut the archive into volumes"
 )
 
 
@@ -24,7 +48,7 @@ LENGTH = 2_000
 """How long a message is at most, in characters."""
 
 
-LIMITS = "allow more processes and memory (ulimit -u, ulimit -v, pids.max), or less at a time with --jobs 1"
+LIMITS = "allow more processes and memory (ulimit -u, ulimit -v, pids.max), or do less at a time with `jobs=1`"
 
 
 def one_line(text: str) -> str:
@@ -53,11 +77,19 @@ class IncrementalError(Exception):
 
     Attributes:
         code: the exit code of the command line.
+        kind: one of `KINDS`.
+        retryable: whether the same call may work later, although nobody changed anything.
         message: what is wrong, with which reference or digest; one line.
         next_step: what to do about it; one line, empty where there is nothing to say.
+        missing: the layers that nobody has, each once, where that is what is wrong.
+        names: what people call their bases, by their digests, as far as an archive says.
     """
 
     code: int = 1
+    kind: str = "bug"
+    retryable: bool = False
+    missing: tuple[MissingLayer, ...] = ()
+    names: Mapping[str, str] = {}
 
     def __init__(self, message: str, next_step: str = "") -> None:
         """Keep `message` and `next_step`, each made one printable line that is not too long."""
@@ -65,11 +97,18 @@ class IncrementalError(Exception):
         self.next_step = brief(next_step)
         super().__init__(self.message)
 
+    def as_failure(self) -> Failure:
+        """Return what results say of it."""
+        from .results import Failure
+
+        return Failure(self.code, self.kind, self.retryable, self.message, self.next_step)
+
 
 class UsageError(IncrementalError):
     """What was asked for makes no sense: a malformed reference, an unknown platform, no such archive."""
 
     code = 2
+    kind = "usage"
 
 
 class MissingLayersError(IncrementalError):
@@ -81,6 +120,7 @@ class MissingLayersError(IncrementalError):
     """
 
     code = 3
+    kind = "missing-layers"
 
     def __init__(
         self,
@@ -96,7 +136,9 @@ class MissingLayersError(IncrementalError):
 
 
 class BundleError(IncrementalError):
-    """Images of a bundle failed; the exit code is that of the first in the bundle's order.
+    """Images of a bundle failed; code and kind are those of the first in the bundle's order.
+
+    It is retryable where all of its failures are.
 
     Attributes:
         failures: the name of each, and what was wrong.
@@ -114,26 +156,36 @@ class BundleError(IncrementalError):
             count: how many images there are.
         """
         name, first = failures[0]
-        message = f"{len(failures)} of {count} images could not be {done}; {name}: {first.message}"
+        images = "image" if count == 1 else "images"
+        message = f"{len(failures)} of {count} {images} could not be {done}; {name}: {first.message}"
         super().__init__(message, first.next_step)
         self.failures = tuple(failures)
         self.code = first.code
+        self.kind = first.kind
+        self.retryable = all(error.retryable for _, error in failures)
+        missing = {layer.digest: layer for _, error in failures for layer in error.missing}
+        self.missing = tuple(missing[digest] for digest in sorted(missing))
+        self.names = {digest: name for _, error in failures for digest, name in error.names.items()}
 
 
 class ContentError(IncrementalError):
     """Bytes that are not what they should be: digest, size, schema, a broken or hostile archive."""
 
     code = 4
+    kind = "content"
 
 
 class RegistryError(IncrementalError):
     """skopeo or a registry failed: login, network, TLS, policy, an answer that says neither yes nor no."""
 
     code = 5
+    kind = "registry"
 
 
 class NotFoundError(RegistryError):
     """The registry answered, and has no such image or repository."""
+
+    kind = "not-found"
 
 
 class NoRepositoryError(NotFoundError):
@@ -141,35 +193,81 @@ class NoRepositoryError(NotFoundError):
 
 
 class DeniedError(RegistryError):
-    """The registry wants a login, or another one; some say so, too, of a repository that does not exist."""
+    """This login may not do that; some registries say so, too, of a repository that does not exist."""
+
+    kind = "denied"
+
+
+class UnauthorizedError(DeniedError):
+    """The registry wants a login, or another one."""
+
+    kind = "unauthorized"
 
 
 class HiddenError(DeniedError):
     """The registry has it, but something on the way keeps it from being asked for as skopeo does."""
 
+    kind = "registry"
+
 
 class SignaturesError(RegistryError):
-    """skopeo found signatures that an archive can't take along."""
+    """Signatures that an archive can't take along, or that are wanted and not there."""
+
+    kind = "signatures"
 
 
-class LinkError(RegistryError):
-    """A failure that may pass: the connection was cut or timed out, or the registry had an error of its own.
+class TlsError(RegistryError):
+    """TLS failed: an unknown certificate, or a server that speaks plain HTTP."""
+
+    kind = "tls"
+
+
+class PolicyError(RegistryError):
+    """The signature policy, or registries.conf, of this machine forbids it."""
+
+    kind = "policy"
+
+
+class ReadOnlyError(RegistryError):
+    """The registry takes no uploads."""
+
+    kind = "read-only"
+
+
+class NetworkError(RegistryError):
+    """The registry was not reached."""
+
+    kind = "network"
+
+
+class LinkError(NetworkError):
+    """A failure that may pass: the connection was cut or timed out.
 
     Attributes:
         retry_after: how many seconds the registry wants us to wait; 0 where it did not say.
     """
 
+    retryable = True
     retry_after: float = 0.0
+
+
+class ServerError(LinkError):
+    """A failure that may pass: the registry had an error of its own."""
+
+    kind = "registry"
 
 
 class BusyError(LinkError):
     """The registry, or what stands before it, wants fewer requests, or fewer at a time."""
+
+    kind = "rate-limit"
 
 
 class HostError(IncrementalError):
     """The machine that we run on: skopeo missing or too old, disk full, a folder that can't be written."""
 
     code = 6
+    kind = "host"
 
 
 class DiskFullError(HostError):
@@ -194,5 +292,5 @@ def host_errors(doing: str) -> Iterator[None]:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):
             raise HostError(message, LIMITS) from error
         if error.errno == errno.EPIPE:
-            raise HostError(message, "whatever read the output has gone away") from error
-        raise HostError(message, "check that the folder exists and may be written") from error
+            raise HostError(message, "the program that read the output has ended: look at what it said") from error
+        raise HostError(message, "check that the folder exists and can be written to") from error

@@ -346,7 +346,7 @@ class Incremental:
         from .skopeo.inspect import image_sources
         from .source.stored import archives_at_hand
 
-        places = image_sources(for_, self._access.final, "--base")
+        places = image_sources(for_, self._access.final, "final")
         place = places[0] if places else None
         with self.operation() as report:
             options = replace(self._skopeo, report=report)

@@ -236,11 +236,15 @@ class Failure:
 
     Attributes:
         code: the exit code that it stands for.
+        kind: what kind of error it is, one of `errors.KINDS`.
+        retryable: whether the same call may work later, although nobody changed anything.
         message: what is wrong.
         next: what to do about it.
     """
 
     code: int
+    kind: str
+    retryable: bool
     message: str
     next: str
 
@@ -296,6 +300,7 @@ class PushResult(Contents):
         tags: the destination and whatever else was written, with what each pointed to before.
         image_id: the digest of the config, by which local stores name an image; None where that is no local store.
         outcomes: for a bundle, what happened to each image.
+        missing: for a bundle, the layers that neither it nor a destination has, each once.
     """
 
     changed: bool
@@ -304,6 +309,7 @@ class PushResult(Contents):
     tags: tuple[TagChange, ...] = ()
     image_id: str | None = None
     outcomes: tuple[Outcome, ...] = ()
+    missing: tuple[MissingLayer, ...] = ()
 
 
 @dataclass(frozen=True)

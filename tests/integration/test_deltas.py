@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import subprocess
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -121,7 +122,7 @@ def test_what_an_archive_brings_or_makes_is_not_needed(world: World) -> None:
     sized = {digest_of(old): len(old)}
     write_changes(world.tool.home / "a.tar", [change(new, sized)], old, layers=sized)
     assert world.tool.good("inspect", "a.tar", "--json").json["omitted"] == []
-    assert "leaves nothing out" in world.tool.good("vet", "a.tar").text
+    assert "leaves no layer out" in world.tool.good("vet", "a.tar").text
     write_changes(world.tool.home / "b.tar", [change(new, sized)], layers=sized)
     assert [each["digest"] for each in world.tool.good("vet", "b.tar", "--json").json["omitted"]] == [*sized]
     assert "needs 1 layer that" in world.tool.good("vet", "b.tar").text
@@ -172,6 +173,44 @@ def test_what_does_not_save_enough_travels_whole(world: World) -> None:
     world.pull("2", base="1")
     assert (world.tool.home / "2.tar").read_bytes() == plain
     assert world.pull("2", "--delta", "--delta-memory", "100k", base="1")["layers_delta"] == 0
+
+
+def test_why_a_layer_travels_whole_is_said(world: World) -> None:
+    def reasons(tag: str, *options: str) -> list[str]:
+        return [layer["reason"] for layer in world.pull(tag, "--delta", *options, base="1")["layers"][1:]]
+
+    (little,) = reasons("2", "--delta-min-saving", "99.99")
+    assert "no saving: its change would save" in little
+    for options in (["--delta-memory", "100k"], ["--delta-memory", "100k", "--dry-run"]):
+        (memory,) = reasons("2", *options)
+        assert "too large for the allowed memory" in memory
+    broken = b"\x1f\x8b\x08" + random.Random(world.at).randbytes(60_000)
+    # Its content is longer than that of any real layer.
+    long = gzip.compress(bytes(100 << 20), 9, mtime=0)
+    config = b'{"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}}'
+    put_image(world.vendor, world.at, "odd", [world.common, b"short", broken, long], config=config)
+    short, format_, content = reasons("odd")
+    assert "it is short" in short
+    assert "its format is not understood" in format_
+    assert "it is too large: its content takes more than" in content
+    text = world.tool.good(
+        "pull", world.reference("odd"), "-b", world.reference("1"), "--delta", "-o", "o.tar", *PLAIN_PULL
+    ).text
+    assert all(reason in text for reason in (short, format_, content))
+
+
+def test_bases_that_only_serve_to_make_changes_are_no_useless_ones(world: World) -> None:
+    for tag in "12":
+        put_image(world.vendor, world.at, f"alone-{tag}", [zipped(world.contents[tag])])
+    said = "no base has a layer of"
+
+    def warnings(*options: str) -> list[str]:
+        return [line for line in world.pull("alone-2", *options, base="alone-1")["warnings"] if said in line]
+
+    assert len(warnings()) == 1
+    assert warnings("--delta") == warnings("--delta", "--dry-run") == []
+    # Nothing was made from it.
+    assert len(warnings("--delta", "--delta-min-saving", "99.99")) == 1
 
 
 def test_the_destination_lacks_the_old_layer(world: World) -> None:
@@ -415,7 +454,7 @@ def test_streams_inside_of_files(jars: Jars) -> None:
 
 @pytest.mark.parametrize(
     ("room", "code", "words"),
-    [(None, 4, "more disk space than was said"), ("1000", 4, "more disk space"), ("9" * 15, 6, "not enough space")],
+    [(None, 4, "disk space than the archive"), ("1000", 4, "more disk space"), ("9" * 15, 6, "not enough space")],
 )
 def test_room_for_what_is_opened(jars: Jars, room: str | None, code: int, words: str) -> None:
     """It is said beforehand, compared with what is free, and no more is taken."""

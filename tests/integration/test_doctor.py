@@ -34,7 +34,7 @@ def test_a_machine_that_is_ready(tool: Tool) -> None:
     status, message, step = found["skopeo"]
     old = message.startswith("1.9")
     assert (status, bool(step)) == (("warning", True) if old else ("ok", False))
-    assert ("begins a layer again" if old else "goes on inside a layer") in message
+    assert ("starts a layer again" if old else "goes on inside a layer") in message
     said = tool.good("doctor").text
     assert "ok      policy:" in said
     assert tool.leftovers() == []
@@ -83,10 +83,10 @@ def test_a_folder_that_cannot_be_written(tool: Tool) -> None:
     ("text", "mode", "status", "words"),
     [
         (None, 0, "error", "does not exist"),
-        ("{", 0o600, "error", "no JSON"),
-        ("[]", 0o600, "error", "no JSON object"),
-        ('{"auths": {"r.example": {}}}', 0o644, "warning", "can be read by others"),
-        ('{"auths": {"r.example": {}}}', 0o600, "ok", "knows r.example"),
+        ("{", 0o600, "error", "not JSON"),
+        ("[]", 0o600, "error", "not a JSON object"),
+        ('{"auths": {"r.example": {}}}', 0o644, "warning", "other users can read"),
+        ('{"auths": {"r.example": {}}}', 0o600, "ok", "has logins for r.example"),
         ('{"credHelpers": {"r.example": "no-such-helper"}}', 0o600, "warning", "docker-credential-no-such-helper"),
     ],
 )

@@ -27,7 +27,7 @@ FRAMINGS: list[Framing] = ["chunked", "length", "close"]
 def test_a_layer_in_a_pull(tool: Tool, framing: Framing, how: tuple[str, ...]) -> None:
     with Endless("layer", framing, SMALL) as registry:
         ran = tool("pull", f"{registry.host}/app:1", "-o", "o.tar", "--json", *PLAIN_PULL, *how)
-        refused(ran, 4, f"cannot fetch docker://{registry.host}/app@sha256:", "came", "tell who runs the registry")
+        refused(ran, 4, f"cannot fetch docker://{registry.host}/app@sha256:", "arrived", "tell the people who run")
         assert registry.sent < BOUND
     assert "trying again" not in ran.stderr
     assert not (tool.home / "o.tar").exists()
@@ -47,7 +47,7 @@ def test_a_layer_of_a_base_in_a_push(tool: Tool, vendor: Registry, customer: Reg
                 "push", "o.tar", f"{customer.host}/{target}:2", "-b", f"{registry.host}/app:1",
                 "--base-tls-verify", "false", "--json", *PLAIN_DEST,
             ),
-            4, f"docker://{registry.host}/app@sha256:", "came",
+            4, f"docker://{registry.host}/app@sha256:", "arrived",
         )  # fmt: skip
         assert registry.sent < BOUND
     assert customer.manifest(target, "2") is None
@@ -60,7 +60,7 @@ def test_a_layer_for_a_writer(tmp_path: Path, to: str, monkeypatch: pytest.Monke
     plain = Access(tls_verify=False)
     with Endless("layer", "chunked", SMALL) as registry, Endless("none", "close", {}) as base:
         writer = Writer(f"{base.host}/base:1", f"{to}:{tmp_path}/there", from_access=plain)
-        with pytest.raises(ContentError, match="came"):
+        with pytest.raises(ContentError, match="arrived"):
             writer.copy(f"{registry.host}/app:1", plain)
         assert registry.sent < BOUND
     assert list(tmp_path.iterdir()) == []

@@ -60,8 +60,8 @@ USAGE = {
     "no such archive": (["push", "no.tar", "h/a:1", "--json"], "no.tar does not exist"),
     "an archive that is a folder": (["vet", ".", "--json"], "not a file"),
     "an output that is a folder": (["pull", "h/a:1", "--json", "-o", "."], "is a folder"),
-    "a push to a receipt": (["push", "no.tar", "receipt:/x", "--json"], "no place for an image"),
-    "a push from a receipt": (["push", "no.tar", "h.example/a", "-b", "receipt:x", "--json"], "has no layers"),
+    "a push to a receipt": (["push", "no.tar", "receipt:/x", "--json"], "can't be a destination"),
+    "a push from a receipt": (["push", "no.tar", "h.example/a", "-b", "receipt:x", "--json"], "no compressed"),
     "tags for a folder": (["push", "no.tar", "dir:/x", "--additional-tag", "a", "--json"], "no further tags"),
     "docker's format": (["push", "no.tar", "docker-archive:x.tar", "--json"], "--no-preserve-digests"),
     "a daemon": (["push", "no.tar", "docker-daemon:a:1", "--json"], "--no-preserve-digests"),
@@ -96,7 +96,7 @@ def test_no_such_tag_and_repository(tool: Tool, vendor: Registry, image: str) ->
 
 def test_no_such_host_and_port(tool: Tool) -> None:
     port = f"127.0.0.1:{free_port()}/app:1"
-    refused(tool("pull", port, "-o", "x.tar", "--json"), 5, port, "nothing listens")
+    refused(tool("pull", port, "-o", "x.tar", "--json"), 5, port, "no server listens")
     host = "no-such-host.invalid/app:1"
     refused(tool("pull", host, "-o", "x.tar", "--json"), 5, host, "host's name")
 
@@ -334,7 +334,8 @@ def test_signals_end_skopeo_too(tool: Tool, silent: str, number: int, code: int)
     process.send_signal(number)
     stdout, _ = process.communicate(timeout=20)
     assert process.returncode == code
-    assert json.loads(stdout)["error"]["code"] == code
+    error = json.loads(stdout)["error"]
+    assert (error["code"], error["kind"], error["retryable"]) == (code, "interrupted", True)
     # One that was killed may take a moment to go.
     deadline = time.monotonic() + 5
     while left := [pid for pid in started if os.path.exists(f"/proc/{pid}")]:  # noqa: PTH110

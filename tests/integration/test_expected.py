@@ -152,7 +152,7 @@ def test_vet_and_push_compare_the_sum(tool: Tool, customer: Registry, archives: 
     for words in (("vet", "app.tar"), ("vet", "app.tar", to, *PLAIN_DEST), ("push", "app.tar", to, *PLAIN_DEST)):
         archives.put(archives.good)
         last = watch.requests()
-        refused(tool(*words, "--expect-sha256", "0" * 64, "--json"), 4, "app.tar is not what is expected")
+        refused(tool(*words, "--expect-sha256", "0" * 64, "--json"), 4, "app.tar is not the expected file")
         archives.put(archives.evil)
         assert tool(*words, *wanted).code == 4
         assert watch.requests() == last
@@ -160,9 +160,9 @@ def test_vet_and_push_compare_the_sum(tool: Tool, customer: Registry, archives: 
         tool.good(*words, *wanted)
         tool.good(*words, "--expect-sha256", f"sha256:{archives.sha256.upper()}")
         variable = f"SKOPEO_INCREMENTAL_{words[0].upper()}_EXPECT_SHA256"
-        refused(tool(*words, "--json", env={variable: "0" * 64}), 4, "not what is expected")
+        refused(tool(*words, "--json", env={variable: "0" * 64}), 4, "not the expected file")
         for nonsense in ("", "0" * 63, "0" * 65, "g" * 64, archives.sha256 + "\n", "md5:" + "0" * 64):
-            refused(tool(*words, "--expect-sha256", nonsense, "--json"), 2, "is no sha256")
+            refused(tool(*words, "--expect-sha256", nonsense, "--json"), 2, "is not a sha256")
 
 
 def cut(path: Path, *ends: int) -> list[str]:
@@ -187,10 +187,10 @@ def test_the_sums_of_volumes(tmp_path: Path) -> None:
     vet(*sums)
     vet(archives.sha256)
     for number in range(len(sums)):
-        with pytest.raises(ContentError, match=rf"volume {number + 1} of .* is not what is expected"):
+        with pytest.raises(ContentError, match=rf"volume {number + 1} of .* is not the expected file"):
             vet(*sums[:number], "0" * 64, *sums[number + 1 :])
     for others in (sums[:-1], sums[1:], [*sums, sums[0]]):
-        with pytest.raises(ContentError, match="sha256 were given for 1 archives in 5 files"):
+        with pytest.raises(ContentError, match="sha256 given for 1 archive in 5 files"):
             vet(*others)
     with pytest.raises(ContentError, match="volume 2 of"):
         vet(sums[0], sums[2], sums[1], *sums[3:])
@@ -210,10 +210,10 @@ def test_the_sums_of_a_chain(tmp_path: Path) -> None:
         Incremental().push(chain, f"oci:{tmp_path}/layout", expect_sha256=sums)
 
     push([first.sha256, last.sha256])
-    with pytest.raises(UsageError, match="1 sha256 were given for 2 archives in 2 files"):
+    with pytest.raises(UsageError, match="1 sha256 given for 2 archives in 2 files"):
         push([first.sha256])
     last.put(last.evil)
-    with pytest.raises(ContentError, match=r"last\.tar is not what is expected"):
+    with pytest.raises(ContentError, match=r"last\.tar is not the expected file"):
         push([first.sha256, last.sha256])
     last.put(last.good)
     sums = cut(first.path, 5000)

@@ -33,7 +33,7 @@ def test_a_push_makes_the_repository(tool: Tool, customer: Registry, target: str
         there = f"{front.host}/{target}"
         pushed = tool.good("push", "whole.tar", f"{there}:1", "--json", *PLAIN_DEST)
         assert (pushed.json["changed"], pushed.json["previous_digest"]) == (True, None)
-        assert f"what docker://{there}:1 is now is not shown to this login" in pushed.stderr
+        assert f"this login may not see what docker://{there}:1 is now" in pushed.stderr
         assert hiding.created == [target]
         # From then on it can be seen.
         tool.good("vet", "x.tar", f"{there}:2", *PLAIN_DEST)
@@ -59,7 +59,7 @@ def test_nothing_but_a_push_makes_it(tool: Tool, customer: Registry, target: str
     hiding = Hiding()
     with Front(hiding, customer) as front:
         there = f"{front.host}/{target}:2"
-        words = ("denied", "-creds", "does not exist yet")
+        words = ("denied", "-creds", "a push creates it")
         refused(tool("vet", "x.tar", there, "--json", *PLAIN_DEST), 5, *words)
         refused(tool("inspect", "x.tar", "--for", there, "--json", "--tls-verify=false"), 5, *words)
         refused(tool("push", "x.tar", there, "--dry-run", "--json", *PLAIN_DEST), 5, *words)

@@ -171,7 +171,7 @@ def test_nothing_in_an_archive_decides_where_a_login_goes(
             (["first.tar", "last.tar"], f"docker://{locked.host}/{fresh('hostile')}"),
             (["last.tar", "first.tar"], "docker://127.0.0.1"),
         ):
-            refused(tool("push", *chain, to, *creds), 4, "is no tag", "give DESTINATION a tag")
+            refused(tool("push", *chain, to, *creds), 4, "is not a tag", "give the destination a tag")
     # By itself its name is not needed, nor where the user has given a tag.
     tool.good("push", "first.tar", f"docker://{locked.host}/{fresh('hostile')}:1", *creds)
     tool.good("push", "first.tar", "last.tar", f"docker://{locked.host}/{fresh('hostile')}:1", *creds)

@@ -130,7 +130,7 @@ def test_logins_that_are_no_utf_8(tool: Tool, image: Image) -> None:
     push = ("push", "app.tar", NOWHERE, "--json")
     for creds in (f"user:secret{ODD}", f"secret{ODD}:password"):
         ran = tool(*push, "--dest-creds", creds)
-        refused(ran, 2, "credentials that are not UTF-8")
+        refused(ran, 2, "the credentials are not UTF-8")
         assert "secret" not in ran.text + ran.stderr
     ran = subprocess.run(
         [*tool.command, *push, "--dest-creds", "-"],

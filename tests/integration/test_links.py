@@ -241,7 +241,7 @@ def test_a_push_tries_again_by_itself(
 
 
 def test_a_registry_that_goes_away(tool: Tool, vendor: Registry, release: Release) -> None:
-    refused(tool("pull", "127.0.0.1:1/app:1", "-o", "o.tar", "--json"), 5, "nothing listens")
+    refused(tool("pull", "127.0.0.1:1/app:1", "-o", "o.tar", "--json"), 5, "no server listens")
     ran = tool("pull", "127.0.0.1:1/app:1", "-o", "o.tar", "--json", *AGAIN)
-    refused(ran, 5, "nothing listens")
+    refused(ran, 5, "no server listens")
     assert ran.stderr.count("trying again") == 2

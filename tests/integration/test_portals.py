@@ -71,7 +71,7 @@ def _refuse_portal(tool: Tool, kind: str, two: str) -> None:
         refused(tool("push", "x.tar", there, "--dry-run", "--json", *PLAIN_DEST), 5, *words)
         ran = tool("push", "whole.tar", there, "--json", *PLAIN_DEST)
         if kind == "takes all":
-            refused(ran, 5, there, "sent, and taken, but is not there", front.host)
+            refused(ran, 5, there, "the registry accepted it, but it is not there", front.host)
         else:
             refused(ran, 5, *words)
             pulled = tool("pull", two, "-b", there, "-o", "y.tar", "--json", *PLAIN_PULL)
@@ -88,7 +88,7 @@ def test_a_web_server_that_knows_nothing_is_no_registry(tool: Tool) -> None:
     with Front(lambda _: Given(404, b"<html>nothing here</html>", {"Content-Type": "text/html"})) as front:
         ran = tool("doctor", f"{front.host}/app:1", "--json", "--tls-verify=false")
         assert ran.code == 5
-        assert "no registry" in str(ran.json["findings"])
+        assert "not a registry" in str(ran.json["findings"])
 
 
 def test_each_vet_asks_for_something_else_that_cannot_exist(
@@ -130,7 +130,7 @@ def test_what_was_sent_is_read_back(tool: Tool, customer: Registry, preserve: bo
     with Front(rule, customer) as front:
         there = f"{front.host}/{fresh('there')}:1"
         ran = tool("push", "x.tar", there, "--json", *PLAIN_DEST, *flags)
-        refused(ran, 5, there, "reads as", other.digest)
+        refused(ran, 5, there, "but the registry returns", other.digest)
 
 
 def test_what_is_there_already_is_not_read_twice(tool: Tool, customer: Registry) -> None:

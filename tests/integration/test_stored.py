@@ -154,7 +154,7 @@ def test_a_list_of_referrers_that_skopeo_can_not_keep(world: World) -> None:
     assert ran.json["changed"] is True
     now = world.vendor.manifest(world.at, tag) or b""
     # Newer ones can, and nothing is lost.
-    assert (now == raw) == ("does not name it" in ran.stderr)
+    assert (now == raw) == ("does not list it" in ran.stderr)
     assert json.loads(now)["manifests"][0] == entry
     assert world.vendor.manifest(world.at, "stored")
 
@@ -168,7 +168,7 @@ def test_dry_runs_and_tags_that_stay(world: World) -> None:
     world.pull("2")
     again = ("push", "2.tar", world.reference("stored"), "--as-delta", "--json", "--no-overwrite-tag", *PLAIN_DEST)
     watch = world.vendor.watch()
-    refused(world.tool(*again), 5, "would become")
+    refused(world.tool(*again), 5, "would be replaced")
     assert watch.writes() == []
 
 
@@ -177,11 +177,11 @@ def test_what_can_not_be_stored_or_read(world: World) -> None:
     world.pull("2", base="1")
     as_delta = ("--as-delta", "--json", *PLAIN_DEST)
     refused(world.tool("push", "1.tar", "2.tar", world.reference("x"), *as_delta), 2, "one archive")
-    refused(world.tool("push", "1.tar", "oci:layout", *as_delta), 2, "no tag of a registry")
+    refused(world.tool("push", "1.tar", "oci:layout", *as_delta), 2, "not a tag in a registry")
     pinned = f"{world.vendor.host}/{world.at}@{world.images['1'].digest}"
-    refused(world.tool("push", "1.tar", pinned, *as_delta), 2, "no tag of a registry")
+    refused(world.tool("push", "1.tar", pinned, *as_delta), 2, "not a tag in a registry")
     untagged = f"{world.vendor.host}/{world.at}"
-    refused(world.tool("push", "1.tar", untagged, *as_delta), 2, "no tag of a registry")
+    refused(world.tool("push", "1.tar", untagged, *as_delta), 2, "not a tag in a registry")
     for more in (("--receipt", "r.json"), ("--additional-tag", "x"), ("--only", "x"), ("--base", untagged)):
         refused(world.tool("push", "1.tar", world.reference("x"), *more, *as_delta), 2, "as it is")
     refused(world.tool("push", "1.tar", world.reference("2"), *as_delta), 5, "is no archive")

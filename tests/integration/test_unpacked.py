@@ -234,4 +234,4 @@ def test_without_changes_they_are_of_no_use(site: Site) -> None:
     site.tool.good("pull", site.here("2"), "--base", site.here("1"), "-o", "2.tar", *PLAIN_PULL)
     for kind in ("containers-storage", "docker-archive", "docker-daemon"):
         ran = site.tool("push", "2.tar", site.there("2"), "--base", f"{kind}:x:1", *PLAIN_DEST, "--json")
-        refused(ran, 2, kind, "in the form in which they travel")
+        refused(ran, 2, kind, "no compressed layers")

@@ -112,7 +112,7 @@ class ArchiveContents(NamedTuple):
             names = ", ".join(named.name or named.image.root.digest for named in alone)
             raise UsageError(
                 f"the archive holds {len(alone)} images: {names:.500}",
-                "a bundle can be pushed to a registry; else an archive holds one image",
+                "push a bundle to a registry; for other places, make an archive of each image",
             )
         return alone[0]
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MANIFESTS = Bounds(64 * 1024 * 1024, 1_000_000)
 """What all manifests and lists of an archive may be together; one that is read twice counts twice."""
 
-_FEWER = "pull its images into several archives"
+_FEWER = "pull the images into several archives"
 
 
 def read_contents(archive: Documents) -> ArchiveContents:
@@ -169,7 +169,7 @@ def _contents(
     check_deltas(deltas, layers, sizes.get, name)
     if declared is not None and (undeclared := omitted.keys() - declared.keys()):
         raise ContentError(
-            f"{name} lacks layer {min(undeclared)}, and does not say that it leaves it out",
+            f"{name} lacks layer {min(undeclared)}, and does not list it as left out",
             "the archive is damaged: pull it again",
         )
     return ArchiveContents(
@@ -197,7 +197,7 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
         raise ContentError(f"{name} was made by a newer version: {wanted:.200}", "install the version that made it")
     bases = tuple(base for base in said.get(f"{PREFIX}bases", "").split(",") if base)
     if not all(is_digest(base) for base in bases):
-        raise ContentError(f"{name} has bases that are no digests")
+        raise ContentError(f"{name} names bases that are not digests")
     text = said.get(f"{PREFIX}omitted")
     if text is None:
         # Without the list, bases say no more than that something may be left out.
@@ -230,10 +230,10 @@ def _check_referrers(images: Iterable[NamedImage], name: str) -> None:
         if not named.subject:
             continue
         if named.subject not in alone:
-            raise ContentError(f"{name} has {named.image.root.digest} beside an image that it does not hold")
+            raise ContentError(f"{name} holds {named.image.root.digest} for an image that it does not hold")
         if named.name is not None and named.name not in referrer_tags(alone[named.subject]):
             raise ContentError(
-                f"{name} has tag '{named.name:.100}' beside {named.subject}, where it does not belong"
+                f"{name} uses tag '{named.name:.100}' for a referrer of {named.subject}, where it does not belong"
             )
 
 
@@ -246,7 +246,7 @@ def _check_names(images: Iterable[NamedImage], name: str) -> None:
         if named.name is None or not is_bundle_name(named.name):
             raise ContentError(f"{name} is a bundle, and calls {named.image.root.digest} '{named.name}'")
         if named.name in seen:
-            raise ContentError(f"{name} is a bundle, and has two images of the name '{named.name}'")
+            raise ContentError(f"{name} is a bundle, and has two images called '{named.name}'")
         seen.add(named.name)
 
 
@@ -263,7 +263,7 @@ def _find_omitted(
                 _require_size(digest, layer.size, sizes, name, "layer")
             elif digest not in deltas and omitted.setdefault(digest, layer).size != layer.size:
                 raise ContentError(
-                    f"{name} leaves out layer {digest}, whose size two images contradict each other about"
+                    f"{name} leaves out layer {digest}, for which two of its images give different sizes"
                 )
     for delta in deltas.values():
         _require_size(delta.blob, delta.blob_size, sizes, name, "the change of a layer,")
@@ -272,6 +272,6 @@ def _find_omitted(
 
 def _require_size(digest: str, size: int, sizes: Mapping[str, int], name: str, what: str) -> None:
     if digest not in sizes:
-        raise ContentError(f"{name} lacks {what} {digest}, which always travels", "pull it again")
+        raise ContentError(f"{name} lacks {what} {digest}, which every archive must hold", "pull it again")
     if sizes[digest] != size:
         raise ContentError(f"{digest} is {sizes[digest]} bytes long in {name}, but its manifest says {size}")

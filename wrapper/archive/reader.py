@@ -13,6 +13,7 @@ from ..errors import ContentError, host_errors
 from ..host.files import CHUNK, open_plain
 from ..oci.documents import DOCUMENT_BYTES, OURS
 from ..oci.manifest import digest_of
+from ..oci.mistakes import not_an_archive
 from ..oci.reference import is_digest
 from ..results import ArchiveInfo
 from .pipes import Extent
@@ -40,7 +41,7 @@ NAME_LENGTH = 1024
 
 COPY_AGAIN = "copy the archive again and compare its sha256"
 
-_CONVERT = "docker's old format is converted with skopeo copy docker-archive:FILE oci-archive:NEW"
+_CONVERT = "convert Docker's old format with: skopeo copy docker-archive:FILE oci-archive:NEW"
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 # What we read of other members, or look for to say what the archive is instead.
 _OTHERS = ("index.json", "manifest.json", "oci-layout")
@@ -131,7 +132,7 @@ class Archive:
         self._file = file
         self._owned = owned
         self.size = file.seek(0, os.SEEK_END)
-        self._refuse_compressed()
+        self._refuse_others()
         self._blobs = dict(self._entries(file))
         others = {each: self._blobs.pop(each) for each in _OTHERS if each in self._blobs}
         if "index.json" not in others or "oci-layout" not in others:
@@ -270,8 +271,8 @@ class Archive:
             if wanted != sha256:
                 what = f"volume {number} of {self.name}" if len(sums) > 1 else self.name
                 raise ContentError(
-                    f"{what} is not what is expected: its sha256 is {sha256}, not {wanted}",
-                    "ask who gave you the sum, and copy the archive again",
+                    f"{what} is not the expected file: its sha256 is {sha256}, not {wanted}",
+                    "check the sum with the person who gave it to you, and copy the archive again",
                 )
 
     def open_blob(self, digest: str) -> BinaryIO:
@@ -300,7 +301,7 @@ class Archive:
         except OSError:
             return ()
 
-    def _refuse_compressed(self) -> None:
+    def _refuse_others(self) -> None:
         if self.size == 0:
             raise ContentError(f"{self.name} is empty", COPY_AGAIN)
         self._file.seek(0)
@@ -310,6 +311,8 @@ class Archive:
                 raise ContentError(
                     f"{self.name} is compressed with {compression}", f"unpack it with {compression} -d"
                 )
+        if start.lstrip().startswith(b"{"):
+            raise not_an_archive(self.name, start + self._file.read(OURS.size))
         self._file.seek(0)
 
     def _entries(self, file: BinaryIO | HashedFile) -> Iterator[tuple[str, _Extent]]:
@@ -318,7 +321,7 @@ class Archive:
         for path, extent in self._members(file):
             name = f"sha256:{path.removeprefix(BLOBS)}" if path.startswith(BLOBS) else path
             if name != path and not is_digest(name):
-                raise ContentError(f"{self.name} holds {path}, which is no digest")
+                raise ContentError(f"{self.name} holds {path}, which is not named by a digest")
             if name == path and name not in _OTHERS:
                 continue
             if name in seen:
@@ -380,12 +383,12 @@ class Archive:
         return ContentError(f"{self.name} is damaged: {digest} has other bytes, which hash to {found}", COPY_AGAIN)
 
     def _changed(self, what: str) -> ContentError:
-        return ContentError(f"{self.name} changed while it was read: {what} is another", COPY_AGAIN)
+        return ContentError(f"{self.name} changed while it was read: {what} is not the same", COPY_AGAIN)
 
     def _not_a_layout(self, others: Mapping[str, object]) -> ContentError:
         if "manifest.json" in others:
             step = _CONVERT
         else:
-            step = "give a file that pull, or skopeo copy … oci-archive:, wrote"
+            step = "give a file that pull wrote, or skopeo copy with oci-archive:"
         lacking = "index.json" if "index.json" not in others else "oci-layout"
         return ContentError(f"{self.name} is not an OCI layout: it has no {lacking}", step)

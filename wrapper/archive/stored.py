@@ -95,7 +95,10 @@ def read_stored(root: FetchedManifest, what: str) -> Stored:
     """
     document = parse_document(root.raw, what)
     if document.get("artifactType") != STORED_TYPE or not isinstance(root.parsed, Manifest):
-        raise UsageError(f"{what} is no archive", "push --as-delta stores one in a registry; else give a file")
+        raise UsageError(
+            f"{what} is not an archive",
+            "store an archive in a registry with push and `as_delta`, or give the file of an archive",
+        )
     check_schema(document, "stored-archive", what)
     layers = root.parsed.layers
     (index,) = (layer.digest for layer in layers if layer.media_type == _INDEX_TYPE)
@@ -107,7 +110,7 @@ def read_stored(root: FetchedManifest, what: str) -> Stored:
             f"index.json of {what} is longer than {OURS.size} bytes", "have the archive stored again"
         )
     if sum(sizes.values()) >= INCREDIBLE:
-        raise ContentError(f"{what} claims {sum(sizes.values())} bytes, which no archive has")
+        raise ContentError(f"{what} claims to be {sum(sizes.values())} bytes long, and no archive is")
     return Stored(index, sizes)
 
 
@@ -144,5 +147,7 @@ class _FetchedDocuments:
         if digest not in self.sizes:
             raise ContentError(f"{self.name} lacks {digest}, which it names", "have the archive stored again")
         if self.sizes[digest] > DOCUMENT_BYTES:
-            raise ContentError(f"{digest} of {self.name} is longer than {DOCUMENT_BYTES} bytes: it is no manifest")
+            raise ContentError(
+                f"{digest} of {self.name} is longer than {DOCUMENT_BYTES} bytes: it is not a manifest"
+            )
         return self._layout.read(digest)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import ContentError, UsageError
 from ..host.files import CHUNK
+from ..host.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,11 +37,12 @@ def share_out(sums: Sequence[str], files: Sequence[int]) -> list[tuple[str, ...]
     digits = []
     for each in sums:
         if not (found := _SHA256.fullmatch(each)):
-            raise UsageError(f"'{each}' is no sha256", "write it as sha256sum does: 64 hexadecimal digits")
+            raise UsageError(f"'{each}' is not a sha256", "write it as sha256sum does: 64 hexadecimal digits")
         digits.append(found["digits"].lower())
     if len(digits) not in (len(files), sum(files)):
-        rule = "give one for each archive, or for each volume, in their order"
-        what = f"{len(sums)} sha256 were given for {len(files)} archives in {sum(files)} files"
+        rule = "give one sha256 for each archive, or one for each volume, in the same order"
+        these = f"{plural(len(files), 'archive')} in {plural(sum(files), 'file')}"
+        what = f"{len(sums)} sha256 given for {these}"
         raise UsageError(what, rule) if len(sums) < len(files) else ContentError(what, rule)
     counts = [1] * len(files) if len(digits) == len(files) else files
     rest = iter(digits)

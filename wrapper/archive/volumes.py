@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import UsageError, host_errors
 from ..host.files import open_plain
+from ..host.text import plural
 from .pipes import Extent
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def find_volumes(path: Path) -> list[Path]:
     elif path.exists() or not os.path.lexists(f"{path}.001"):
         if not path.is_file():
             what = "is not a file" if path.exists() else "does not exist"
-            raise UsageError(f"the archive {path} {what}", "give the path of a file that pull wrote")
+            raise UsageError(
+                f"the archive {path} {what}",
+                "give the path of an archive that pull wrote, or docker://HOST/NAME:TAG for one in a registry",
+            )
         return [path]
     with host_errors(f"cannot read {stem.parent}"):
         names = {each.name for each in stem.parent.iterdir()}
@@ -46,7 +50,8 @@ def find_volumes(path: Path) -> list[Path]:
     } - {0}
     volumes = [stem.with_name(f"{stem.name}.{number:03}") for number in range(1, max(numbers, default=1) + 1)]
     if missing := [volume.name for volume in volumes if volume.name not in names]:
-        raise UsageError(f"volumes are missing: {', '.join(missing):.500}", f"copy them to {stem.parent}")
+        what = f"{plural(len(missing), 'volume')} missing: {', '.join(missing):.500}"
+        raise UsageError(what, f"copy the missing ones to {stem.parent}")
     for volume in volumes:
         # One of another kind could be a pipe, on which opening it would wait for ever.
         if not volume.is_file():

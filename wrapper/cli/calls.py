@@ -12,7 +12,7 @@ from ..host.late import import_later
 from .progress import display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import BinaryIO, TextIO
 
     from ..delta.options import DeltaOptions
@@ -73,6 +73,21 @@ def new_names(options: Mapping[str, Any]) -> dict[str, str]:
             raise click.UsageError(f"--map '{pair}' is not OLD=NEW.")
         names[old] = new
     return names
+
+
+def require_archive(archives: Sequence[str], destination: str) -> None:
+    """Demand both an archive and a destination: what stands alone is taken for the latter.
+
+    Raises:
+        click.UsageError: there is one alone.
+    """
+    if archives:
+        return
+    from ..oci.reference import file_meant
+
+    if file_meant(destination):
+        raise click.UsageError(f"Missing argument 'DESTINATION': {destination} is the archive.")
+    raise click.UsageError(f"Missing argument 'ARCHIVE': {destination} is the destination.")
 
 
 def require_output(output: str | None, options: Mapping[str, Any]) -> None:
@@ -154,7 +169,7 @@ def _login(option: str, creds: str | None) -> str | None:
         line = sys.stdin.readline() if sys.stdin else ""
     except UnicodeDecodeError:
         # What it was is nobody's business.
-        raise UsageError(f"{option} is -, and standard input is not UTF-8") from None
+        raise UsageError(f"{option} is -, but standard input is not UTF-8") from None
     if not line:
         raise UsageError(f"{option} is -, but standard input has no line for it")
     return line.rstrip("\r\n")

@@ -101,7 +101,7 @@ def main() -> NoReturn:
     if sys.stderr is None:
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if sys.stdout is None:
-        sys.stderr.write("error: standard output is closed, and the result goes there\n")
+        sys.stderr.write("error: standard output is closed, but the result goes there\n")
         os._exit(HostError.code)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What is done is done: a name that the terminal's character set lacks must not make it a failure.
@@ -156,15 +156,17 @@ def run(arguments: list[str]) -> int:
         problem.__traceback__ = None
         return _fail(arguments, problem, HostError(_NO_MEMORY, LIMITS))
     except ImportError as problem:
-        step = "allow more memory (ulimit -v); or install the program again"
+        step = "allow more memory (ulimit -v), or install the program again"
         return _fail(arguments, problem, HostError(f"a part of the program can't be loaded: {problem}", step))
     except UnicodeEncodeError as problem:
-        step = "give files other names; or set LC_ALL=C.UTF-8"
-        return _fail(arguments, problem, HostError(f"a name has characters that {problem.encoding} lacks", step))
+        step = "rename the files, or set LC_ALL=C.UTF-8"
+        return _fail(
+            arguments, problem, HostError(f"a name has characters that {problem.encoding} can't express", step)
+        )
     except Exception as problem:
         if str(problem) == "can't start new thread":
-            return _fail(arguments, problem, HostError("no further thread can be started", LIMITS))
-        step = "this is a bug: run again with --debug, and report it"
+            return _fail(arguments, problem, HostError("can't start another thread", LIMITS))
+        step = "this is a bug: run the command again with --debug, and report it"
         return _fail(arguments, problem, IncrementalError(f"{type(problem).__name__}: {problem}", step))
 
 

@@ -6,10 +6,11 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from ..events import ENDED, MOVED, NOTE, WARNING
+from .wording import as_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,17 @@ def display(options: Mapping[str, Any]) -> Callable[[Event], None] | None:
     Args:
         options: the command's options.
     """
+    show = _receiver(options)
+    if not show:
+        return None
+
+    def in_our_words(event: Event) -> None:
+        show(replace(event, message=as_options(event.message)) if event.message else event)
+
+    return in_our_words
+
+
+def _receiver(options: Mapping[str, Any]) -> Callable[[Event], None] | None:
     mode = "none" if options["quiet"] else options["progress"]
     if mode == "auto":
         # What --debug shows would tear the display apart.

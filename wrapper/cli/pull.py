@@ -130,7 +130,7 @@ _platform_options = together(
         ),
     ),
 )
-@click.argument("final", required=False)
+@click.argument("final", nargs=-1, metavar="[FINAL]")
 @base_option("Image that the other side already has.")
 @_bundle_options
 @_platform_options
@@ -151,7 +151,7 @@ _platform_options = together(
 @base_daemon_option
 @skopeo_options
 @common_options
-def pull(final: str | None, base: tuple[str, ...], output: str | None, **options: Any) -> None:
+def pull(final: tuple[str, ...], base: tuple[str, ...], output: str | None, **options: Any) -> None:
     """Pull image FINAL, or all images of a --spec, into an archive without the layers that the bases have.
 
     Without --base the archive is whole. The format of a spec is described in skopeo-incremental-spec(5).
@@ -166,19 +166,23 @@ def pull(final: str | None, base: tuple[str, ...], output: str | None, **options
     incremental = incremental_of(options, **_architectures(options))
     several = {"base": base, "earlier": options["base_spec"], "fail_fast": options["fail_fast"]}
     if dry_run:
-        plan = incremental.plan_bundle(spec, **several) if spec else incremental.plan(base, str(final))
+        plan = incremental.plan_bundle(spec, **several) if spec else incremental.plan(base, final[0])
         show_pull(plan, out, as_json=options["json"])
         return
     with (
         incremental.pull_bundle(spec, **several, output=where)
         if spec
-        else incremental.pull(base, str(final), output=where)
+        else incremental.pull(base, final[0], output=where)
     ) as archive:
         show_pull(archive.result, out, as_json=options["json"])
 
 
-def _check_images(final: str | None, options: Mapping[str, Any]) -> None:
-    if (final is None) == (options["spec"] is None):
+def _check_images(final: tuple[str, ...], options: Mapping[str, Any]) -> None:
+    if len(final) > 1:
+        one, *others = final
+        bases = " ".join(f"--base {other}" for other in others)
+        raise click.UsageError(f"Unexpected argument '{others[0]}': bases come with --base, as in {one} {bases}.")
+    if bool(final) != (options["spec"] is None):
         raise click.UsageError("Give FINAL, or --spec FILE.")
     if options["spec"] is None and (options["base_spec"] or options["fail_fast"]):
         raise click.UsageError("--base-spec and --fail-fast go with --spec.")
@@ -191,4 +195,7 @@ def _architectures(options: Mapping[str, Any]) -> dict[str, Any]:
     overrides = (options["override_os"], options["override_arch"], options["override_variant"])
     if options["all"] and any(overrides):
         raise click.UsageError("--all takes every platform: leave out --override-os, -arch and -variant.")
-    return {"all_architectures": options["all"], "platform": wanted_platform(*overrides)}
+    return {
+        "all_architectures": options["all"],
+        "platform": wanted_platform(*overrides) if any(overrides) else None,
+    }

@@ -42,7 +42,7 @@ from .options import (
         ),
     ),
 )
-@click.argument("archive", nargs=-1, required=True, shell_complete=files)
+@click.argument("archive", nargs=-1, metavar="ARCHIVE...", shell_complete=files)
 @click.argument("destination")
 @bundle_options
 @fail_fast_option("that fails. Otherwise the others are still pushed")
@@ -76,9 +76,10 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
 
     ARCHIVE may also be in a registry, as docker://HOST/NAME:TAG, where "push --as-delta" stored it.
     """
-    from .calls import incremental_of, new_names
+    from .calls import incremental_of, new_names, require_archive
     from .show import show_push
 
+    require_archive(archive, destination)
     failure = None
     try:
         result = incremental_of(options).push(

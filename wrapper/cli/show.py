@@ -1,18 +1,23 @@
-"""Results and errors as lines for people, or as one JSON object."""
+"""Results and errors as lines for people, or as one JSON object.
+
+What errors and findings say goes through `as_options`: the library names its own arguments.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BundleError, MissingLayersError, one_line
+from ..errors import BundleError, one_line
 from ..host.text import human_bytes, named, plural
 from ..results import WHOLE
+from .wording import as_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
 
     from ..errors import IncrementalError
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
         Contents,
         DeltaInfo,
         DoctorResult,
+        Failure,
         ImageInfo,
         InspectResult,
         MissingLayer,
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
         PushResult,
         VetResult,
     )
+
+_THERE = "already there"
 
 
 def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
@@ -53,9 +61,9 @@ def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
         return
     if result.outcomes:
         _show_outcomes(result.outcomes, out, "ready")
-        for outcome in result.outcomes:
-            _show_missing(outcome.missing, out, result.names, outcome.destination)
+        _show_missing(result.missing, out, result.names, _lacked_by(result.outcomes))
         _show_amounts(result, out)
+        _line(out, "result", _count(result.outcomes, "ready"))
         return
     _show_images(result, out)
     _show_amounts(result, out)
@@ -70,18 +78,16 @@ def show_push(
 ) -> None:
     """Show what a push did, or would do; and for a bundle, which of its images failed."""
     if as_json:
-        _show_json(asdict(result) | ({"error": _error(failure)} if failure else {}), out)
+        _show_json(_with_outcomes(result) | ({"error": _error(failure)} if failure else {}), out)
         return
     sent = "would be pushed" if dry_run else "pushed"
-    done = sent if result.changed else "there already, nothing sent"
+    done = sent if result.changed else f"{_THERE}: nothing sent"
     if result.outcomes:
         _show_outcomes(result.outcomes, out, sent)
+        _show_missing(result.missing, sys.stderr, result.names, _lacked_by(result.outcomes))
+        _show_failures([outcome.error for outcome in result.outcomes if outcome.error])
         _show_amounts(result, out)
-        for outcome in result.outcomes:
-            _show_missing(outcome.missing, sys.stderr, result.names, outcome.destination)
-            if outcome.error:
-                sys.stderr.write(f"error: {outcome.error.message}\n")
-                sys.stderr.write(f"next: {outcome.error.next}\n" if outcome.error.next else "")
+        _line(out, "result", _count(result.outcomes, sent))
         return
     for tag in result.tags:
         before = "" if tag.previous_digest in (None, result.digest) else f" (was {tag.previous_digest})"
@@ -113,7 +119,7 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
             if layer.where == where:
                 _line(out, title, f"{layer.digest}  {human_bytes(layer.size)}{_made_of(layer.delta)}")
     for source in result.delta_sources:
-        _line(out, "older layer", f"{source.digest}  {human_bytes(source.size)}, of which changes are made")
+        _line(out, "older layer", f"{source.digest}  {human_bytes(source.size)}, changes are made from it")
     _show_amounts(result, out)
     if result.destination is not None:
         _show_answer(result, out)
@@ -122,12 +128,15 @@ def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
 def show_doctor(result: DoctorResult, out: TextIO, *, as_json: bool) -> None:
     """Show what was looked at, and what to do about it."""
     if as_json:
-        _show_json(asdict(result), out)
+        shown = asdict(result)
+        shown["findings"] = [_in_options(finding, one_side=True) for finding in shown["findings"]]
+        _show_json(shown, out)
         return
     for finding in result.findings:
-        out.write(f"{finding.status:<8}{finding.check + ':':<10}{one_line(finding.message)}\n")
-        if finding.next:
-            out.write(f"{'':<8}next: {one_line(finding.next)}\n")
+        message, step = (as_options(text, one_side=True) for text in (finding.message, finding.next))
+        out.write(f"{finding.status:<8}{finding.check + ':':<10}{one_line(message)}\n")
+        if step:
+            out.write(f"{'':<8}next: {one_line(step)}\n")
 
 
 def show_error(error: IncrementalError, json_out: TextIO | None) -> None:
@@ -137,29 +146,37 @@ def show_error(error: IncrementalError, json_out: TextIO | None) -> None:
         error: what went wrong.
         json_out: where a JSON object is wanted; None for one line on stderr, and one with the next step.
     """
-    missing, names = (error.missing, error.names) if isinstance(error, MissingLayersError) else ((), {})
     if json_out:
         shown: dict[str, Any] = {"changed": False, "error": _error(error)}
-        if missing:
-            shown["missing"] = [asdict(layer) for layer in missing]
-            shown["names"] = names
+        if error.missing:
+            shown |= {"missing": [asdict(layer) for layer in error.missing], "names": error.names}
         if isinstance(error, BundleError):
             shown["failures"] = [{"name": name, **_error(each)} for name, each in error.failures]
         _show_json(shown, json_out)
         return
-    _show_missing(missing, sys.stderr, names)
+    _show_missing(error.missing, sys.stderr, error.names)
     if isinstance(error, BundleError):
         for name, each in error.failures:
-            if isinstance(each, MissingLayersError):
-                _show_missing(each.missing, sys.stderr, each.names, name)
-            sys.stderr.write(f"{one_line(name)}: {each.message}\n")
-    sys.stderr.write(f"error: {error.message}\n")
-    if error.next_step:
-        sys.stderr.write(f"next: {error.next_step}\n")
+            sys.stderr.write(f"{one_line(name)}: {as_options(each.message)}\n")
+    _show_failures([error.as_failure()])
+
+
+def _show_failures(failures: Sequence[Failure]) -> None:
+    """Say what is wrong, and once what to do about those that want the same."""
+    for step in dict.fromkeys(failure.next for failure in failures):
+        for failure in failures:
+            if failure.next == step:
+                sys.stderr.write(f"error: {as_options(failure.message)}\n")
+        sys.stderr.write(f"next: {as_options(step)}\n" if step else "")
 
 
 def _error(error: IncrementalError) -> dict[str, Any]:
-    return {"code": error.code, "message": error.message, "next": error.next_step}
+    return _in_options(asdict(error.as_failure()))
+
+
+def _in_options(said: dict[str, Any], *, one_side: bool = False) -> dict[str, Any]:
+    """Return what an error or finding says, as JSON has it, with options in place of the library's arguments."""
+    return said | {name: as_options(said[name], one_side=one_side) for name in ("message", "next")}
 
 
 def _show_json(shown: dict[str, Any], out: TextIO) -> None:
@@ -171,8 +188,9 @@ def _made_of(delta: DeltaInfo | None) -> str:
     """Say how a layer travels that does not travel whole."""
     if delta is None:
         return ""
-    how = f"from {' '.join(delta.sources)}" if delta.sources else "repacked"
-    return f", of {human_bytes(delta.size)}, {how}" + (f", {delta.model}" if delta.model else "")
+    size = human_bytes(delta.size)
+    how = f"as its change of {size} from {' '.join(delta.sources)}" if delta.sources else f"repacked as {size}"
+    return f", {how}" + (f", {delta.model}" if delta.model else "")
 
 
 def _show_changes(result: PullResult, out: TextIO) -> None:
@@ -182,9 +200,9 @@ def _show_changes(result: PullResult, out: TextIO) -> None:
     if result.delta_sources:
         total = human_bytes(sum(source.size for source in result.delta_sources))
         _line(out, "compared with", f"{plural(len(result.delta_sources), 'base layer')}, {total}")
-    rows = [("LAYER", "TRAVELS", "BYTES", "OF", "MODEL", "CORRECTIONS", "FROM, OR WHY WHOLE")]
+    rows = [("LAYER", "TRAVELS", "BYTES", "OF", "MODEL", "CORRECTIONS", "MADE FROM, OR REASON")]
     for layer in result.layers:
-        how = {"omitted": "not: shared", "foreign": "not: foreign"}.get(layer.where) or layer.travels or "-"
+        how = {"omitted": "no: shared", "foreign": "no: foreign"}.get(layer.where) or layer.travels or "-"
         bytes_ = str(layer.size) if layer.travels == WHOLE else "-"
         if layer.delta:
             delta = layer.delta
@@ -219,10 +237,30 @@ def _show_bases(contents: Contents, out: TextIO) -> None:
 
 def _show_outcomes(outcomes: Sequence[Outcome], out: TextIO, done: str) -> None:
     rows = [("IMAGE", "RESULT", "DESTINATION", "DIGEST")]
-    for outcome in outcomes:
-        result = done if outcome.changed or done == "ready" else "there already"
-        rows.append((outcome.name, "FAILED" if outcome.error else result, outcome.destination, outcome.digest))
+    rows += [(each.name, _what_happened(each, done), each.destination, each.digest) for each in outcomes]
     _table(rows, out)
+
+
+def _what_happened(outcome: Outcome, done: str) -> str:
+    if outcome.error:
+        return "FAILED"
+    return done if outcome.changed or done == "ready" else _THERE
+
+
+def _count(outcomes: Sequence[Outcome], done: str) -> str:
+    """Say what happened to how many images of a bundle, such as "3 of 4 pushed, 1 failed"."""
+    times = Counter(_what_happened(outcome, done) for outcome in outcomes)
+    others = [f"{times[each]} {each.lower()}" for each in (_THERE, "FAILED") if times[each]]
+    return ", ".join([f"{times[done]} of {len(outcomes)} {done}", *others])
+
+
+def _lacked_by(outcomes: Sequence[Outcome]) -> dict[str, list[str]]:
+    """Return the names of the images of a bundle that lack a layer, by its digest."""
+    names: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for layer in outcome.missing:
+            names.setdefault(layer.digest, []).append(outcome.name)
+    return names
 
 
 def _table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
@@ -233,8 +271,8 @@ def _table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
 
 
 def _show_image(image: ImageInfo, names: Mapping[str, str], out: TextIO) -> None:
-    name = image.reference or names.get(image.digest) or image.name or "without a name"
-    _line(out, "beside" if image.beside else "image", f"{name} {image.platform or ''}".rstrip())
+    name = image.reference or names.get(image.digest) or image.name or "no name"
+    _line(out, "referrer" if image.beside else "image", f"{name} {image.platform or ''}".rstrip())
     _line(out, "digest", f"{image.digest}  {image.media_type}")
     for leaf in image.manifests:
         _line(out, "platform", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
@@ -246,13 +284,31 @@ def _show_amounts(contents: Contents, out: TextIO) -> None:
     if contents.layers_delta:
         _line(out, "needed", f"{plural(len(contents.omitted), 'layer')}, {human_bytes(contents.bytes_needed)}")
     if contents.layers_foreign:
-        _line(out, "foreign", f"{plural(contents.layers_foreign, 'layer')}, which do not travel")
+        _line(out, "foreign", f"{plural(contents.layers_foreign, 'layer')}, not in the archive")
 
 
-def _show_missing(missing: Iterable[MissingLayer], out: TextIO, names: Mapping[str, str], where: str = "") -> None:
+def _show_missing(
+    missing: Sequence[MissingLayer],
+    out: TextIO,
+    names: Mapping[str, str],
+    lacked_by: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Show missing layers as one table.
+
+    Args:
+        missing: the layers, each once.
+        out: where to.
+        names: what people call their bases, by their digests.
+        lacked_by: for a bundle, the names of the images that lack each, by its digest.
+    """
+    if not missing:
+        return
+    rows = [("MISSING LAYER", "SIZE", "BASE", *(["LACKED BY"] if lacked_by else []))]
     for layer in missing:
-        bases = f", in base {', '.join(named(base, names) for base in layer.bases)}" if layer.bases else ""
-        _line(out, "missing", f"{layer.digest}  {human_bytes(layer.size)}{bases}{where and f', at {where}'}")
+        bases = ", ".join(named(base, names) for base in layer.bases) or "-"
+        row = (layer.digest, human_bytes(layer.size), bases)
+        rows.append((*row, ", ".join(lacked_by[layer.digest])) if lacked_by else row)
+    _table(rows, out)
 
 
 def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
@@ -267,11 +323,11 @@ def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
             f"{result.destination} has every layer that the archive leaves out{_with_sources(result)}",
         )
     else:
-        _line(out, "result", "the archive leaves nothing out: any destination will do")
+        _line(out, "result", "the archive leaves no layer out: any destination will do")
 
 
 def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:
-    shown = asdict(result)
+    shown = _with_outcomes(result)
     if result.missing:
         from ..push.tags import missing_error
 
@@ -279,9 +335,16 @@ def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:
     _show_json(shown, out)
 
 
+def _with_outcomes(result: Contents) -> dict[str, Any]:
+    shown = asdict(result)
+    for outcome in shown.get("outcomes", ()):
+        outcome["error"] = outcome["error"] and _in_options(outcome["error"])
+    return shown
+
+
 def _whether_needed(contents: Contents) -> str:
     if not contents.omitted:
-        return ", and leaves nothing out"
+        return ", and leaves no layer out"
     needed = plural(len(contents.omitted), "layer")
     return f"; its destination needs {needed} that it leaves out{_with_sources(contents)}"
 

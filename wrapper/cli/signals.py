@@ -26,12 +26,16 @@ class CancelledError(IncrementalError):
     """Ctrl-C ended the command."""
 
     code = 130
+    kind = "interrupted"
+    retryable = True
 
 
 class TerminatedError(IncrementalError):
     """SIGTERM or SIGHUP ended the command."""
 
     code = 143
+    kind = "interrupted"
+    retryable = True
 
 
 def end_on_signals() -> None:

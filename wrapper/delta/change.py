@@ -89,7 +89,7 @@ class Change:
         kind = header.next(ZSTD_LAYER + OPENED)
         self._kind = kind & ~OPENED
         if self._kind not in (PLAIN, GZIP, ZSTD_LAYER):
-            raise MalformedError("a layer of no kind")
+            raise MalformedError("a layer of an unknown kind")
         self.size = header.next(MOST_CONTENT)
         self.content_size = header.next(MOST_CONTENT)
         self.old_sizes = tuple(header.next(MOST_CONTENT) for _ in range(header.next(_MOST_OLDS)))
@@ -100,7 +100,7 @@ class Change:
         count = header.next(DIFFERENCES + 4 + MOST_LEVELS) - len(self._levels)
         # All of a patch, with three streams of differences or one, and with one of programs or without.
         if count != 1 and not DIFFERENCES < count <= DIFFERENCES + 4:
-            raise MalformedError("a change with a number of streams that there can't be")
+            raise MalformedError("a change with a number of streams that is impossible")
         left = _MOST_PIECES
         streams: list[list[Piece]] = []
         for number in range(count + len(self._levels)):
@@ -177,7 +177,7 @@ class Change:
         window = header.next(MOST_WINDOW if extra else SMALL_WINDOW)
         piece = Piece(codec, window, header.next(MOST_CONTENT), header.next(size))
         if window < LEAST_WINDOW or not 0 < piece.packed <= piece.length:
-            raise MalformedError("a piece of a stream that there can't be")
+            raise MalformedError("a piece of a stream that is impossible")
         return piece
 
     def _check_lengths(self, streams: Sequence[Sequence[Piece]]) -> None:
@@ -228,7 +228,7 @@ class Change:
     def apply_content(self, contents: Sequence[Path]) -> Iterator[bytes]:
         """Make the layer's content; as `apply`, but for what compressed it."""
         if tuple(path.stat().st_size for path in contents) != self.old_sizes:
-            raise MalformedError("older contents are longer or shorter than they were said to be")
+            raise MalformedError("older contents are longer or shorter than stated")
         readers = [PackedReader(self._read_at, place, pieces).read for place, pieces in self._streams]
         if len(readers) == 1:
             nothing = [PackedReader(self._read_at, 0, ()).read] * (DIFFERENCES + 1)

@@ -87,7 +87,7 @@ def _gunzipped(layer: BinaryIO, data: bytes) -> Iterator[bytes]:
             if len(data) - place < len(GZIP_MAGIC):
                 data, place = data[place:] + layer.read(_READ), 0
     except zlib.error as error:
-        raise MalformedError(f"it is no gzip: {error}") from None
+        raise MalformedError(f"it is not gzip: {error}") from None
     # What follows the last member belongs to no content.
     while layer.read(_READ):
         pass
@@ -115,4 +115,4 @@ def _unzstd(layer: BinaryIO, data: bytes) -> Iterator[bytes]:
             if place == len(data):
                 data, place = layer.read(_READ), 0
     except zstd.ZstdError as error:
-        raise MalformedError(f"it is no zstd: {error}") from None
+        raise MalformedError(f"it is not zstd: {error}") from None

@@ -175,7 +175,7 @@ class _BitOut:
         self.count += count
         while self.count >= 8:
             if self.left == 0:
-                raise MalformedError("it is longer than it was said to be")
+                raise MalformedError("it is longer than stated")
             self.left -= 1
             self.out.put(self.buffer & 255)
             self.buffer >>= 8
@@ -357,7 +357,7 @@ class _Parser:
     def header(self) -> None:
         reader = self.reader
         if reader.take(8) != 0x1F or reader.take(8) != 0x8B or reader.take(8) != 8:
-            raise MalformedError("no gzip header")
+            raise MalformedError("not a gzip header")
         flags = reader.take(8)
         if flags & 0xE0:
             raise MalformedError("a gzip header of a later version")
@@ -406,7 +406,7 @@ class _Parser:
             for byte in kept.out.finish():
                 self.frames.put(byte)
         else:
-            raise MalformedError("a block of no kind")
+            raise MalformedError("a block of an unknown kind")
         self.frames.put_number(self.tokens())
         return last
 
@@ -423,7 +423,7 @@ class _Parser:
                 return count
             else:
                 if symbol > 285:
-                    raise MalformedError("a length that there is not")
+                    raise MalformedError("a length that does not exist")
                 length = self.length_bases[symbol - 257] + reader.take(self.length_bits[symbol - 257])
                 if length == 258 and symbol == 284:
                     raise MalformedError("a length that is encoded as no compressor does")
@@ -431,7 +431,7 @@ class _Parser:
                 self.lengths.put(length - 3)
                 symbol = reader.symbol(self.codes.distances)
                 if symbol > 29:
-                    raise MalformedError("a distance that there is not")
+                    raise MalformedError("a distance that does not exist")
                 distance = self.distance_bases[symbol] + reader.take(self.distance_bits[symbol]) - 1
                 self.distances.put(distance & 255)
                 self.distances.put(distance >> 8)
@@ -516,7 +516,7 @@ class _Serializer:
             if follows == _REST:
                 self.copy(self.frames.next_number())
             elif follows not in (_MORE, _END):
-                raise MalformedError("a frame of no kind")
+                raise MalformedError("a frame of an unknown kind")
             if follows != _MORE:
                 break
         left = self.frames.size - self.frames.place + self.distances.size - self.distances.place
@@ -556,7 +556,7 @@ class _Serializer:
         what = frames.next()
         kind, last = what & 3, what >> 2
         if last > 1:
-            raise MalformedError("a frame of no kind")
+            raise MalformedError("a frame of an unknown kind")
         bits.put(last, 1)
         bits.put(kind, 2)
         if kind == _STORED:
@@ -580,7 +580,7 @@ class _Serializer:
         elif kind == _DYNAMIC:
             self.dynamic()
         else:
-            raise MalformedError("a block of no kind")
+            raise MalformedError("a block of an unknown kind")
         self.tokens(frames.next_number())
         return last
 
@@ -628,7 +628,7 @@ class _Serializer:
             low, high = self.distances.next(), self.distances.next()
             distance = low | (high << 8)
             if distance >= 1 << _BITS:
-                raise MalformedError("a distance that there is not")
+                raise MalformedError("a distance that does not exist")
             symbol = self.distance_symbols[distance]
             self.code(codes.distance_codes[symbol])
             bits.put(distance + 1 - self.distance_bases[symbol], self.distance_bits[symbol])
@@ -696,7 +696,7 @@ class TooLargeError(HostError):
 
     def __init__(self, what: str = "a layer's change") -> None:
         """Say what takes so much."""
-        super().__init__(f"{what} takes more memory than is allowed", "allow more with --delta-memory")
+        super().__init__(f"{what} takes more memory than is allowed", "allow more with `deltas.memory`")
 
 
 class ParsedLayer(NamedTuple):
@@ -815,7 +815,7 @@ def _window(frame: bytes) -> int:
     content = zstd.get_frame_info(frame).decompressed_size
     # Frames to be skipped have no window, and nothing in them.
     if not frame.startswith(_FRAME) or len(frame) < 6:
-        raise MalformedError("no zstd frame")
+        raise MalformedError("not a zstd frame")
     if frame[4] & _SINGLE_SEGMENT:
         return content or 0
     base = 1 << (10 + (frame[5] >> 3))
@@ -877,7 +877,7 @@ def make_layer(delta: LayerDelta, open_blob: Callable[[str], BinaryIO], memory: 
     except TooLargeError:
         raise HostError(
             f"making {delta.layer} of its change takes more memory than {human_bytes(memory)}",
-            "allow more with --delta-memory",
+            "allow more with `deltas.memory`",
         ) from None
     if digest_of(layer) != delta.layer:
         raise ContentError(f"the change of {delta.layer} makes another layer", "have the archive made again")
@@ -904,5 +904,7 @@ def read_exactly(open_blob: Callable[[str], BinaryIO], digest: str, size: int) -
     with open_blob(digest) as file:
         data = file.read(size)
         if len(data) != size or file.read(1):
-            raise ContentError(f"{digest} is not {size} bytes long, as was said", "have the archive made again")
+            raise ContentError(
+                f"{digest} is not {size} bytes long, as the archive says", "have the archive made again"
+            )
     return data

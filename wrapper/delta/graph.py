@@ -136,7 +136,7 @@ def check_deltas(
     contents: dict[str, int] = {}
     for delta in deltas.values():
         if layers.get(delta.layer) != delta.size:
-            raise ContentError(f"{name} has a change of {delta.layer}, which is no layer of its images")
+            raise ContentError(f"{name} has a change of {delta.layer}, which is not a layer of its images")
         if delta.blob_size > delta.size:
             raise ContentError(f"{name} has a change of {delta.layer} that is longer than the layer", again)
         for source, size in delta.sources.items():
@@ -158,7 +158,7 @@ def check_deltas(
 
 def _two_lengths(name: str, layer: str, one: int, other: int) -> ContentError:
     return ContentError(
-        f"{name} makes layers from {layer}, to which it gives two lengths: {one} and {other}",
+        f"{name} makes layers from {layer}, and gives that two lengths: {one} and {other}",
         "have the archive made again",
     )
 
@@ -172,6 +172,6 @@ def require_few_steps(making: Making, steps: int, name: str) -> None:
     if making.steps > steps:
         raise ContentError(
             f"{name} makes {making.order[-1]} in {making.steps} steps, each from what the one before makes: "
-            f"{steps} are allowed",
+            f"no more than {steps} are allowed",
             "have the archive made again",
         )

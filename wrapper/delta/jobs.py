@@ -5,6 +5,7 @@ What comes in is hostile: whatever is wrong with it is a ContentError here.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import resource
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, host_errors
+from ..host.text import human_bytes
 from .change import open_change
 from .expand import expand
-from .make import make_change
+from .make import Made, make_change
 from .malformed import MalformedError
 
 if TYPE_CHECKING:
@@ -50,7 +52,15 @@ def make(
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     olds = [Path(content) for content in contents]
     with host_errors(f"cannot write {out}"):
-        made = make_change(Path(layer), olds, Path(out), effort, memory, Path(out).parent)
+        try:
+            made = make_change(Path(layer), olds, Path(out), effort, memory, Path(out).parent)
+        except MemoryError:
+            return Made(0, 0, reason="it is too large: there is not enough memory to make its change")._asdict()
+        except OSError as error:
+            if error.errno != errno.EFBIG:
+                raise
+            bound = human_bytes(limit)
+            return Made(0, 0, reason=f"it is too large: its content takes more than {bound}")._asdict()
     if made.reason:
         return made._asdict()
     with host_errors(f"cannot write {out}"), Path(out).open("rb") as file:
@@ -60,9 +70,9 @@ def make(
             for chunk in change.apply([olds[each] for each in made.used]):
                 sha256.update(chunk)
         except MalformedError as error:
-            return made._replace(reason=f"its change does not make it again: {error}")._asdict()
+            return made._replace(reason=f"the check of its change failed: {error}")._asdict()
     if digest != f"sha256:{sha256.hexdigest()}":
-        return made._replace(reason="its change makes another layer")._asdict()
+        return made._replace(reason="the check of its change failed: it makes another layer")._asdict()
     return made._replace(room=change.room)._asdict()
 
 
@@ -134,7 +144,7 @@ def write_content(
                 break
             file.write(chunk)
     if left:
-        raise ContentError(f"the change of {digest} makes a content of another length", _AGAIN)
+        raise ContentError(f"the change of {digest} makes content of another length", _AGAIN)
 
 
 def expand_layer(layer: BinaryIO, digest: str, out: Path, size: int) -> None:
@@ -152,7 +162,7 @@ def expand_layer(layer: BinaryIO, digest: str, out: Path, size: int) -> None:
     """
     with _named(digest), host_errors(f"cannot write {out}"):
         if expand(layer, out, size) != size:
-            raise MalformedError("its content has another length than was said")
+            raise MalformedError("its content is not as long as the archive says")
 
 
 @contextmanager
@@ -180,7 +190,7 @@ def _open(extents: Sequence[tuple[int, int, int]], room: int) -> Change:
 
     change = open_change(read_at, sum(length for _, _, length in extents))
     if change.room > room:
-        raise MalformedError("it takes more disk space than was said")
+        raise MalformedError("it takes more disk space than the archive says")
     return change
 
 

@@ -149,7 +149,7 @@ def make_change(
                 try:
                     expand(layer, content, MOST_CONTENT)
                 except MalformedError as error:
-                    return Made(0, 0, reason=f"it can't be decompressed: {error}")
+                    return Made(0, 0, reason=f"its format is not understood: {error}")
                 analysis = stack.enter_context(_Analysis(new_layer, content, folder / f"{out.name}.recipe"))
                 memory -= _ANALYSIS_MEMORY
         memory = max(_LEAST_MEMORY, memory)
@@ -175,9 +175,9 @@ def make_change(
             try:
                 found, recipe = analysis.result()
             except MalformedError as error:
-                return Made(0, size, reason=f"its compression can't be described: {error}")
+                return Made(0, size, reason=f"its compression is not understood: {error}")
             if found.content != size:
-                return Made(0, size, reason="its content can't be told apart from what follows it")
+                return Made(0, size, reason="its format is not understood: other bytes follow its content")
         is_zstd = magic == ZSTD_MAGIC
         kind = PLAIN if not analysis else ZSTD_LAYER if is_zstd else GZIP
         sizes = new_layer.stat().st_size, size, [old_contents[place].stat().st_size for place in used]

@@ -175,7 +175,7 @@ def open_content(content: Path, gaps: Iterable[int], out: Path, size: int) -> No
             nonlocal left
             left -= len(data)
             if left < 0:
-                raise MalformedError("an opened content is longer than it was said to be")
+                raise MalformedError("an opened content is longer than stated")
             file.write(data)
 
         place = 0
@@ -191,7 +191,7 @@ def open_content(content: Path, gaps: Iterable[int], out: Path, size: int) -> No
         for data in view.stretch(place, view.size):
             write(data)
     if left:
-        raise MalformedError("an opened content is shorter than it was said to be")
+        raise MalformedError("an opened content is shorter than stated")
 
 
 class Opened:
@@ -235,7 +235,7 @@ class Opened:
             count = numbers.next_number()
             size, closed = level.old_sizes[number], content.stat().st_size
             if count > most_openings(closed) or (size <= closed if count else size != closed):
-                raise MalformedError("an opened content that there can't be")
+                raise MalformedError("an opened content that is impossible")
             if not count:
                 continue
             # Without a name nothing is left behind, however this ends.
@@ -277,7 +277,7 @@ def _closed(opened: Pieces, numbers: Source, recipes: Sequence[Recipe], size: in
         gap = numbers.next_number()
         number = numbers.next_number() if len(recipes) > 1 else 0
         if number >= len(recipes):
-            raise MalformedError("a recipe that there is not")
+            raise MalformedError("a recipe that does not exist")
         yield from _stretch(opened, gap)
         rebuilder = rebuilders[number]
         for piece in _stretch(opened, rebuilder.begin_bare()):

@@ -43,4 +43,4 @@ class DeltaOptions:
             UsageError: it is none.
         """
         if self.effort not in EFFORTS:
-            raise UsageError(f"'{self.effort:.100}' is no effort", f"choose one of {', '.join(EFFORTS)}")
+            raise UsageError(f"'{self.effort:.100}' is not an effort", f"choose one of {', '.join(EFFORTS)}")

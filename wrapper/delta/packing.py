@@ -136,9 +136,9 @@ class PackedReader:
         decompressor = self._decompressor
         # A decoder may have to be asked once more before it knows.
         if decompressor is not None and not decompressor.eof and self._decompress(decompressor, 1):
-            raise MalformedError("a stream is longer than it was said to be")
+            raise MalformedError("a stream is longer than stated")
         if self._packed or (decompressor is not None and decompressor.unused_data):
-            raise MalformedError("a stream of which something is left over")
+            raise MalformedError("a stream with bytes left over")
         self._decompressor = None
 
     def _decompress(self, decompressor: lzma.LZMADecompressor | zstd.ZstdDecompressor, most: int) -> bytes:
@@ -147,7 +147,7 @@ class PackedReader:
             while True:
                 if decompressor.eof:
                     if self._left:
-                        raise MalformedError("a stream is shorter than it was said to be")
+                        raise MalformedError("a stream is shorter than stated")
                     return b""
                 piece = b""
                 if decompressor.needs_input:

@@ -46,7 +46,7 @@ class Pieces:
         while count:
             piece = self.take(count)
             if not piece:
-                raise MalformedError("a content that ends too early")
+                raise MalformedError("content that ends too early")
             found.append(piece)
             count -= len(piece)
         return found[0] if len(found) == 1 else b"".join(found)
@@ -68,7 +68,7 @@ def joined(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
     for piece in pieces:
         left -= len(piece)
         if left < 0:
-            raise MalformedError("it is longer than it was said to be")
+            raise MalformedError("it is longer than stated")
         if piece:
             # There may be empty ones without end.
             ready.append(piece)
@@ -78,5 +78,5 @@ def joined(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
             ready.clear()
             waiting = 0
     if left:
-        raise MalformedError("it is shorter than it was said to be")
+        raise MalformedError("it is shorter than stated")
     yield b"".join(ready)

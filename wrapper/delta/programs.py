@@ -254,7 +254,7 @@ class PairReader:
             shifts = [self._signed() for _ in range(4)]
             segments.append((offset + shifts[0], address + shifts[1], length + shifts[2], memory + shifts[3]))
         if not all(map(_is_possible, segments)):
-            raise MalformedError("a program with a segment that there can't be")
+            raise MalformedError("a program with a segment that is impossible")
         self._new_end, self._old_end = begin + size, old_begin + old_size
         return Pair(Program(begin, size, old.machine, tuple(segments)), old)
 

@@ -203,7 +203,7 @@ def rebuild(
         if not rebuilder.is_behind:
             break
     if written != size:
-        raise MalformedError("it is shorter than it was said to be")
+        raise MalformedError("it is shorter than stated")
 
 
 def fed(rebuilder: Rebuilder, content: bytes) -> Iterator[bytes]:

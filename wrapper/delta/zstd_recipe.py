@@ -166,10 +166,10 @@ class _Analyser:
                     left -= len(piece)
                     self._other(piece)
             else:
-                raise MalformedError("no zstd frame")
+                raise MalformedError("not a zstd frame")
         self._streams.frames.put(_END)
         if self._contents.take_some(1):
-            raise MalformedError("a content that is longer than the stream's")
+            raise MalformedError("content that is longer than the stream's")
         packed = [stream.finish() for stream in self._streams]
         numbers = [_VERSION, _DOUBLE_FAST if self._predicted else _NO_MODEL, self._content]
         for stream in self._streams:
@@ -210,7 +210,7 @@ class _Analyser:
             shape = self._parser.parse(block)
             size = self._parser.content
         elif kind == _VERBATIM or (kind == _RLE and not size):
-            raise MalformedError("a block of no kind")
+            raise MalformedError("a block of an unknown kind")
         if size > MOST_CONTENT:
             raise MalformedError("a block whose content is too long")
         content = self._contents.take(size)
@@ -329,7 +329,7 @@ class _Rebuilder:
             elif kind == _FRAME:
                 yield from self._frame()
             else:
-                raise MalformedError("a frame of no kind")
+                raise MalformedError("a frame of an unknown kind")
         for stream in self._streams:
             stream.finish()
         if self._content.take(1):
@@ -338,7 +338,7 @@ class _Rebuilder:
     def _frame(self) -> Iterator[bytes]:
         header = self._streams.frames.next_bytes(self._streams.frames.next_number(_MOST_HEADER))
         if len(header) < len(b"magic") or len(header) != _header_size(header):
-            raise MalformedError("a frame's header that there can't be")
+            raise MalformedError("a frame's header that is impossible")
         yield header
         self._speller.begin()
         if self._model:

@@ -83,6 +83,6 @@ def followed(path: Path) -> Path:
         if _DESCRIPTOR.fullmatch(str(path)) or not path.is_symlink():
             return path
         if path.lstat().st_uid not in (os.geteuid(), path.parent.stat().st_uid):
-            raise UsageError(f"the output {path} is a symbolic link of another user", "name another file")
+            raise UsageError(f"the output {path} is another user's symbolic link", "name another file")
         path = path.parent / path.readlink()
     raise UsageError(f"the output {path} is a symbolic link that leads nowhere", "name another file")

@@ -50,7 +50,7 @@ class Space:
             free = _free(folder)
             if needed > free:
                 raise DiskFullError(
-                    f"not enough space in {folder}: {needed} bytes are needed, and {free} are free", FREE_SPACE
+                    f"not enough space in {folder}: {needed} bytes needed, {free} bytes free", FREE_SPACE
                 )
 
     @contextmanager

@@ -68,7 +68,7 @@ class PrivateFolder(NamedTuple):
         for path in remove_dead(parent):
             if report:
                 report(
-                    f"{path} may be in use on another machine, or is of before a restart: remove it if it is not"
+                    f"{path} may be in use on another machine, or older than a restart: remove it if it is unused"
                 )
         while True:
             path = parent / _new_name(("skopeo-incremental-", ""))
@@ -118,7 +118,7 @@ def private_folder(parent: Path) -> Iterator[Path]:
 def unwritable(parent: Path, error: OSError) -> HostError:
     """Return what is wrong where no private folder can be made in `parent`."""
     return HostError(
-        f"cannot write to the temporary folder {parent}: {error.strerror}", "choose another with --tmpdir"
+        f"cannot write to the temporary folder {parent}: {error.strerror}", "choose another one with `temp_dir`"
     )
 
 

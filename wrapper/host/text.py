@@ -38,7 +38,7 @@ def parse_bytes(text: str) -> int:
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kmgt]i?|)b?", text.strip().lower())
     if not found:
-        raise ValueError(f"'{text}' is no number of bytes, such as 500M, 20G or 20Gi")
+        raise ValueError(f"'{text}' is not a number of bytes, such as 500M, 20G or 20Gi")
     return int(float(found[1]) * (1024 if "i" in found[2] else 1000) ** _POWERS.index(found[2].rstrip("i")))
 
 

@@ -110,7 +110,7 @@ class Worker:
         if not answer:
             code = self._process.returncode
             why = (
-                f"its process ended by signal {-code}"
+                f"its process was ended by signal {-code}"
                 if code < 0
                 else said.rpartition("\n")[2] or f"exit code {code}"
             )

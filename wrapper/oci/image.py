@@ -95,7 +95,7 @@ class Image:
             ContentError: no list names a manifest.
         """
         if not self.leaves:
-            raise ContentError(f"index {self.root.digest} names no manifest: there is no image to move")
+            raise ContentError(f"index {self.root.digest} names no manifest: it has no image to move")
 
     def shared_with(self, layers: Mapping[str, Descriptor]) -> dict[str, Descriptor]:
         """Return the layers that need not travel to where `layers` are.
@@ -116,7 +116,7 @@ class Image:
                     raise ContentError(
                         f"layer {digest} is {layer.size} bytes long in {self.root.digest}, "
                         f"but {layers[digest].size} bytes in a base",
-                        "one of the two manifests lies; ask who made them",
+                        "one of the two manifests is wrong: ask the people who made the images",
                     )
                 shared[digest] = layer
         return shared

@@ -171,7 +171,7 @@ class Layout(NamedTuple):
             except OSError as error:
                 if size < INCREDIBLE or error.errno not in (errno.EFBIG, errno.EINVAL, errno.EOVERFLOW):
                     raise
-                raise ContentError(f"layer {digest} claims {size} bytes, which no file can have") from error
+                raise ContentError(f"layer {digest} claims to be {size} bytes long, and no file can be") from error
 
     def replace_by_placeholder(self, digest: str, size: int) -> None:
         """Put a placeholder in the place of a blob that is needed no more; whoever does so removes it.
@@ -216,7 +216,7 @@ class Layout(NamedTuple):
             if found != size:
                 raise ContentError(
                     f"{digest} is {found} bytes long, but its manifest says {size}",
-                    "the manifest lies; ask who made the image",
+                    "the manifest is wrong: ask the people who made the image",
                 )
 
     def write_index(self, index: bytes) -> None:
@@ -280,7 +280,7 @@ class Layout(NamedTuple):
             # What a run that was killed has begun is gone on with.
             if is_new and {path.name for path in self.folder.iterdir()} - {"blobs", "oci-layout"}:
                 raise ContentError(
-                    f"{self.folder} is no OCI layout: there is no index.json", "name an empty or new folder"
+                    f"{self.folder} is not an OCI layout: it has no index.json", "name a new or an empty folder"
                 )
             if is_new:
                 Layout.create(self.folder)

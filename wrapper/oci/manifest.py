@@ -173,7 +173,10 @@ def parse_manifest(
     if reference:
         what += f" of {reference}"
     if descriptor and descriptor.digest != digest:
-        raise ContentError(f"{what} has other bytes: they hash to {digest}", "fetch it again; tell who serves it")
+        raise ContentError(
+            f"{what} has other bytes: they hash to {digest}",
+            "fetch it again, and tell the people who run the server",
+        )
     if descriptor and descriptor.size != len(raw):
         raise ContentError(f"{what} is {len(raw)} bytes long, but its descriptor says {descriptor.size}")
     document = parse_document(raw, what, bounds)
@@ -217,18 +220,18 @@ def build_layers_dictionary(*manifests: FetchedManifest) -> dict[str, Descriptor
 def _media_type(document: dict[str, Any], descriptor: Descriptor | None, what: str) -> str:
     if document.get("schemaVersion") == 1:
         raise ContentError(
-            f"{what} is a Docker schema 1 manifest, which has no digests to compare",
-            "have the image pushed again by a current tool, or convert it with skopeo copy --format v2s2",
+            f"{what} is a Docker schema 1 manifest, which has no digests of layers",
+            "have the image pushed again with a current tool, or convert it with skopeo copy to format v2s2",
         )
     is_manifest = "config" in document or "layers" in document
     if is_manifest and "manifests" in document:
-        raise ContentError(f"{what} is a manifest and a list at once")
+        raise ContentError(f"{what} is both a manifest and a list")
     inferred = OCI_INDEX if "manifests" in document else OCI_MANIFEST
     declared = document.get("mediaType", descriptor.media_type if descriptor else inferred)
     if not isinstance(declared, str) or declared not in SCHEMAS:
         raise ContentError(f"{what} has the unsupported media type {declared!r:.200}")
     if descriptor and descriptor.media_type != declared:
-        raise ContentError(f"{what} says that it is {declared}, its descriptor says {descriptor.media_type}")
+        raise ContentError(f"{what} says that it is {declared}, but its descriptor says {descriptor.media_type}")
     if (declared in LISTS) == is_manifest:
         raise ContentError(f"{what} says that it is {declared}, but its content says otherwise")
     return declared
@@ -238,6 +241,6 @@ def _require_sha256(descriptors: tuple[Descriptor, ...], what: str) -> None:
     for descriptor in descriptors:
         if not is_digest(descriptor.digest):
             raise ContentError(
-                f"{what} names {descriptor.digest}, and only sha256 digests can travel",
-                "skopeo can't copy other digests; have the image built with sha256",
+                f"{what} names {descriptor.digest}, and only sha256 digests are supported",
+                "skopeo can't copy other digests: have the image built with sha256",
             )

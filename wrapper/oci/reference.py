@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UsageError
+from .mistakes import NamedFile, named_file, refuse_file
 
 TRANSPORTS = (
     "containers-storage",
@@ -25,6 +26,9 @@ TRANSPORTS = (
 
 DOCKER_HUB = "docker.io"
 """Where a name without a host is."""
+
+DEFAULT_TAG = "latest"
+"""Which tag is meant where none is given."""
 
 # The grammar of github.com/distribution/reference, the one that skopeo and the registries use.
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -56,7 +60,7 @@ def is_bundle_name(text: str) -> bool:
 
 def with_tag(repository: str, tag: str | None) -> str:
     """Return what people call an image, whatever its registry is, such as `team/app:2`."""
-    return f"{repository}:{tag or 'latest'}"
+    return f"{repository}:{tag or DEFAULT_TAG}"
 
 
 def title_in_bundle(name: str) -> str:
@@ -112,18 +116,19 @@ class Reference:
             The reference. A `docker` name may have a tag, a digest, or both (the digest counts).
 
         Raises:
-            UsageError: it is malformed, its transport is unknown, or it begins with `-`.
+            UsageError: it is malformed, its transport is unknown, or it begins with `-`; or a bare name is that of
+                a file.
         """
         if not text or text.startswith("-"):
             raise UsageError(f"'{text}' is not an image reference", "write it as docker://HOST/NAME:TAG")
         if not text.isprintable():
-            raise UsageError(f"'{text}' holds characters that no reference may hold")
+            raise UsageError(f"'{text}' has characters that a reference must not have")
         transport, colon, details = text.partition(":")
         if colon and details.startswith("//"):
             if transport != "docker":
                 raise UsageError(
                     f"'{text}' has the unknown transport '{transport}://'",
-                    "registries are docker://HOST/NAME:TAG",
+                    "write a registry's image as docker://HOST/NAME:TAG",
                 )
             return cls._parse_docker(details[2:], text)
         if colon and transport == "docker":
@@ -132,6 +137,7 @@ class Reference:
             if not details:
                 raise UsageError(f"'{text}' names no place after '{transport}:'")
             return cls(transport, details)
+        refuse_file(text)
         return cls._parse_docker(text, text)
 
     @classmethod
@@ -146,7 +152,9 @@ class Reference:
                 raise UsageError(f"'{text}' has a malformed tag '{tag}'")
         if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
             hint = (
-                "a repository name is lower case" if name != name.lower() else "write it as docker://HOST/NAME:TAG"
+                "a repository's name must be lower case"
+                if name != name.lower()
+                else "write it as docker://HOST/NAME:TAG"
             )
             raise UsageError(f"'{text}' is not an image reference", hint)
         return cls("docker", name, tag, digest or None)
@@ -181,7 +189,7 @@ class Reference:
             UsageError: it is no digest, and would lead elsewhere.
         """
         if not is_digest(digest):
-            raise UsageError(f"'{digest:.100}' is no digest")
+            raise UsageError(f"'{digest:.100}' is not a digest")
         return replace(self, tag=None, digest=digest)
 
     def tagged(self, tag: str) -> Reference:
@@ -191,7 +199,7 @@ class Reference:
             UsageError: it is no tag, and would lead elsewhere.
         """
         if not is_tag(tag):
-            raise UsageError(f"'{tag:.200}' is no tag")
+            raise UsageError(f"'{tag:.200}' is not a tag")
         return replace(self, tag=tag, digest=None)
 
     def __str__(self) -> str:
@@ -209,6 +217,12 @@ def path_and_tag(reference: Reference) -> tuple[Path, str | None]:
     return Path(path), tag or None
 
 
+def file_meant(text: str) -> NamedFile | None:
+    """Return the file that a text without a transport means, as `named_file`; None where it is a reference."""
+    transport, colon, details = text.partition(":")
+    return None if colon and (details.startswith("//") or transport in TRANSPORTS) else named_file(text)
+
+
 def registry_reference(reference: Reference | str, what: str) -> Reference:
     """Read a reference that must be a registry's.
 
@@ -220,6 +234,11 @@ def registry_reference(reference: Reference | str, what: str) -> Reference:
         UsageError: it is malformed, or of another transport.
     """
     if isinstance(reference, str):
+        if (file := file_meant(reference)) and file.exists and file.reference:
+            raise UsageError(
+                f"{what} {reference} is a file, and not in a registry",
+                f"give docker://HOST/NAME:TAG; a file can be a base: `base` {file.reference}",
+            )
         reference = Reference.parse(reference)
     if reference.transport != "docker":
         raise UsageError(f"{what} {reference} is not in a registry", "give docker://HOST/NAME:TAG")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import BundleError, IncrementalError
 from ..host.text import human_bytes, plural
-from ..oci.manifest import FetchedManifest, build_layers_dictionary
+from ..oci.manifest import FetchedManifest, Index, build_layers_dictionary
 from ..oci.reference import title_in_bundle
-from ..skopeo.inspect import ImageSource, read_ahead, read_image, read_platform, try_roots
+from ..skopeo.inspect import ImageSource, read_ahead, read_image, read_platform, require_platform, try_roots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -103,6 +103,8 @@ def _compare(
     else:
         image = read_image(skopeo, final, root, known=known)
     image.require_leaves()
+    if request.demanded and not isinstance(root.parsed, Index):
+        require_platform(skopeo, final, root, request.demanded)
     layers: dict[str, Mapping[str, Descriptor]] = {}
     names: list[tuple[str, str]] = []
     digests: set[str] = set()

@@ -75,7 +75,7 @@ def with_candidates(plan: PullPlan, options: DeltaOptions) -> PullPlan:
     for planned in plan.images:
         for digest, sources in _sources_in(planned, new).items():
             if not planned.delta:
-                whole.setdefault(digest, "an image needs it whose layers are to travel whole")
+                whole.setdefault(digest, "another image needs it, and that image's layers travel whole")
             known = common.setdefault(digest, sources)
             common[digest] = {source: size for source, size in known.items() if source in sources}
             leaves.setdefault(digest, []).extend(leaf for _, leaf in planned.leaves)
@@ -93,8 +93,8 @@ def _why_whole(layer: Descriptor, options: DeltaOptions) -> str:
     if not is_compiled():
         return "the modules that make changes are not compiled here"
     if options.memory < LEAST_MEMORY:
-        return f"making changes takes {human_bytes(LEAST_MEMORY)} of memory, and --delta-memory allows less"
-    return "it is short" if layer.size <= _SHORT else ""
+        return f"it is too large for the allowed memory: a change takes at least {human_bytes(LEAST_MEMORY)}"
+    return "it is short: no change would save much" if layer.size <= _SHORT else ""
 
 
 def _sources_in(planned: PlannedImage, new: Collection[str]) -> dict[str, dict[str, int]]:
@@ -374,7 +374,8 @@ class _Workbench:
             candidates = self._candidates[running.digest]
             if made["size"] > candidates.size * (1 - self._options.min_saving / 100):
                 saved = max(0.0, 100 - 100 * made["size"] / candidates.size)
-                return f"a change saves {saved:.1f} %, and {self._options.min_saving:g} % are wanted"
+                least = self._options.min_saving
+                return f"no saving: its change would save {saved:.1f} %, and the minimum is {least:g} %"
             return self._put(running, candidates, made)
         except WorkerError as error:
             return f"its change could not be made: {error}"
@@ -428,7 +429,7 @@ class _Workbench:
             return path, length
         except MalformedError as error:
             # It may be anything; nothing is made from it then.
-            self._report(f"older layer {source} is of no use: {error}")
+            self._report(f"older layer {source} can't be used: {error}")
             path.unlink(missing_ok=True)
             return None
 

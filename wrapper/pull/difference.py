@@ -155,8 +155,8 @@ def compare(old: ArchiveContents, new: BlobSource, *, delta: bool = False) -> Pu
     plan = PullPlan(planned, contents.is_bundle, gone)
     if absent := [digest for digest in plan.blob_sizes if digest not in new]:
         raise ContentError(
-            f"the newer archive lacks layer {absent[0]}, and the older one's images have not got it either",
-            "make the newer one whole first: see the command complete",
+            f"the newer archive lacks layer {absent[0]}, and so does the older one",
+            "make the newer archive whole first, with complete",
         )
     require_readable(plan)
     return plan

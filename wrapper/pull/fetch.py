@@ -188,7 +188,8 @@ def _refuse_signature(skopeo: Skopeo, source: ImageSource, digest: str) -> None:
             flags=["--multi-arch=index-only", *access.flags(pinned, skopeo.auth_files, "src-")],
             policy=access.policy_flags(),
             doing=f"cannot fetch {pinned}",
-            flag=source.flag,
+            side=source.side,
+            access=access,
         )
     except SignaturesError:
         raise

@@ -262,16 +262,14 @@ class PullPlan:
     def warnings(self) -> tuple[str, ...]:
         """Say what the user should know before the archive is sent, one line each."""
         lines = [note for planned in self.images for note in planned.notes]
-        compiled = is_compiled()
-        if any(planned.delta for planned in self.images) and not compiled:
+        if any(planned.delta for planned in self.images) and not is_compiled():
             lines.append("the modules that make changes are not compiled here: all layers travel whole")
         for planned in self.images:
             final = planned.source.reference if planned.source else planned.name or planned.image.root.digest
             if planned.image.root.digest in planned.bases:
                 if not self.is_bundle:
-                    lines.append(f"{final} is the base already: the archive holds no layer")
-            elif planned.bases and not planned.shared and not (planned.delta and compiled):
-                # Where changes are made, each layer's own line says what it is made from.
+                    lines.append(f"{final} is the same image as the base: the archive holds no layer")
+            elif planned.bases and not planned.shared and not self._uses_bases(planned):
                 lines.append(f"no base has a layer of {final}: the archive holds the whole image")
             lines += [
                 f"foreign layer {layer.digest} ({human_bytes(layer.size)}) does not travel: "
@@ -279,3 +277,10 @@ class PullPlan:
                 for layer in planned.image.foreign.values()
             ]
         return tuple(dict.fromkeys(lines))
+
+    def _uses_bases(self, planned: PlannedImage) -> bool:
+        """Say whether layers of an image are, or may yet be, made from layers of its bases."""
+        made = (self.deltas[digest].sources for digest in planned.layers if digest in self.deltas)
+        # What becomes of these is not known yet.
+        may_be = self.candidates.keys() - self.reasons.keys() - self.deltas.keys()
+        return any(made) or any(self.candidates[digest].sources for digest in planned.layers if digest in may_be)

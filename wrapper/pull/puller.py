@@ -144,12 +144,12 @@ class Puller(NamedTuple):
 
         # Before anything is fetched: what can't be read at the other side is not worth it.
         require_readable(plan)
-        for warning in plan.warnings():
-            self.report.warn(warning)
         if any(planned.delta for planned in plan.images):
             from .deltas import with_candidates
 
-            return with_candidates(plan, self.options.deltas)
+            plan = with_candidates(plan, self.options.deltas)
+        for warning in plan.warnings():
+            self.report.warn(warning)
         return plan
 
     def _delta_sources(self, skopeo: Skopeo, plan: PullPlan, cache: Cache | None, stack: ExitStack) -> BlobSource:

@@ -60,16 +60,24 @@ class PullOptions:
             return
         if self.signatures.include or self.signatures.referrers:
             raise UsageError(
-                "a signature does not fit an image that is converted",
-                "leave out --no-preserve-digests, or --with-signatures and --with",
+                "signatures do not match a converted image",
+                "leave out `preserve_digests=False`, or `signatures.include` and `signatures.referrers`",
             )
         if self.deltas.enabled:
-            raise UsageError("a change of a layer needs its digest", "leave out --delta, or --no-preserve-digests")
+            raise UsageError(
+                "layers of a converted image can't travel as their change",
+                "leave out `deltas.enabled` or `preserve_digests=False`",
+            )
 
     @property
     def wanted_platform(self) -> Platform | None:
         """What a list is narrowed to; None where it travels whole."""
         return None if self.all_architectures else self.platform or wanted_platform()
+
+    @property
+    def demanded_platform(self) -> Platform | None:
+        """The platform that somebody asked for; None where a list travels whole, or this machine's counts."""
+        return None if self.all_architectures else self.platform
 
 
 class ImageRequest(NamedTuple):
@@ -82,6 +90,7 @@ class ImageRequest(NamedTuple):
         name: what it is called in a bundle; None for an image by itself, which is called by its tag.
         delta: whether new layers may travel as their change.
         base_names: what an earlier bundle calls those of the bases that it had.
+        demanded: the platform that somebody asked for: an image that is no list must be for it, too.
     """
 
     final: ImageSource
@@ -90,6 +99,7 @@ class ImageRequest(NamedTuple):
     name: str | None = None
     delta: bool = False
     base_names: Mapping[Reference, str] = {}
+    demanded: Platform | None = None
 
 
 class PullRequest(NamedTuple):
@@ -119,9 +129,12 @@ def request_image(options: PullOptions, base: References, final: str | Reference
     Raises:
         UsageError: a reference is malformed, or the image is in no registry.
     """
-    source = ImageSource(registry_reference(final, "the final image"), options.final, "--final")
-    bases = tuple(image_sources(base, options.base, "--base"))
-    return PullRequest((ImageRequest(source, bases, options.wanted_platform, None, options.deltas.enabled),))
+    source = ImageSource(registry_reference(final, "the final image"), options.final, "final")
+    bases = tuple(image_sources(base, options.base, "base"))
+    image = ImageRequest(
+        source, bases, options.wanted_platform, delta=options.deltas.enabled, demanded=options.demanded_platform
+    )
+    return PullRequest((image,))
 
 
 def request_bundle(
@@ -142,11 +155,13 @@ def request_bundle(
     from ..source.spec import bases_from, gone_since
 
     if not options.preserve_digests:
-        raise UsageError("the images of a bundle keep their digests", "leave out --no-preserve-digests")
+        raise UsageError("the images of a bundle can't be converted", "leave out `preserve_digests=False`")
     if options.signatures.referrers:
-        raise UsageError("--with names what belongs to one image, and a bundle has several", "leave it out")
+        raise UsageError(
+            "a referrer belongs to one image, and a bundle has several", "leave out `signatures.referrers`"
+        )
     images, before = _spec_images(spec), _spec_images(earlier or ())
-    common = image_sources(base, options.base, "--base")
+    common = image_sources(base, options.base, "base")
     requests = []
     for image in images:
         platform = image.platform
@@ -155,11 +170,12 @@ def request_bundle(
         elif not image.all:
             platform = platform or options.platform or wanted_platform()
         in_earlier = bases_from(before, image.name)
-        own = image_sources([*image.bases, *in_earlier], options.base, "--base")
+        own = image_sources([*image.bases, *in_earlier], options.base, "base")
         bases = dict.fromkeys([*own, *common])
         delta = options.deltas.enabled if image.delta is None else image.delta
-        final = ImageSource(image.final, options.final, "--final")
-        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta, in_earlier))
+        final = ImageSource(image.final, options.final, "final")
+        demanded = image.platform or options.demanded_platform if platform else None
+        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta, in_earlier, demanded))
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
 
 

@@ -55,7 +55,7 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
                 absent, missing = vet(skopeo, blob_source, item, bases, report)
             if missing:
                 names = merge(blob_source.contents, blob_source.__contains__).names
-                raise missing_error(target.name, missing, names)
+                raise missing_error(target.name, missing, names, local=True)
             upload = Upload(skopeo, blob_source, item.images, absent, True, report)
             written = pack_whole(upload, target.file, None, target.name, target.folder)
             found = merge((), blob_source.__contains__, plan.told)

@@ -65,7 +65,7 @@ class Destination(ABC):
         self.writes = writes
         for tag in additional_tags:
             if not is_tag(tag):
-                raise UsageError(f"'{tag}' is no tag")
+                raise UsageError(f"'{tag}' is not a tag")
         access.policy_flags()
         self.check()
 

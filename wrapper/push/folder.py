@@ -87,9 +87,9 @@ class FolderDestination(CopiedDestination):
         if not self._path.exists():
             return
         if not self._path.is_dir():
-            raise UsageError(f"{self._path} is a file, and dir: writes a folder")
+            raise UsageError(f"{self._path} is a file, but dir: writes a folder")
         if self._path.is_mount():
-            raise UsageError(f"{self._path} is where a disk is mounted", "name a folder in it")
+            raise UsageError(f"a disk is mounted at {self._path}", "name a folder on that disk")
         with host_errors(f"cannot read {self._path}"):
             entries = sorted(self._path.iterdir())
             if not entries:
@@ -103,7 +103,7 @@ class FolderDestination(CopiedDestination):
             ]
         if others:
             raise UsageError(
-                f"{self._path} holds other files, which dir: would remove: {', '.join(others):.200}",
+                f"{self._path} holds other files, and dir: would remove them: {', '.join(others):.200}",
                 "name a new folder",
             )
 

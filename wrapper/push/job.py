@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..archive.contents import merge
 from ..archive.summary import describe, with_references
 from ..errors import BundleError, IncrementalError
-from ..results import Failure, Outcome, PushResult, VetResult
+from ..results import Outcome, PushResult, VetResult
 from .tags import missing_error, require_sent
 from .upload import Upload
 from .vet import vet
@@ -141,13 +141,12 @@ class PushJob:
         unclear = self._errors.keys() - self._missing.keys()
         if unclear and (failure := self.failure("vetted")):
             raise failure
-        missing = {layer.digest: layer for found in self._missing.values() for layer in found}
         contents = self._contents if self._plan.is_bundle else with_references(self._contents, self._references())
         return VetResult(
             **contents.shared_fields(),
             changed=False,
             destination=self._plan.destination,
-            missing=tuple(missing[digest] for digest in sorted(missing)),
+            missing=self._all_missing(),
             outcomes=self._outcomes(),
         )
 
@@ -165,6 +164,7 @@ class PushJob:
             tags=single.tags if single else tuple(each.tags[0] for each in uploaded),
             image_id=single.image_id if single else None,
             outcomes=self._outcomes(),
+            missing=self._all_missing(),
         )
 
     def _vet_one(self, item: PushItem) -> None:
@@ -172,7 +172,9 @@ class PushJob:
         self._absent[item.name] = absent
         if missing:
             self._missing[item.name] = missing
-            raise missing_error(str(item.destination.reference), missing, self._contents.names)
+            reference = item.destination.reference
+            local = reference.transport != "docker"
+            raise missing_error(str(reference), missing, self._contents.names, local=local)
 
     def _upload_of(self, item: PushItem) -> Upload:
         absent = self._absent[item.name]
@@ -214,6 +216,11 @@ class PushJob:
             references |= result.references
         return references
 
+    def _all_missing(self) -> tuple[MissingLayer, ...]:
+        """Return the layers that nobody has, each once."""
+        missing = {layer.digest: layer for found in self._missing.values() for layer in found}
+        return tuple(missing[digest] for digest in sorted(missing))
+
     def _outcomes(self) -> tuple[Outcome, ...]:
         """Say what happened to each image of a bundle so far, in the bundle's order."""
         return tuple(self._outcome(item) for item in self._plan.items) if self._plan.is_bundle else ()
@@ -222,10 +229,10 @@ class PushJob:
         error, uploaded = self._errors.get(item.name), self._uploaded.get(item.name)
         return Outcome(
             item.name,
-            str(item.destination.reference),
+            uploaded.tags[0].reference if uploaded else str(item.destination.reference),
             item.image.image.root.digest,
             changed=bool(uploaded and uploaded.changed),
             previous_digest=uploaded.tags[0].previous_digest if uploaded else None,
             missing=self._missing.get(item.name, ()),
-            error=Failure(error.code, error.message, error.next_step) if error else None,
+            error=error.as_failure() if error else None,
         )

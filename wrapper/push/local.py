@@ -21,14 +21,14 @@ from ..oci.layout import Layout, index_document
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary, digest_of, parse_manifest
 from ..oci.platforms import choose as choose_platform
 from ..oci.platforms import wanted_platform
-from ..oci.reference import Reference, path_and_tag
+from ..oci.reference import DEFAULT_TAG, Reference, path_and_tag
 from ..results import TagChange
 from ..skopeo.inspect import ImageSource
 from ..skopeo.probe import present_in_storage
 from ..source.stores import BlobFolder
 from ..source.unpacked import unpack
 from .destination import Destination
-from .tags import FLAG, refuse_overwriting
+from .tags import SIDE, refuse_overwriting
 from .upload import Upload, UploadResult
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class LocalDestination(Destination):
     def check(self) -> None:
         """Refuse what only registries can do, and what would change digests in silence."""
         if self.additional_tags:
-            raise UsageError(f"{self.reference} takes no further tags", "leave out --additional-tag")
+            raise UsageError(f"{self.reference} takes no further tags", "leave out `additional_tags`")
         if self.preserve and not self.keeps_digests:
-            raise self._loses_digests("docker's own format has none")
+            raise self._loses_digests("Docker's own format has no such digest")
 
     def select_images(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
         """Return the newest image, after what belongs to it; of a list one platform, where no more fits."""
@@ -66,7 +66,7 @@ class LocalDestination(Destination):
         if named.image.root.media_type not in LISTS:
             return (named,)
         if self.preserve:
-            raise self._loses_digests("a local store holds one platform, and this is a list")
+            raise self._loses_digests("a local store holds one platform, and this image has several")
         leaves = named.image.leaves
         wanted = wanted_platform()
         position = choose_platform(wanted, [leaf.platform for leaf in leaves])
@@ -85,7 +85,7 @@ class LocalDestination(Destination):
             RegistryError: there is one.
         """
         if not self.overwrite_tag and path.exists():
-            raise RegistryError(f"{path} exists already", "choose another name, or leave out --no-overwrite-tag")
+            raise RegistryError(f"{path} already exists", "choose another name, or leave out `overwrite_tag=False`")
 
     def require_folder(self, path: Path) -> Path:
         """Return the folder that something is written to.
@@ -95,8 +95,15 @@ class LocalDestination(Destination):
         """
         folder = path.absolute().parent
         if not folder.is_dir():
-            raise HostError(f"cannot write {path}: there is no folder {folder}", "make it, or choose another")
+            raise HostError(
+                f"cannot write {path}: there is no folder {folder}", "create the folder, or choose another one"
+            )
         return folder
+
+    @property
+    def written_name(self) -> str:
+        """What results call what was written: the reference, with the tag that it has where none was given."""
+        return str(self.reference)
 
     def require_output(self, path: Path) -> Path | None:
         """Return the folder that a file is written to; None for a device or a named pipe, which is not replaced.
@@ -109,14 +116,14 @@ class LocalDestination(Destination):
 
     def sent(self, upload: Upload, *, changed: bool, digest: str, previous: str | None = None) -> UploadResult:
         """Return the result, which has one name; and an image ID, where that is how images are called there."""
-        name, root = str(self.reference), upload.image.image.root
+        name, root = self.written_name, upload.image.image.root
         image_id = root.parsed.config.digest if self.one_platform and isinstance(root.parsed, Manifest) else None
         return UploadResult(changed, digest, (TagChange(name, previous),), {upload.image.key: name}, image_id)
 
     def _loses_digests(self, why: str) -> UsageError:
         return UsageError(
             f"{self.reference} can't keep the image's digest: {why}",
-            "allow another digest with --no-preserve-digests, or choose another destination, such as oci-archive:",
+            "allow another digest with `preserve_digests=False`, or choose another place, such as oci-archive:",
         )
 
 
@@ -229,7 +236,7 @@ class CopiedDestination(LocalDestination):
         upload.fetch_absent()
         root = upload.image.image.root
         if upload.blob_source.contents[-1].referrers:
-            upload.report.warn(f"{self.reference} holds no signatures: they are left behind")
+            upload.report.warn(f"{self.reference} can't hold signatures: they are left behind")
         flags = self.access.flags(self.reference, upload.skopeo.auth_files, "dest-")
         if root.media_type in LISTS:
             flags.append("--all")
@@ -238,7 +245,7 @@ class CopiedDestination(LocalDestination):
             doing = f"cannot write {self.reference}"
             digest = upload.copy(blobs, root, target, self.access, flags, doing)
         if self.preserve and digest != root.digest:
-            raise RegistryError(f"{self.reference} became {digest} instead of {root.digest}")
+            raise RegistryError(f"{self.reference} was written as {digest} instead of {root.digest}")
         return digest
 
 
@@ -282,7 +289,9 @@ class DaemonDestination(CopiedDestination):
         if not Reference.parse(f"docker://{self.reference.name}").tag:
             raise UsageError(f"{self.reference} has no tag", "write it as docker-daemon:NAME:TAG")
         if not self.overwrite_tag:
-            raise UsageError(f"{self.reference} does not tell what a tag points to", "leave out --no-overwrite-tag")
+            raise UsageError(
+                f"{self.reference} does not show what a tag points to", "leave out `overwrite_tag=False`"
+            )
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Load the image into the daemon."""
@@ -297,6 +306,12 @@ class StorageDestination(CopiedDestination):
 
     one_platform = True
 
+    @property
+    def written_name(self) -> str:
+        """The reference, with the tag that a local store gives where there is none."""
+        name = str(self.reference)
+        return name if {":", "@"} & {*self.reference.name.rpartition("/")[2]} else f"{name}:{DEFAULT_TAG}"
+
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the store which layers it has."""
         return present_in_storage(skopeo, self.reference, layers, preserve=self.preserve)
@@ -308,11 +323,11 @@ class StorageDestination(CopiedDestination):
         folder, slash, last = self.reference.name.rpartition("/")
         name = folder + slash + last.partition(":")[0].partition("@")[0]
         for digest in manifests[:_LOOKUPS]:
-            old = ImageSource(Reference(self.reference.transport, f"{name}@{digest}"), self.access, FLAG)
-            (raw,) = skopeo.inspect_raw([(old.reference, old.access, old.flag)])
+            old = ImageSource(Reference(self.reference.transport, f"{name}@{digest}"), self.access, SIDE)
+            (raw,) = skopeo.inspect_raw([(old.reference, old.access, old.side)])
             if isinstance(raw, IncrementalError) or digest_of(raw) != digest:
                 continue
-            # What can't be read so may be named with --base.
+            # What can't be read so may be named as a base.
             with suppress(IncrementalError):
                 leaf = parse_manifest(raw)
                 if {*layers} & build_layers_dictionary(leaf).keys():
@@ -323,7 +338,7 @@ class StorageDestination(CopiedDestination):
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Build the image in the store, unless it is there."""
         digest = upload.image.image.root.digest
-        (raw,) = upload.skopeo.inspect_raw([(self.reference, self.access, FLAG)])
+        (raw,) = upload.skopeo.inspect_raw([(self.reference, self.access, SIDE)])
         if isinstance(raw, IncrementalError) and not isinstance(raw, NotFoundError):
             raise raw
         previous = None if isinstance(raw, IncrementalError) else digest_of(raw)

@@ -70,8 +70,8 @@ class PushPlan(NamedTuple):
         for item in self.items:
             if not item.destination.preserve and any(named.subject for named in item.images):
                 raise UsageError(
-                    "the archive holds signatures, which do not fit an image that is converted",
-                    "leave out --no-preserve-digests",
+                    "the archive holds signatures, which do not match a converted image",
+                    "leave out `preserve_digests=False`",
                 )
 
 
@@ -90,7 +90,7 @@ def make_plan(blob_source: BlobSource, destination: Destination, selection: Sele
     if blob_source.is_bundle:
         return _plan_bundle(blob_source.contents, destination, selection)
     if selection.only or selection.names:
-        raise UsageError("the archive is no bundle: it holds one image", "leave out --only and --map")
+        raise UsageError("the archive is not a bundle: it holds one image", "leave out `only` and `names`")
     return plan_image(blob_source.contents, destination)
 
 
@@ -108,10 +108,12 @@ def plan_image(contents: Sequence[ArchiveContents], destination: Destination) ->
 def _plan_bundle(contents: Sequence[ArchiveContents], destination: Destination, selection: Selection) -> PushPlan:
     """Say where the images of bundles go; of two images of one name the later one goes."""
     if destination.additional_tags:
-        raise UsageError("the images of a bundle have one name each", "leave out --additional-tag")
+        raise UsageError("each image of a bundle has one name", "leave out `additional_tags`")
     prefix = _prefix_of(destination.reference)
     if not all(found.is_bundle for found in contents):
-        raise UsageError("a bundle and an archive of one image don't go together", "push one after the other")
+        raise UsageError(
+            "a bundle and an archive of one image can't be pushed together", "push them one after the other"
+        )
     by_name = {each.name: (found, each) for found in contents for each in found.images if not each.subject}
     names = [str(name) for name in by_name]
     _require_names(names, (*selection.only, *selection.names))
@@ -123,7 +125,7 @@ def _plan_bundle(contents: Sequence[ArchiveContents], destination: Destination, 
         target = _renamed(name, selection.names)
         reference = Reference.parse(f"docker://{prefix.name}/{target}")
         if str(reference) in items:
-            raise UsageError(f"two images would go to {reference}", "give one of them another name with --map")
+            raise UsageError(f"two images would go to {reference}", "give one of them another name with `names`")
         referrers = tuple(each for each in found.referrers if each.subject == named.image.root.digest)
         repository = RegistryDestination(
             reference,
@@ -148,7 +150,7 @@ def _prefix_of(destination: Reference) -> Reference:
         Reference.parse(f"docker://{details}/any")
         return Reference("docker", details)
     if destination.transport != "docker":
-        raise UsageError(f"{destination} is not in a registry", "a bundle goes to docker://HOST/PREFIX")
+        raise UsageError(f"{destination} is not in a registry", "push a bundle to docker://HOST/PREFIX")
     if destination.tag or destination.digest:
         raise UsageError(
             f"{destination} has a tag or digest, and a bundle's images have their own",
@@ -163,7 +165,7 @@ def _require_names(names: Sequence[str], patterns: Iterable[str]) -> None:
         if not any(_fits(name, pattern) for name in names):
             raise UsageError(
                 f"the bundle has no image '{pattern}'; it has {', '.join(names):.500}",
-                "inspect the bundle for its names",
+                "inspect the bundle to see its names",
             )
 
 
@@ -179,6 +181,6 @@ def _renamed(name: str, names: Mapping[str, str]) -> str:
     target = new if ":" in new or not colon else f"{new}:{tag}"
     if not is_bundle_name(target):
         raise UsageError(
-            f"'{target}' is no name for an image", "a name is a repository and a tag, such as team/app:2"
+            f"'{target}' is not a name for an image", "a name is a repository and a tag, such as team/app:2"
         )
     return target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -10,7 +11,8 @@ from ..archive.contents import merge
 from ..archive.summary import describe
 from ..errors import MissingLayersError, UsageError
 from ..host.outputs import output_file
-from ..oci.reference import Reference
+from ..oci.mistakes import new_file
+from ..oci.reference import Reference, file_meant
 from ..results import VetResult
 from ..skopeo.inspect import image_sources
 from ..skopeo.runner import Skopeo
@@ -70,6 +72,7 @@ class Pusher(NamedTuple):
             IncrementalError: an archive is not what it should be, or there was no clear answer.
         """
         bases = self._bases(base)
+        refuse_swapped(archives, to)
         destination = self._destination(to, writes=False) if to is not None else None
         with (
             self.at_hand(archives) as files,
@@ -129,13 +132,14 @@ class Pusher(NamedTuple):
             BundleError: images of a bundle failed; its `result` says what happened to each.
             IncrementalError: as `Incremental.push` says.
         """
+        refuse_swapped(archives, to)
         if as_delta:
             from .store import Store
 
             if receipt is not None or additional_tags or base or selection != Selection():
                 raise UsageError(
-                    "an archive is stored as it is, under one tag",
-                    "leave out what is about its image: bases, further tags, a receipt, a bundle's names",
+                    "an archive is stored unchanged, under one tag",
+                    "leave out `base`, `additional_tags`, `receipt`, `only` and `names`",
                 )
             storing = Store(self.skopeo, self.options, self.report)
             target = storing.target(to, archive_files(archives))
@@ -154,8 +158,8 @@ class Pusher(NamedTuple):
         bases = self._bases(base)
         if receipt is not None and destination.reference.transport in ("docker-archive", "docker-daemon"):
             raise UsageError(
-                f"{destination.reference} keeps layers unpacked: no later archive can count on them",
-                "leave out --receipt",
+                f"{destination.reference} keeps layers unpacked: a later archive can't leave them out",
+                "leave out `receipt`",
             )
         with ExitStack() as stack:
             # That there is no room for it must show before the push.
@@ -201,7 +205,7 @@ class Pusher(NamedTuple):
         writes: bool = True,
     ) -> Destination:
         """Return what writes to a reference."""
-        reference = Reference.parse(to) if isinstance(to, str) else to
+        reference = _parsed(to) if isinstance(to, str) else to
         return destination_type(reference)(
             reference,
             self.options.destination,
@@ -236,13 +240,45 @@ def destination_type(reference: Reference) -> type[Destination]:
         "oci-archive": local.ArchiveDestination,
     }
     if reference.transport not in types:
-        raise UsageError(f"{reference} is no place for an image", "give a registry, or an oci: layout")
+        raise UsageError(f"{reference} can't be a destination", "give a registry, or an oci: layout")
     return types[reference.transport]
 
 
 def archive_files(archives: ArchiveFiles) -> Sequence[ArchiveFile]:
     """Return a chain of archives, of which there may be only one."""
     return archives if isinstance(archives, (list, tuple)) else [cast("ArchiveFile", archives)]
+
+
+def refuse_swapped(archives: ArchiveFiles, to: str | Reference | None) -> None:
+    """Refuse a destination that is an archive, where what stands before it is none.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if not isinstance(to, str) or not (found := file_meant(to)) or not found.exists:
+        return
+    for each in archive_files(archives):
+        if isinstance(each, str) and not each.startswith("docker://") and not _exists(each):
+            raise UsageError(
+                f"{found.path} is a file, and {each} is not: the archive comes first, and the destination last",
+                f"write {found.path} {each}",
+            )
+
+
+def _exists(archive: str) -> bool:
+    return os.path.lexists(archive) or os.path.lexists(f"{archive}.001")
+
+
+def _parsed(to: str) -> Reference:
+    """Read a destination's reference.
+
+    Raises:
+        UsageError: it is malformed, or the name of a file.
+    """
+    found = file_meant(to)
+    if found and found.reference and not Path(found.path).is_dir():
+        raise new_file(to)
+    return Reference.parse(to)
 
 
 def listed(texts: str | Sequence[str]) -> Sequence[str]:
@@ -256,7 +292,7 @@ def base_sources(base: References, access: Access) -> list[ImageSource]:
     Raises:
         UsageError: a reference is malformed, or a base never has any layer.
     """
-    found = image_sources(base, access, "--base")
+    found = image_sources(base, access, "base")
     require_layer_transports(found, UNPACKED_TRANSPORTS)
     return found
 

@@ -11,13 +11,13 @@ from ..delta.artifact import MANIFESTS
 from ..errors import ContentError, IncrementalError, NotFoundError, RegistryError
 from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary
-from ..oci.reference import is_tag
+from ..oci.reference import DEFAULT_TAG, is_tag
 from ..skopeo import probe
 from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runs import PARALLEL_RUNS
 from ..source.presence import layers_in_repository
 from .destination import Destination
-from .tags import FLAG, read_tags, referrer_reference, refuse_overwriting
+from .tags import SIDE, read_tags, referrer_reference, refuse_overwriting
 from .upload import OfferedBlobs, Upload, UploadResult
 from .waves import waves
 
@@ -56,7 +56,7 @@ class RegistryDestination(Destination):
         for name in (found.single.name for found in contents):
             if len(contents) > 1 and self._takes_own_names and name and not is_tag(name):
                 raise ContentError(
-                    f"'{name:.200}', which the archive calls an image, is no tag", "give DESTINATION a tag"
+                    f"'{name:.200}', which the archive calls an image, is not a tag", "give the destination a tag"
                 )
         return tuple(named for found in contents for named in (*found.referrers, found.single))
 
@@ -67,7 +67,7 @@ class RegistryDestination(Destination):
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the repository which layers it has; only who will write there asks as one who may."""
-        source = ImageSource(self.reference, self.access, FLAG)
+        source = ImageSource(self.reference, self.access, SIDE)
         return layers_in_repository(skopeo, source, layers, writes=self.writes)
 
     def offer_delta_sources(
@@ -88,7 +88,7 @@ class RegistryDestination(Destination):
     ) -> list[tuple[ImageSource, FetchedManifest]]:
         """Return those manifests that are there, each asked for once for all images of a bundle."""
         known = blob_source.looked_up
-        sources = [ImageSource(self.reference.pinned(digest), self.access, FLAG) for digest in digests]
+        sources = [ImageSource(self.reference.pinned(digest), self.access, SIDE) for digest in digests]
         new = [source for source in sources if str(source.reference) not in known][: _LOOKUPS_TOGETHER - len(known)]
         for source, found in zip(new, try_roots(skopeo, new), strict=True):
             if isinstance(found, IncrementalError) and not isinstance(found, NotFoundError):
@@ -163,6 +163,9 @@ class RegistryDestination(Destination):
             reference = reference.tagged(named.name)
         elif named is not chain[-1]:
             reference = reference.pinned(named.image.root.digest)
+        elif self._takes_own_names:
+            # What skopeo and registries take a name without a tag for.
+            reference = reference.tagged(DEFAULT_TAG)
         further = self.additional_tags if named is chain[-1] else ()
         return [reference, *(reference.tagged(tag) for tag in further)]
 
@@ -184,7 +187,7 @@ class RegistryDestination(Destination):
         for reference in references:
             digest = self._copy(upload, blobs, root, reference)
             if self.preserve and digest != root.digest:
-                raise RegistryError(f"{reference} became {digest} instead of {root.digest}")
+                raise RegistryError(f"{reference} was written as {digest} instead of {root.digest}")
         return digest
 
     def _write_below(self, upload: Upload, blobs: OfferedBlobs, image: Image, reference: Reference) -> None:

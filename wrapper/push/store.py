@@ -16,7 +16,7 @@ from ..oci.reference import Reference
 from ..results import PushResult
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
-from .tags import FLAG, read_tags, refuse_overwriting, require_sent
+from .tags import SIDE, read_tags, refuse_overwriting, require_sent
 from .upload import OfferedBlobs, Upload
 
 if TYPE_CHECKING:
@@ -60,10 +60,13 @@ class Store(NamedTuple):
         reference = Reference.parse(to) if isinstance(to, str) else to
         if reference.transport != "docker" or reference.digest or not reference.tag:
             raise UsageError(
-                f"{reference} is no tag of a registry", "give --as-delta a destination as docker://HOST/NAME:TAG"
+                f"{reference} is not a tag in a registry",
+                "give the destination of `as_delta` as docker://HOST/NAME:TAG",
             )
         if len(archives) != 1:
-            raise UsageError("one archive is stored at a time", "store each of a chain under a tag of its own")
+            raise UsageError(
+                "only one archive can be stored at a time", "store each archive of a chain under its own tag"
+            )
         return reference
 
     def store(
@@ -96,7 +99,7 @@ class Store(NamedTuple):
             (contents,) = blob_source.contents
             if contents.is_bundle:
                 raise UsageError(
-                    f"{blob_source.names} is a bundle, and an artifact belongs to one image",
+                    f"{blob_source.names} is a bundle, and only an archive of one image can be stored",
                     "pull each image into an archive of its own",
                 )
             image = contents.single
@@ -137,11 +140,11 @@ class Store(NamedTuple):
 
     def _refuse_others(self, skopeo: Skopeo, reference: Reference) -> None:
         """Refuse to put an archive in the place of an image."""
-        (raw,) = skopeo.inspect_raw([(reference, self.options.destination, FLAG)])
+        (raw,) = skopeo.inspect_raw([(reference, self.options.destination, SIDE)])
         if isinstance(raw, bytes) and not is_stored(raw):
             raise RegistryError(
-                f"{reference} is no archive: an archive in its place would be no image any more",
-                "give the archive a tag of its own",
+                f"{reference} is an image: an archive would replace it",
+                "store the archive under another tag",
             )
 
 
@@ -162,7 +165,7 @@ class _Sender:
         doing = f"cannot send {reference}"
         digest = self._upload.copy(offered, node, str(reference), self._access, flags, doing)
         if digest != node.digest:
-            raise RegistryError(f"{reference} became {digest} instead of {node.digest}")
+            raise RegistryError(f"{reference} was written as {digest} instead of {node.digest}")
 
     def name(self, node: FetchedManifest, tag: Reference) -> None:
         """Name an artifact in the list of what refers to its subject.
@@ -173,10 +176,10 @@ class _Sender:
         try:
             self._name(node, tag)
         except IncrementalError as error:
-            self._report.warn(f"the archive is stored, but {tag} does not name it: {error.message}")
+            self._report.warn(f"the archive is stored, but {tag} does not list it: {error.message}")
 
     def _name(self, node: FetchedManifest, tag: Reference) -> None:
-        (raw,) = self._upload.skopeo.inspect_raw([(tag, self._access, FLAG)])
+        (raw,) = self._upload.skopeo.inspect_raw([(tag, self._access, SIDE)])
         if isinstance(raw, NotFoundError):
             raw = index_document([])
         if isinstance(raw, IncrementalError):

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from ..skopeo.access import Access
     from ..skopeo.runner import Skopeo
 
-FLAG = "--dest"
+SIDE = "push"
+"""The side that a destination is on, as `ImageSource` has it."""
 
 
 def require_digest(destination: Reference, image: Image) -> None:
@@ -39,33 +40,35 @@ def require_digest(destination: Reference, image: Image) -> None:
     """
     if destination.digest not in (None, image.root.digest):
         raise UsageError(
-            f"{destination} is not what the archive holds, which is {image.root.digest}",
-            "give the destination a tag, or this digest",
+            f"{destination} is not the digest of the archive's image, which is {image.root.digest}",
+            "give the destination a tag, or that digest",
         )
 
 
 def missing_error(
-    destination: str, missing: Sequence[MissingLayer], names: Mapping[str, str]
+    destination: str, missing: Sequence[MissingLayer], names: Mapping[str, str], *, local: bool = False
 ) -> MissingLayersError:
     """Return the error that says what a destination lacks, and what would bring it.
 
     Args:
-        destination: what to call it.
+        destination: what the user calls it.
         missing: the layers.
         names: what people call their bases, by their digests.
+        local: whether it is on this machine, where nothing else can bring them but a base.
     """
     total = human_bytes(sum(layer.size for layer in missing))
-    bases = sorted({base for layer in missing for base in layer.bases})
-    step = (
-        f"push {' or '.join(named(base, names) for base in bases)} there first"
-        if bases
-        else "push there first what this archive was based on"
-    )
+    bases = " or ".join(named(base, names) for base in sorted({base for layer in missing for base in layer.bases}))
+    if local:
+        step = f"name a place that has {bases or 'these layers'} with `base`"
+    else:
+        first = bases or "the image that this archive is based on"
+        step = f"push {first} there first, name a place that has the layers with `base`, or pull again with a base "
+        step += "that the destination has"
     return MissingLayersError(
         f"{destination} lacks {plural(len(missing), 'layer')} ({total}) that the archive leaves out; "
         "nothing was written",
         tuple(missing),
-        f"{step}, name with --base where the layers are, or pull again with a base that it has",
+        step,
         names,
     )
 
@@ -88,13 +91,13 @@ def read_tags(
     Raises:
         IncrementalError: one can't be read for another reason than that it does not exist.
     """
-    answers = skopeo.inspect_raw([(reference, access, FLAG) for reference in references])
+    answers = skopeo.inspect_raw([(reference, access, SIDE) for reference in references])
     tags = []
     for reference, raw in zip(references, answers, strict=True):
         if isinstance(raw, NotFoundError):
             tags.append(TagChange(str(reference), None))
         elif hidden and isinstance(raw, DeniedError):
-            hidden(f"what {reference} is now is not shown to this login: the push will show what it may")
+            hidden(f"this login may not see what {reference} is now: the push will show whether it may write there")
             tags.append(TagChange(str(reference), None))
         elif isinstance(raw, IncrementalError):
             raise raw
@@ -116,25 +119,23 @@ def require_sent(skopeo: Skopeo, sent: Mapping[Reference, str], access: Access, 
     Raises:
         RegistryError: something is not there, or something else is.
     """
-    answers = skopeo.inspect_raw([(reference, access, FLAG) for reference in sent])
+    answers = skopeo.inspect_raw([(reference, access, SIDE) for reference in sent])
     for (reference, digest), raw in zip(sent.items(), answers, strict=True):
         if isinstance(raw, HiddenError):
             report.warn(f"{reference} was sent, but can't be read back: {raw.next_step}")
             continue
         if isinstance(raw, NotFoundError):
             raise RegistryError(
-                f"all of {reference} was sent, and taken, but is not there: {raw.message}",
-                f"look whether {reference.registry} is the registry that you mean, and who else writes there",
+                f"{reference} was sent, and the registry accepted it, but it is not there: {raw.message}",
+                f"check that {reference.registry} is the right registry, and who else writes there",
             )
         if isinstance(raw, IncrementalError):
-            raise RegistryError(
-                f"all of {reference} was sent, but can't be read back: {raw.message}", raw.next_step
-            )
+            raise RegistryError(f"{reference} was sent, but can't be read back: {raw.message}", raw.next_step)
         require_manifest(reference, raw)
         if digest_of(raw) != digest:
             raise RegistryError(
-                f"{reference} was sent as {digest}, but reads as {digest_of(raw)}",
-                "look who else moves this tag, and whether a mirror of registries.conf answers; then push again",
+                f"{reference} was sent as {digest}, but the registry returns {digest_of(raw)}",
+                "check who else moves this tag, and whether a mirror in registries.conf answers; then push again",
             )
 
 
@@ -156,6 +157,6 @@ def refuse_overwriting(tags: Sequence[TagChange], digests: Sequence[str]) -> Non
     for tag, digest in zip(tags, digests, strict=True):
         if tag.previous_digest not in (None, digest):
             raise RegistryError(
-                f"{tag.reference} is {tag.previous_digest} and would become {digest}",
-                "choose another tag, or leave out --no-overwrite-tag",
+                f"{tag.reference} exists as {tag.previous_digest}, and would be replaced by {digest}",
+                "choose another tag, or leave out `overwrite_tag=False`",
             )

@@ -14,7 +14,7 @@ from ..oci.layout import Layout, index_document, index_entry
 from ..oci.manifest import Manifest, build_layers_dictionary
 from ..skopeo.options import preserve_flags
 from ..skopeo.probe import private_policy, sending
-from .tags import FLAG
+from .tags import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -253,7 +253,8 @@ class Upload(NamedTuple):
                     flags=[*preserve_flags(self.preserve), f"--src-shared-blob-dir={blobs.layout.blobs}", *flags],
                     policy=access.policy_flags() or [f"--policy={private_policy(layout)}"],
                     doing=doing,
-                    flag=FLAG,
+                    side=SIDE,
+                    access=access,
                     tick=blobs.check,
                     share=share,
                 )

@@ -100,11 +100,11 @@ class Access:
             UsageError: `creds` has no colon, or no user before it, or is not UTF-8.
         """
         if self.creds is not None and not self.creds.partition(":")[0]:
-            raise UsageError("credentials without a user name", "write them as user:password")
+            raise UsageError("the credentials have no user name", "write them as user:password")
         if self.creds is not None and ":" not in self.creds:
-            raise UsageError("credentials without a password", "write them as user:password")
+            raise UsageError("the credentials have no password", "write them as user:password")
         if self.creds is not None and not is_utf8(self.creds):
-            raise UsageError("credentials that are not UTF-8", "set LC_ALL=C.UTF-8, if they are")
+            raise UsageError("the credentials are not UTF-8", "set LC_ALL=C.UTF-8 if they should be")
 
     def flags(self, reference: Reference, auth_files: AuthFiles, prefix: str = "") -> list[str]:
         """Return skopeo's flags for this side.
@@ -141,12 +141,33 @@ class Access:
             return [f"--policy={_existing(self.policy, 'signature policy')}"]
         return []
 
+    def user(self, registry: str) -> str:
+        """Return the name of the user that a login was given for; nothing where none was given.
+
+        Args:
+            registry: the registry's host.
+        """
+        if self.creds is not None:
+            return self.creds.partition(":")[0]
+        chosen = self._chosen_authfile()
+        try:
+            logins = json.loads(Path(chosen).read_bytes())["auths"] if chosen else {}
+            # A login may be one for a part of a registry.
+            encoded = next((login["auth"] for key, login in logins.items() if key.split("/")[0] == registry), "")
+            return base64.b64decode(encoded).decode().partition(":")[0]
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            # Who can't be named is not named.
+            return ""
+
     def _authfile(self, reference: Reference, auth_files: AuthFiles) -> str | Path | None:
         if self.creds is not None:
             # What is no registry wants no login.
             return auth_files.path(self.creds, reference.registry) if reference.transport == "docker" else None
-        chosen = self.authfile or os.environ.get("REGISTRY_AUTH_FILE")
+        chosen = self._chosen_authfile()
         return _existing(chosen, "auth file") if chosen else None
+
+    def _chosen_authfile(self) -> str | Path | None:
+        return self.authfile or os.environ.get("REGISTRY_AUTH_FILE")
 
 
 def _existing(path: str | Path, what: str) -> Path:

@@ -14,9 +14,10 @@ from ..errors import (
     NotFoundError,
     UsageError,
 )
+from ..oci.documents import parse_document
 from ..oci.image import Image, resolve_image
-from ..oci.manifest import LISTS, Descriptor, FetchedManifest, Index, parse_manifest
-from ..oci.platforms import choose
+from ..oci.manifest import LISTS, Descriptor, FetchedManifest, Index, digest_of, parse_manifest
+from ..oci.platforms import Platform, choose
 from ..oci.reference import Reference
 from .access import Access
 from .messages import no_registry
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     References = str | Reference | Sequence[str | Reference] | None
 
-    from ..oci.platforms import Platform
-
     Known = Mapping["ImageSource", bytes | IncrementalError]
 
 
@@ -38,31 +37,31 @@ class ImageSource(NamedTuple):
     Attributes:
         reference: the image.
         access: how its registry is reached.
-        flag: the start of this side's flags, such as `--base`, for an error's next step.
+        side: `base`, `final`, `push` or `archive`, as `Authentications` has them, for an error's next step.
     """
 
     reference: Reference
     access: Access
-    flag: str
+    side: str
 
     def at(self, digest: str) -> ImageSource:
         """Return another manifest of the same repository."""
-        return ImageSource(self.reference.pinned(digest), self.access, self.flag)
+        return ImageSource(self.reference.pinned(digest), self.access, self.side)
 
 
-def image_sources(references: References, access: Access, flag: str) -> list[ImageSource]:
+def image_sources(references: References, access: Access, side: str) -> list[ImageSource]:
     """Return images of one side.
 
     Args:
         references: one, several, or None.
         access: how that side is reached.
-        flag: the start of its flags, such as `--base`.
+        side: which one, as in `ImageSource`.
 
     Raises:
         UsageError: a reference is malformed.
     """
     listed = [references] if isinstance(references, (str, Reference)) else references or ()
-    return [ImageSource(_parsed(each), access, flag) for each in listed]
+    return [ImageSource(_parsed(each), access, side) for each in listed]
 
 
 def read_roots(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[FetchedManifest]:
@@ -110,8 +109,8 @@ def try_roots(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[FetchedMan
         if source.reference.digest in (None, root.digest):
             return root
         return ContentError(
-            f"{source.reference} came with other bytes: they hash to {root.digest}",
-            "try again; tell who runs the registry",
+            f"{source.reference} came with other bytes: their digest is {root.digest}",
+            "try again, and tell the people who run the registry",
         )
 
     return [check(source, raw) for source, raw in zip(sources, _inspect(skopeo, sources), strict=True)]
@@ -133,7 +132,7 @@ def require_manifest(reference: Reference, raw: bytes) -> None:
         RegistryError: it is no manifest.
     """
     if not is_manifest(raw):
-        raise no_registry(reference.registry, f"answers yes, and what it gives for {reference} is no manifest")
+        raise no_registry(reference.registry, f"answers yes, but what it returns for {reference} is not a manifest")
 
 
 def is_repository(skopeo: Skopeo, source: ImageSource) -> bool:
@@ -159,8 +158,8 @@ def is_repository(skopeo: Skopeo, source: ImageSource) -> bool:
     if isinstance(raw, DeniedError):
         raise DeniedError(
             raw.message,
-            f"{raw.next_step}. Where the repository does not exist yet, it has no layers, and some registries say "
-            "no more than this; a push makes it",
+            f"{raw.next_step}. Some registries answer like this if the repository does not exist: it has no layers "
+            "then, and a push creates it",
         )
     if isinstance(raw, IncrementalError) and not isinstance(raw, NotFoundError):
         raise raw
@@ -265,15 +264,46 @@ def read_platform(
         return tree
     position = choose(wanted, [leaf.platform for leaf in leaves])
     if position is None:
-        offered = sorted({str(leaf.platform) for leaf in leaves if leaf.platform}) or ["none by name"]
+        offered = sorted({str(leaf.platform) for leaf in leaves if leaf.platform}) or ["none with a name"]
         raise UsageError(
             f"{source.reference} has no image for {wanted}; it has {', '.join(offered)}",
-            "choose one with --override-os, --override-arch, --override-variant, or take all with --all",
+            "choose one with `platform`, or take all of them with `all_architectures`",
         )
     leaf = leaves[position]
     (raw,) = read_children(skopeo, source, [leaf], known=known)
     assert raw is not None  # noqa: S101 - nothing is passed over
     return Image((parse_manifest(raw, reference=source.reference.pinned(leaf.digest), descriptor=leaf),))
+
+
+def require_platform(skopeo: Skopeo, source: ImageSource, leaf: FetchedManifest, wanted: Platform) -> None:
+    """Refuse an image that its config says is for another platform.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        source: where it is.
+        leaf: its manifest.
+        wanted: the platform that it is to be for.
+
+    Raises:
+        UsageError: it is for another one.
+        IncrementalError: its config can't be read, or is not what its digest says.
+    """
+    (raw,) = skopeo.inspect_raw([(source.at(leaf.digest).reference, source.access, source.side)], config=True)
+    if isinstance(raw, IncrementalError):
+        raise raw
+    config = leaf.manifest.config
+    if digest_of(raw) != config.digest:
+        raise ContentError(f"the config {config.digest} of {source.reference} came with other bytes")
+    try:
+        found = Platform.from_config(parse_document(raw, f"the config {config.digest}"))
+    except ContentError:
+        # Charts and other artifacts have configs of their own, which need not be JSON.
+        return
+    if found and choose(wanted, [found]) is None:
+        raise UsageError(
+            f"{source.reference} is a single image for {found}, and not for {wanted}",
+            f"leave out `platform`, or name an image for {wanted}",
+        )
 
 
 def read_children(
@@ -306,7 +336,7 @@ def read_children(
     for child in wanted:
         raw = known[child] if child in known else found[child]
         if passed_over and isinstance(raw, NotFoundError):
-            passed_over(f"{child.reference} is in the list, but not in the registry: it is passed over")
+            passed_over(f"{child.reference} is in the list, but not in the registry: it is skipped")
             level.append(None)
         elif isinstance(raw, IncrementalError):
             raise raw
@@ -316,7 +346,7 @@ def read_children(
 
 
 def _inspect(skopeo: Skopeo, sources: Sequence[ImageSource]) -> list[bytes | IncrementalError]:
-    return skopeo.inspect_raw([(source.reference, source.access, source.flag) for source in sources])
+    return skopeo.inspect_raw([(source.reference, source.access, source.side) for source in sources])
 
 
 def fetch_manifests(reference: Reference | str, access: Access | None = None) -> list[FetchedManifest]:
@@ -332,7 +362,7 @@ def fetch_manifests(reference: Reference | str, access: Access | None = None) ->
     Raises:
         IncrementalError: something can't be read, or is not what its digest or descriptor says.
     """
-    source = ImageSource(_parsed(reference), access or Access(), "--final")
+    source = ImageSource(_parsed(reference), access or Access(), "final")
     with Skopeo() as skopeo:
         (root,) = read_roots(skopeo, [source])
         return list(read_image(skopeo, source, root).nodes)
@@ -356,7 +386,7 @@ def process_list(
         ContentError: `raw` is no list of that type.
         IncrementalError: a child can't be read, or is not what its descriptor says.
     """
-    source = ImageSource(_parsed(reference), access or Access(), "--final")
+    source = ImageSource(_parsed(reference), access or Access(), "final")
     root = parse_manifest(raw, reference=source.reference)
     if root.media_type != media_type or media_type not in LISTS:
         raise ContentError(f"{root.digest} is {root.media_type}, not a list of type {media_type}")

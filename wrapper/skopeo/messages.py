@@ -14,19 +14,26 @@ from ..errors import (
     HiddenError,
     HostError,
     LinkError,
+    NetworkError,
     NoRepositoryError,
     NotFoundError,
+    PolicyError,
+    ReadOnlyError,
     RegistryError,
+    ServerError,
     SignaturesError,
+    TlsError,
+    UnauthorizedError,
     UsageError,
 )
-from ..oci.reference import DOCKER_HUB
+from ..oci.reference import DOCKER_HUB, Reference
 from .reason import reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..errors import IncrementalError
+    from .access import Access
 
 _FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
 _LONGEST = 600
@@ -34,30 +41,33 @@ _RETRY_AFTER = re.compile(r"retry[- ](?:after|in):? *(\d+(?:\.\d+)?)(ns|µs|us|m
 _UNITS = {"ns": 1e-9, "µs": 1e-6, "us": 1e-6, "ms": 1e-3, "m": 60.0, "h": 3600.0}
 _URL = re.compile(r"\bhttps?://([^/\s\"?#]+)")
 
+_DOCKER = "docker://"
+
 _UPLOADING = r"(initiating layer upload|uploading layer|uploading manifest|writing blob|writing manifest).*"
 _ASKING = r"(trying to reuse blob|checking whether a blob).*"
+_CHECK_NAME = "check the name and the tag"
 _REFUSED = r"(unauthorized|authentication required|denied|StatusCode: 40[13])"
 
 # The first line that fits the message's reason counts; names are taken out before.
 # Seen with skopeo 1.9.3 and 1.18 against docker-registry 2.8.2 and others.
-# In a next step, {flag} stands for the start of this side's flags, such as --dest.
+# In a next step, {side} stands for the side that an error is about, such as push.
 _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
-    (
-        r"no space left on device|disk quota exceeded",
-        DiskFullError,
-        FREE_SPACE,
-    ),
+    (r"no space left on device|disk quota exceeded", DiskFullError, FREE_SPACE),
     (
         r"unknown flag|flag provided but not defined",
         HostError,
         "this skopeo is too old: install 1.9 or newer",
     ),
-    (r"does not resolve to an image ID", NotFoundError, "check the name: podman images lists what there is"),
+    (
+        r"does not resolve to an image ID",
+        NotFoundError,
+        "check the name: podman images lists the images that are there",
+    ),
     (
         r"invalid reference format|parsing named reference|path name is not absolute|neither a tag nor a digest"
         r"|failed to GetDriver graph",
         UsageError,
-        "check how the image is called",
+        "check the image's name",
     ),
     (
         r"parsing image name \S*containers-storage:.*(no such file|permission denied|read-only|not supported)",
@@ -67,68 +77,70 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
     (
         r"io: read/write on closed pipe|Cannot connect to the Docker daemon",
         RegistryError,
-        "check that Docker runs there, or say where it listens with --dest-daemon-host",
+        "check that Docker runs there, or say where it listens with `{side}_auth.daemon_host`",
     ),
     (
         r"server gave HTTP response to HTTPS client",
-        RegistryError,
-        "it speaks plain HTTP: allow that with {flag}-tls-verify=false, or in registries.conf",
+        TlsError,
+        "the registry speaks plain HTTP: allow that with `{side}_auth.tls_verify=False`, or in registries.conf",
     ),
     (
         r"x509:|certificate|tls: ",
-        RegistryError,
-        "give the registry's CA with {flag}-cert-dir DIR, or put it in /etc/containers/certs.d",
+        TlsError,
+        "give the folder with the registry's CA with `{side}_auth.cert_dir`, or put the CA into "
+        "/etc/containers/certs.d",
     ),
     (
         r"Source image rejected|signature was required|rejected by policy",
-        RegistryError,
-        "the signature policy forbids this image: see policy.json, or give another with --policy",
+        PolicyError,
+        "the signature policy forbids this image: see policy.json, or give another one with `{side}_auth.policy`",
     ),
     (
         r"Can not copy signatures|Pushing signatures",
         SignaturesError,
-        "an archive can't take this image's signatures along: leave them behind with --remove-signatures",
+        "an archive can't hold this image's signatures: leave them behind with `signatures.remove`",
     ),
     (
         r"Digest did not match|does not match provided manifest digest|Corrupted blob"
         r"|exceeded maximum allowed size",
         ContentError,
-        "what came is not what was asked for: try again, and tell who runs the registry",
+        "the registry sent something else than it was asked for: try again, and tell the people who run it",
     ),
     (
         r"StatusCode: 413|413 \(|[Rr]equest [Ee]ntity [Tt]oo [Ll]arge",
         RegistryError,
-        "what stands before the registry limits the size of uploads: have it raised (nginx: client_max_body_size)",
+        "a proxy in front of the registry limits the size of uploads: have the limit raised "
+        "(nginx: client_max_body_size)",
     ),
     (
         r"pinging container registry.*(404 \(|StatusCode: 404)",
         RegistryError,
-        "what answers there is no registry: check host and port",
+        "the server that answers there is not a registry: check host and port",
     ),
     (
         r"(HTTP status:|StatusCode:|status code from registry|destination repository \S+) 503",
         BusyError,
-        "the registry is overloaded, or lets in fewer connections: try again, with --retry-times",
+        "the registry is overloaded, or accepts fewer connections: try again, with `link.retry_times`",
     ),
     (
         r"(HTTP status:|StatusCode:|status code from registry|destination repository \S+) 5\d\d",
-        LinkError,
-        "the registry has an error of its own: try again, with --retry-times",
+        ServerError,
+        "the registry has an internal error: try again, with `link.retry_times`",
     ),
     (
         r"too many requests|toomanyrequests|StatusCode: 429|429 \(Too Many",
         BusyError,
-        "the registry limits requests: try again later, with --retry-times",
+        "the registry limits requests: try again later, with `link.retry_times`",
     ),
     (
         r"client version \S+ is too old",
         HostError,
-        "Docker no longer speaks with this skopeo: install a newer one, or give its place with --skopeo",
+        "Docker no longer works with this skopeo: install a newer one, or give the path of one with `skopeo`",
     ),
     (
         r"accept header does not support",
         HiddenError,
-        "a proxy drops all but one of the Accept headers: have it pass them on, or go around it",
+        "a proxy drops all but one of the Accept headers: configure it to pass them on, or bypass it",
     ),
     (
         # The operating system's words.
@@ -139,67 +151,71 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
     (
         _UPLOADING + _REFUSED,
         DeniedError,
-        "this login may read there, but not push: give one that may with {flag}-creds or {flag}-authfile",
+        "this login may read there, but not push: give one that may with `{side}_auth.creds` or "
+        "`{side}_auth.authfile`",
     ),
     (
         _UPLOADING + r"(unsupported|StatusCode: 405)",
-        RegistryError,
-        "the registry is read-only, or only a cache of another one (pull-through): push to where images are kept",
+        ReadOnlyError,
+        "the registry is read-only, or only a cache of another one (pull-through): push to the registry that "
+        "keeps the images",
     ),
     (
         _ASKING + r"(StatusCode: 405|405 \()",
-        RegistryError,
-        "skopeo can't push there: what answers does not let anybody ask for a blob (HEAD)",
+        ReadOnlyError,
+        "skopeo can't push there: the server does not let anybody ask for a blob (HEAD)",
     ),
     (
         _ASKING + r"(StatusCode: 403|403 \()|fetching blob.*(403 \(|StatusCode: 403)",
         DeniedError,
-        "this login may not see layers there: use another with {flag}-creds or {flag}-authfile; or the storage "
-        "refuses that the registry redirects to: look at the proxy's rules, and at the clock",
+        "this login may not see layers there: give another one with `{side}_auth.creds` or "
+        "`{side}_auth.authfile`; or the storage that the registry redirects to refuses: check the proxy's rules, "
+        "and the clock",
     ),
     (
         r"denied.*(unauthorized|authentication required)|(unauthorized|authentication required).*denied",
-        DeniedError,
-        "this login may not do that, or there is none: give one that may with {flag}-creds or {flag}-authfile",
+        UnauthorizedError,
+        "there is no login, or this one may not do that: give one that may with `{side}_auth.creds` or "
+        "`{side}_auth.authfile`",
     ),
     (
         r"unauthorized|authentication required|unable to retrieve auth token|invalid username/password"
         r"|StatusCode: 401|401 \(Unauthorized\)|no basic auth credentials",
-        DeniedError,
-        "log in: give {flag}-creds or {flag}-authfile, or run skopeo login",
+        UnauthorizedError,
+        "log in: give `{side}_auth.creds` or `{side}_auth.authfile`, or run skopeo login",
     ),
-    (r"name unknown|repository name not known", NoRepositoryError, "check the name and the tag"),
+    (r"name unknown|repository name not known", NoRepositoryError, _CHECK_NAME),
     (
         # Harbor, Quay and others have codes of their own, which skopeo calls unknown.
         r"manifest unknown|404 \(Not Found\)|StatusCode: 404"
         r"|unknown: .*([Nn]ot [Ff]ound|was deleted or has expired)",
         NotFoundError,
-        "check the name and the tag",
+        _CHECK_NAME,
     ),
     (
         r"denied|403 \(Forbidden\)|StatusCode: 403",
         DeniedError,
-        "this login may not do that: use another with {flag}-creds or {flag}-authfile",
+        "this login may not do that: give another one with `{side}_auth.creds` or `{side}_auth.authfile`",
     ),
     (
         r"no such host|server misbehaving",
-        RegistryError,
+        NetworkError,
         "check the host's name, and that this machine can resolve it",
     ),
-    (r"connection refused", LinkError, "nothing listens there: check host and port"),
-    (r"is blocked in", RegistryError, "registries.conf forbids this registry on this machine"),
-    (r"StatusCode: 405|405 \(Method Not Allowed\)", RegistryError, "the registry is read-only"),
+    (r"connection refused", LinkError, "no server listens there: check host and port"),
+    (r"is blocked in", PolicyError, "registries.conf on this machine forbids this registry"),
+    (r"StatusCode: 405|405 \(Method Not Allowed\)", ReadOnlyError, "the registry is read-only"),
     (
         r"i/o timeout|deadline exceeded|TLS handshake timeout|network is unreachable|no route to host"
         r"|connection timed out|Client\.Timeout",
         LinkError,
-        "check the network and the proxy settings, then try again, with --retry-times",
+        "check the network and the proxy settings, then try again, with `link.retry_times`",
     ),
     (
         r"EOF|connection reset|transport connection broken|broken pipe|connection lost|closed network connection"
         r"|stream error|GOAWAY",
         LinkError,
-        "the connection was cut: try again, with --retry-times",
+        "the connection was cut: try again, with `link.retry_times`",
     ),
 )
 
@@ -224,27 +240,59 @@ def _fatal(stderr: str) -> str:
     return text.strip()
 
 
-def explain(stderr: str, doing: str, flag: str, arguments: Sequence[str] = ()) -> IncrementalError:
+def explain(
+    stderr: str, doing: str, side: str, arguments: Sequence[str] = (), access: Access | None = None
+) -> IncrementalError:
     """Turn what skopeo said into an error.
 
     Args:
         stderr: all that it printed there.
         doing: what it was to do, such as "cannot read docker://host/app:2".
-        flag: the start of this side's flags, such as `--dest`.
+        side: the side that it was about, as in `ImageSource`.
         arguments: what it was given, and what else it may name: how something is called is no reason.
+        access: how that side is reached: whose login was refused is said then.
 
     Returns:
         The error, with skopeo's own words in its message.
     """
-    whole, message = _fatal(stderr), f"{doing}: {fatal_message(stderr)}"
+    whole, said = _fatal(stderr), fatal_message(stderr)
     why = reason(whole, arguments)
     for pattern, kind, step in _TABLE:
-        if re.search(pattern, why):
-            error = kind(message, step.format(flag=flag) + _elsewhere(whole, arguments))
-            if isinstance(error, BusyError):
-                error.retry_after = _retry_after(whole)
-            return error
-    return RegistryError(message, "run again with --debug to see what skopeo was asked")
+        if not re.search(pattern, why):
+            continue
+        step = step.format(side=side)
+        if issubclass(kind, DeniedError) and (user := _user(access, arguments)):
+            doing = f"{doing} as user '{user}'"
+            if kind is UnauthorizedError:
+                step = f"the registry refused this login: check its name and password, or {_another(side)}"
+        error = kind(f"{doing}: {said}", step + _elsewhere(whole, arguments))
+        if isinstance(error, BusyError):
+            error.retry_after = _retry_after(whole)
+        return error
+    return RegistryError(f"{doing}: {said}", "run again with `trace` to see each call of skopeo")
+
+
+def unread(reference: Reference, error: IncrementalError) -> IncrementalError:
+    """Return what is wrong where a reference was read; that there is no such image takes few words."""
+    if not isinstance(error, NotFoundError) or reference.transport != "docker":
+        return error
+    if isinstance(error, NoRepositoryError):
+        return type(error)(f"{reference} does not exist: there is no such repository", error.next_step)
+    return type(error)(f"{reference} does not exist", error.next_step)
+
+
+def _another(side: str) -> str:
+    return f"give another one with `{side}_auth.creds` or `{side}_auth.authfile`"
+
+
+def _user(access: Access | None, arguments: Sequence[str]) -> str:
+    """Return the user whose login was given for the registry that was asked; nothing where none was."""
+    asked = next((each for each in arguments if each.startswith(_DOCKER)), None)
+    return access.user(Reference.parse(asked).registry) if access and asked else ""
+
+
+def _host(argument: str) -> str:
+    return argument.removeprefix(_DOCKER).partition("/")[0]
 
 
 def no_registry(host: str, does: str) -> RegistryError:
@@ -256,7 +304,7 @@ def no_registry(host: str, does: str) -> RegistryError:
     """
     return RegistryError(
         f"{host} {does}: it is not a registry (a captive portal or a login page?)",
-        f"look at https://{host}/v2/ in a browser; check the host's name and the proxy settings",
+        f"open https://{host}/v2/ in a browser; check the host's name and the proxy settings",
     )
 
 
@@ -267,6 +315,6 @@ def _retry_after(message: str) -> float:
 
 def _elsewhere(message: str, arguments: Sequence[str]) -> str:
     """Name the host that failed, where it is not the one that was asked for, as a registry's storage."""
-    asked = {each.removeprefix("docker://").partition("/")[0] for each in arguments if each.startswith("docker://")}
+    asked = {_host(each) for each in arguments if each.startswith(_DOCKER)}
     hosts = [host for host in _URL.findall(message) if host not in asked and not host.endswith(DOCKER_HUB)]
     return f"; the registry sent skopeo on to {hosts[-1]}" if asked and hosts else ""

@@ -121,7 +121,7 @@ def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequenc
     doing = _doing(destination)
     results = skopeo.probes(questions(), doing)
     for probe, (_, stderr) in zip(probes, results, strict=True):
-        answers = _clear_answers(skopeo, destination, probe, stderr)
+        answers = _clear_answers(skopeo, destination, access, probe, stderr)
         present.update(digest for digest, is_there in answers.items() if is_there)
         unclear += [layer for layer in probe.layers if layer.digest not in answers]
         again = again or answers.keys() != probe.digests
@@ -129,26 +129,28 @@ def _ask(skopeo: Skopeo, destination: Reference, access: Access, layers: Sequenc
         # skopeo said that a layer is missing, and not why it got no answer for another: it says so of that alone.
         probe = _probe(skopeo, destination, access, unclear)
         ((_, stderr),) = skopeo.probes([probe.question], doing)
-        answers = _clear_answers(skopeo, destination, probe, stderr)
+        answers = _clear_answers(skopeo, destination, access, probe, stderr)
         if answers.keys() != probe.digests:
-            raise _unknown(skopeo, destination, probe, stderr)
+            raise _unknown(skopeo, destination, access, probe, stderr)
         present.update(digest for digest, is_there in answers.items() if is_there)
     return present
 
 
-def _clear_answers(skopeo: Skopeo, destination: Reference, probe: _Probe, stderr: str) -> dict[str, bool]:
+def _clear_answers(
+    skopeo: Skopeo, destination: Reference, access: Access, probe: _Probe, stderr: str
+) -> dict[str, bool]:
     """Return the answers of a probe that ended as it should."""
     answers = probe.answers(stderr)
     if _says_yes(probe, answers) or not probe.stopped_in_time(stderr, answers):
-        raise _unknown(skopeo, destination, probe, stderr)
+        raise _unknown(skopeo, destination, access, probe, stderr)
     return answers
 
 
-def _unknown(skopeo: Skopeo, destination: Reference, probe: _Probe, stderr: str) -> RegistryError:
+def _unknown(skopeo: Skopeo, destination: Reference, access: Access, probe: _Probe, stderr: str) -> RegistryError:
     """Return the error for an answer that is neither yes nor no."""
     if _says_yes(probe, probe.answers(stderr)):
         return no_registry(destination.registry, "answers yes to everything")
-    error = explain(stderr, _doing(destination), "--dest", (*probe.question.arguments, str(skopeo.folder)))
+    error = explain(stderr, _doing(destination), "push", (*probe.question.arguments, str(skopeo.folder)), access)
     return error if isinstance(error, RegistryError) else RegistryError(error.message, error.next_step)
 
 
@@ -291,7 +293,7 @@ def present_in_storage(
     doing = _doing(destination)
     ((_, stderr),) = skopeo.probes([Question(call, skopeo.timeout)], doing, memory_cache=False)
     if not fatal_message(stderr).startswith(f"reading blob {_ABSENT}: open"):
-        raise explain(stderr, doing, "--dest", (*call, str(skopeo.folder)))
+        raise explain(stderr, doing, "push", (*call, str(skopeo.folder)))
     return frozenset(_IN_STORAGE.findall(stderr)) & {layer.digest for layer in layers}
 
 

@@ -25,7 +25,7 @@ from ..host.space import holds_sparse_files
 from ..host.temporary import PrivateFolder, default_temp_dir, unwritable
 from ..host.text import human_bytes, is_utf8
 from .access import AuthFiles
-from .messages import explain, fatal_message
+from .messages import explain, fatal_message, unread
 from .options import TIMEOUT, SkopeoOptions
 from .process import NOISE, TICK, EarlyEndError, GreedyError, Run, StalledError, StallWatch
 from .retry import Retries
@@ -117,7 +117,7 @@ class Skopeo:
         except sh.CommandNotFound:
             raise HostError(
                 f"there is no skopeo at '{self._path}'" if "/" in self._path else "skopeo is not installed",
-                "install skopeo 1.9 or newer (Debian: apt install skopeo), or give its place with --skopeo",
+                "install skopeo 1.9 or newer (Debian: apt install skopeo), or give its path with `skopeo`",
             ) from None
         self._private = self._make_private()
         self.folder = self._private.path
@@ -135,8 +135,8 @@ class Skopeo:
                 self._temp_dir = default_temp_dir()
             if not is_utf8(str(self._temp_dir.resolve())):
                 raise HostError(
-                    f"the name of the temporary folder {self._temp_dir} is not UTF-8, and no policy can have it",
-                    "choose another with --tmpdir",
+                    f"the name of the temporary folder {self._temp_dir} is not UTF-8, so no policy can name it",
+                    "choose another one with `temp_dir`",
                 )
             return PrivateFolder.create(self._temp_dir, self._report)
         except OSError as error:
@@ -230,11 +230,14 @@ class Skopeo:
             return [kept(steps[0])]
         return self.in_parallel([partial(kept, step) for step in steps], at_once)
 
-    def inspect_raw(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
+    def inspect_raw(
+        self, wanted: Sequence[tuple[Reference, Access, str]], *, config: bool = False
+    ) -> list[bytes | IncrementalError]:
         """Read manifests or lists, several at a time.
 
         Args:
-            wanted: reference, access, and the start of the side's flags such as `--base`, for each.
+            wanted: reference, access, and side, as in `ImageSource`, for each.
+            config: read the config of each instead.
 
         Returns:
             For each its bytes, **not verified** (skopeo does not, not even for a digest), or what was wrong.
@@ -244,7 +247,7 @@ class Skopeo:
         """
         attempts = self.retries.begin()
         alone = self.is_alone
-        results = self._inspect_once(wanted)
+        results = self._inspect_once(wanted, config)
         while failed := {place: result for place, result in enumerate(results) if isinstance(result, LinkError)}:
             first = next(iter(failed.values()))
             try:
@@ -253,7 +256,9 @@ class Skopeo:
             except LinkError:
                 break
             alone = True
-            for place, result in zip(failed, self._inspect_once([wanted[each] for each in failed]), strict=True):
+            for place, result in zip(
+                failed, self._inspect_once([wanted[each] for each in failed], config), strict=True
+            ):
                 results[place] = result
         return results
 
@@ -307,10 +312,13 @@ class Skopeo:
         """Whether nobody has answered soon so far."""
         return self._runs.quickest is not None and self._runs.quickest > FAR
 
-    def _inspect_once(self, wanted: Sequence[tuple[Reference, Access, str]]) -> list[bytes | IncrementalError]:
+    def _inspect_once(
+        self, wanted: Sequence[tuple[Reference, Access, str]], config: bool
+    ) -> list[bytes | IncrementalError]:
+        what = ["--raw", "--config"] if config else ["--raw"]
         limit = [f"--command-timeout={self.timeout}s"] if self.timeout else []
         calls = [
-            [*limit, "inspect", "--raw", *access.flags(reference, self.auth_files), str(reference)]
+            [*limit, "inspect", *what, *access.flags(reference, self.auth_files), str(reference)]
             for reference, access, _ in wanted
         ]
         results: list[bytes | IncrementalError] = []
@@ -320,14 +328,16 @@ class Skopeo:
             answer[0] or not answer[1].lstrip().startswith(b"{") for answer in answers if isinstance(answer, tuple)
         ):
             self._check_version()
-        for (reference, _, flag), call, answer in zip(wanted, calls, answers, strict=True):
+        for (reference, access, side), call, answer in zip(wanted, calls, answers, strict=True):
             doing = f"cannot read {reference}"
             if isinstance(answer, EarlyEndError):
                 results.append(no_answer(doing, answer, self.timeout))
             else:
                 code, stdout, stderr = answer
                 names = (*call, str(self.folder))
-                results.append(stdout if code == 0 else explain(stderr, doing, flag, names))
+                results.append(
+                    stdout if code == 0 else unread(reference, explain(stderr, doing, side, names, access))
+                )
         return results
 
     def copy(
@@ -338,7 +348,8 @@ class Skopeo:
         flags: Sequence[str] = (),
         policy: Sequence[str] = (),
         doing: str,
-        flag: str,
+        side: str,
+        access: Access,
         moved: Callable[[], int] | None = None,
         most: int | None = None,
         tick: Callable[[], None] | None = None,
@@ -352,7 +363,8 @@ class Skopeo:
             flags: of `copy`.
             policy: the global flags for the signature policy.
             doing: what to call it in an error, such as "cannot fetch docker://host/app:2".
-            flag: the start of this side's flags, such as `--final`, for an error's next step.
+            side: which one it is, as in `ImageSource`, for an error's next step.
+            access: how that side is reached, for an error.
             moved: tells how many bytes have moved so far; by default how many skopeo has read.
             most: how many bytes may move, as `moved` tells; a copy that moves more is ended.
             tick: called a few times a second as long as skopeo runs.
@@ -376,8 +388,8 @@ class Skopeo:
                 if most is not None and watch.moved > most:
                     came = human_bytes(watch.moved)
                     raise ContentError(
-                        f"{doing}: {came} came, and it can't need more than {human_bytes(most)}",
-                        "its manifest lies, or what sends it does not stop: tell who runs the registry",
+                        f"{doing}: {came} arrived, and the image has no more than {human_bytes(most)}",
+                        "its manifest is wrong, or the server does not stop: tell the people who run the registry",
                     )
 
             def look() -> None:
@@ -395,7 +407,7 @@ class Skopeo:
                 self._runs.end([run])
                 raise LinkError(
                     f"{doing}: nothing moved for {self.timeout:g} s",
-                    "try again, with --retry-times, or allow more time with --timeout",
+                    "try again, with `link.retry_times`, or allow more time with `link.timeout`",
                 ) from None
             except GreedyError as why:
                 self._runs.end([run])
@@ -407,7 +419,7 @@ class Skopeo:
             if code != 0:
                 # It may have filled the disk between two looks.
                 require_at_most()
-                raise explain(stderr, doing, flag, (*arguments, str(self.folder)))
+                raise explain(stderr, doing, side, (*arguments, str(self.folder)), access)
         return (self.folder / digest_file).read_text().strip()
 
     @contextmanager
@@ -497,15 +509,15 @@ class Skopeo:
         except EarlyEndError:
             self._runs.end([run])
             raise RegistryError(
-                f"'{self._path} --version' does not end: nothing came for {seconds:g} s",
-                "see what that program waits for, or give the place of another with --skopeo",
+                f"'{self._path}' does not answer with its version: nothing came for {seconds:g} s",
+                "check what that program waits for, or give the path of another one with `skopeo`",
             ) from None
         said = stdout.decode(errors="replace").strip()
         found = re.match(r"skopeo version ((\d+)\.(\d+)\S*)", said)
         if code != 0 or not found:
             raise HostError(f"'{self._path}' does not answer as skopeo does: {said or fatal_message(stderr)}")
         if (int(found[2]), int(found[3])) < OLDEST:
-            raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its place with --skopeo")
+            raise HostError(f"{said} is too old", "install skopeo 1.9 or newer, or give its path with `skopeo`")
         return found[1]
 
 

@@ -237,7 +237,7 @@ def require_writable(*arguments: str) -> None:
         except UnicodeEncodeError as error:
             raise UsageError(
                 f"'{argument}' is not {error.encoding}, and skopeo can't be given it",
-                "give it another name; or set LC_ALL=C.UTF-8, if this is UTF-8",
+                "give it another name; or set LC_ALL=C.UTF-8 if it is UTF-8",
             ) from None
 
 
@@ -276,10 +276,10 @@ def no_answer(doing: str, why: EarlyEndError, seconds: float | None) -> Incremen
     """
     if isinstance(why, GreedyError):
         return ContentError(
-            f"{doing}: what came does not end: skopeo took more than {human_bytes(MOST_MEMORY)} of memory for it",
-            "tell who runs the registry",
+            f"{doing}: the answer does not end: skopeo took more than {human_bytes(MOST_MEMORY)} of memory for it",
+            "tell the people who run the registry",
         )
     return LinkError(
         f"{doing}: nothing came for {seconds or 0:g} s, and nothing was written",
-        "see whether a credential helper waits for somebody; try again, or allow more time with --timeout",
+        "check whether a credential helper waits for input; try again, or allow more time with `link.timeout`",
     )

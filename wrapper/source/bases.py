@@ -117,7 +117,7 @@ def _in_archive(reference: Reference, name: str | None) -> Iterator[tuple[str | 
 def _in_layout(reference: Reference, report: Progress) -> Iterator[tuple[str | None, Image]]:
     path, tag = path_and_tag(reference)
     if not (path / "index.json").is_file():
-        raise UsageError(f"{reference} is no OCI layout: there is no index.json", "give the layout's folder")
+        raise UsageError(f"{reference} is not an OCI layout: it has no index.json", "give the layout's folder")
     layout = Layout(path)
     root = parse_manifest(_read(path / "index.json"))
     if not isinstance(root.parsed, Index):
@@ -141,7 +141,7 @@ def _in_layout(reference: Reference, report: Progress) -> Iterator[tuple[str | N
 def _in_storage(skopeo: Skopeo, base: ImageSource, report: Progress) -> Image:
     from .unpacked import found_by_skopeo
 
-    (raw,) = skopeo.inspect_raw([(found_by_skopeo(skopeo, base.reference), base.access, base.flag)])
+    (raw,) = skopeo.inspect_raw([(found_by_skopeo(skopeo, base.reference), base.access, base.side)])
     if isinstance(raw, IncrementalError):
         raise raw
     return resolve_image(
@@ -157,7 +157,7 @@ def _in_files(reference: Reference, report: Progress) -> list[Image]:
     else:
         files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise UsageError(f"{reference} has no manifest in it", "give a file, or a folder of *.json files")
+        raise UsageError(f"{reference} has no manifest", "give a file, or a folder of *.json files")
     nodes = [parse_manifest(_read(file)) for file in files]
     by_digest = {node.digest: node for node in nodes}
     below = {child.digest for node in nodes if isinstance(node.parsed, Index) for child in node.parsed.manifests}
@@ -178,7 +178,7 @@ def _checked(
 ) -> list[bytes | None]:
     for child, raw in zip(children, found, strict=True):
         if raw is None:
-            report(f"{child.digest} is in a list of {reference}, but its manifest is not there: it is passed over")
+            report(f"{child.digest} is in a list of {reference}, but its manifest is not there: it is skipped")
         elif digest_of(raw) != child.digest:
             raise ContentError(f"{child.digest} of {reference} has other bytes", "copy it again")
     return found
@@ -188,17 +188,17 @@ def _read(path: Path) -> bytes:
     with host_errors(f"cannot read {path}"), open_plain(path) as file:
         raw = file.read(DOCUMENT_BYTES + 1)
     if len(raw) > DOCUMENT_BYTES:
-        raise ContentError(f"{path} is longer than {DOCUMENT_BYTES} bytes: it is no manifest")
+        raise ContentError(f"{path} is longer than {DOCUMENT_BYTES} bytes: it is not a manifest")
     return raw
 
 
 def _no_tag(reference: Reference, names: Sequence[str | None]) -> UsageError:
-    offered = ", ".join(sorted({name for name in names if name})) or "none by name"
-    return UsageError(f"{reference} is not there; images there are: {offered:.500}", "check the tag")
+    offered = ", ".join(sorted({name for name in names if name})) or "none with a name"
+    return UsageError(f"{reference} does not exist; the images there are: {offered:.500}", "check the tag")
 
 
 def why_nothing(base: Reference) -> str | None:
     """Return why a base makes no difference; None where it may make one."""
     if base.transport in WITHOUT_DIGESTS:
-        return f"{base} knows no digest of a compressed layer: nothing is left out because of it"
+        return f"{base} has no digests of compressed layers: no layer is left out because of it"
     return None

@@ -443,4 +443,4 @@ def _passed_over(base: ImageSource, report: Progress) -> Iterator[None]:
     try:
         yield
     except IncrementalError as error:
-        report(f"what the layers of {base.reference} hold is not known: {error.message}")
+        report(f"the contents of the layers of {base.reference} are not known: {error.message}")

@@ -36,7 +36,7 @@ def json_from_yaml(raw: bytes, what: str) -> bytes:
     try:
         return json.dumps(loader.get_single_data()).encode()
     except (yaml.YAMLError, RecursionError, *_OF_TAGS) as error:
-        raise ContentError(f"{what} is no YAML that means what JSON can: {str(error)[:300]}") from None
+        raise ContentError(f"{what} is not YAML that JSON could express: {str(error)[:300]}") from None
     finally:
         loader.dispose()
 
@@ -59,8 +59,8 @@ class _Loader(yaml.SafeLoader):
         self._nodes += 1
         self._depth += 1
         if isinstance(event, yaml.AliasEvent):
-            step = "write out what it stands for, or use defaults"
-            raise ContentError(f"{what}: the alias *{event.anchor:.80} is not read", step)
+            step = "repeat what it stands for, or use defaults"
+            raise ContentError(f"{what}: aliases such as *{event.anchor:.80} are not read", step)
         if self._nodes > NODES:
             raise ContentError(f"{what}: there are more than {NODES} values", "write it as JSON, or in parts")
         if self._depth > DEPTH:

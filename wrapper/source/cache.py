@@ -43,7 +43,9 @@ class Cache:
         """
         folder = Path(options.folder)
         if (folder.absolute().parent / "oci-layout").exists():
-            raise UsageError(f"{folder} belongs to an OCI layout, and is no cache", "name a folder of its own")
+            raise UsageError(
+                f"{folder} is part of an OCI layout, and can't be a cache", "name another folder for the cache"
+            )
         self._entries = folder / "sha256"
         self._max_size = options.max_size
         self._report = report
@@ -73,7 +75,7 @@ class Cache:
             with target.open("rb") as file:
                 found = sha256_of(file)
             if digest != f"sha256:{found}":
-                self._report.warn(f"the cached copy of {digest} is damaged: it is dropped")
+                self._report.warn(f"the cached copy of {digest} is damaged, and is deleted")
                 target.unlink()
                 entry.unlink(missing_ok=True)
                 return False
@@ -134,7 +136,7 @@ class Cache:
     def _warn(self, text: str) -> None:
         if not self._failed:
             self._failed = True
-            self._report.warn(f"{text}; going on without")
+            self._report.warn(f"{text}; continuing without the cache")
 
 
 def _place(source: Path, target: Path) -> None:

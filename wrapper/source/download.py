@@ -29,8 +29,8 @@ _ANSWERS = 8192
 _SLACK = 1 << 20
 _DOCUMENTS = 8 << 20
 _INSIDE_A_LAYER = (
-    "what arrives of a layer counts only when it is whole, and only skopeo 1.10 or newer goes on inside a layer "
-    "that is cut: see the command doctor"
+    "only skopeo 1.10 or newer can continue inside a layer after a cut; an older one starts that layer again: "
+    "doctor shows the version"
 )
 
 
@@ -149,7 +149,7 @@ class Download:
                 except BusyError:
                     raise
                 except LinkError as last:
-                    raise LinkError(last.message, f"{last.next_step}; {_INSIDE_A_LAYER}") from error
+                    raise type(last)(last.message, f"{last.next_step}; {_INSIDE_A_LAYER}") from error
                 continue
             if not later:
                 return digest
@@ -191,7 +191,8 @@ class Download:
                 flags=flags,
                 policy=access.policy_flags(),
                 doing=f"cannot fetch {pinned}",
-                flag=source.flag,
+                side=source.side,
+                access=access,
                 moved=lambda: self._layout.bytes_written() - before,
                 most=most,
                 tick=settle if self._cache or self._writer else None,

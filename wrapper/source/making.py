@@ -154,7 +154,7 @@ class LayerMaker:
         """Refuse what another archive says of an older layer that an archive has: of others readers know it."""
         found = sum(extent.size for extent in self._extents(source))
         if found and found != length:
-            raise ContentError(f"{source} is {found} bytes long, and not {length} bytes long, as was said", _AGAIN)
+            raise ContentError(f"{source} is {found} bytes long, but the archive says {length}", _AGAIN)
 
     def _expand(self, folder: Path, source: str, size: int) -> Path:
         path = folder / f"{source.removeprefix('sha256:')}.content"
@@ -233,7 +233,7 @@ def result_of(worker: Worker, digest: str) -> Any:
     except WorkerError as error:
         raise HostError(
             f"{digest} could not be made of its change: {error}",
-            "see whether there is memory enough, and try again",
+            "check that there is enough memory, and try again",
         ) from None
 
 

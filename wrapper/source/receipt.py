@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._version import __version__
 from ..errors import ContentError, UsageError, host_errors
+from ..host.text import plural
 from ..oci.documents import OURS, check_schema, parse_document
 from ..oci.manifest import Descriptor
 from ..oci.reference import is_bundle_name, repository_of, title_in_bundle, title_of
@@ -53,8 +54,8 @@ def require_room(images: Iterable[NamedImage]) -> None:
     manifests = sum(len(named.image.leaves) for named in listed)
     if layers * _LAYER_BYTES + manifests * _MANIFEST_BYTES > OURS.size:
         raise UsageError(
-            f"{len(listed)} images with {layers} layers are too much for one receipt",
-            "leave out --receipt, or push some of the images at a time with --only",
+            f"one receipt can't hold {plural(len(listed), 'image')} with {plural(layers, 'layer')}",
+            "leave out `receipt`, or push fewer images at a time with `only`",
         )
 
 
@@ -102,12 +103,14 @@ def read_receipt(path: Path, name: str | None = None) -> Receipt:
         HostError: it can't be read.
     """
     if not path.is_file():
-        raise UsageError(f"the receipt {path} does not exist", "give the file that push --receipt wrote")
+        raise UsageError(f"the receipt {path} does not exist", "give a file that push wrote with `receipt`")
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = file.read(OURS.size + 1)
     document = parse_document(raw, f"receipt {path}", OURS)
     if document.get("receipt") != FORMAT:
-        raise ContentError(f"{path} is no receipt of format {FORMAT}", "give the file that push --receipt wrote")
+        raise ContentError(
+            f"{path} is not a receipt of format {FORMAT}", "give a file that push wrote with `receipt`"
+        )
     check_schema(document, "receipt", f"receipt {path}")
     images = [
         image

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..archive.contents import NamedImage, referrer_tags
 from ..archive.stored import is_stored
-from ..errors import IncrementalError, NotFoundError, RegistryError, UsageError
+from ..errors import IncrementalError, NotFoundError, SignaturesError, UsageError
 from ..oci.documents import parse_document
 from ..oci.image import resolve_image
 from ..oci.layout import canonical_json
@@ -47,13 +47,13 @@ def find_referrers(
         What stands there, by tag, each with where it is.
 
     Raises:
-        RegistryError: there is nothing.
+        SignaturesError: there is nothing.
         IncrementalError: something can't be read, or is not what its digest or schema says.
     """
     report(f"looking for signatures of {final.reference}")
     tags = referrer_tags(image)
-    sources = [ImageSource(final.reference.tagged(tag), final.access, final.flag) for tag in tags]
-    answers = skopeo.inspect_raw([(source.reference, source.access, source.flag) for source in sources])
+    sources = [ImageSource(final.reference.tagged(tag), final.access, final.side) for tag in tags]
+    answers = skopeo.inspect_raw([(source.reference, source.access, source.side) for source in sources])
     found = []
     for tag, source, raw in zip(tags, sources, answers, strict=True):
         if isinstance(raw, NotFoundError):
@@ -66,10 +66,11 @@ def find_referrers(
         if referrer.leaves:
             found.append((source, NamedImage(tag, referrer, image.root.digest)))
     if not found:
-        raise RegistryError(
+        raise SignaturesError(
             f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
-            "a registry may show them in its referrers API alone, which skopeo cannot ask: name each with "
-            f"--with REF@sha256:…; a signature of a list travels with --all{_of_a_list(final, image)}",
+            "the registry may list them only in its referrers API, which skopeo can't use: name each one, as "
+            "HOST/NAME@sha256:DIGEST, with `signatures.referrers`; to take a list's signature along, take the "
+            f"whole list with `all_architectures`{_of_a_list(final, image)}",
         )
     return tuple(found)
 
@@ -101,7 +102,7 @@ def read_referrers(
         UsageError: one has no digest.
         IncrementalError: one can't be read, or is not what its digest or schema says.
     """
-    sources = [ImageSource(_pinned(each), final.access, "--final") for each in wanted]
+    sources = [ImageSource(_pinned(each), final.access, "final") for each in wanted]
     roots = read_roots(skopeo, sources)
     return tuple(
         (source, NamedImage(None, read_image(skopeo, source, root), image.root.digest))
@@ -127,12 +128,12 @@ def lookaside_is_configured() -> bool:
 
 
 def _pinned(wanted: str | Reference) -> Reference:
-    reference = registry_reference(wanted, "what is to travel along")
+    reference = registry_reference(wanted, "the referrer")
     if reference.digest is None:
-        raise UsageError(f"{reference} has no digest", "write --with HOST/NAME@sha256:…")
+        raise UsageError(f"{reference} has no digest", "write the referrer as HOST/NAME@sha256:DIGEST")
     return reference
 
 
 def _of_a_list(final: ImageSource, image: Image) -> str:
     narrowed = final.reference.digest is None and not isinstance(image.root.parsed, Index)
-    return " where it is one" if narrowed else ""
+    return " if the image is one" if narrowed else ""

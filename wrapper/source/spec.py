@@ -51,7 +51,7 @@ def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
     path = Path(path)
     what = f"the spec {path}"
     if not path.is_file():
-        raise UsageError(f"{what} does not exist", "give a file as README describes it")
+        raise UsageError(f"{what} does not exist", "give a JSON or YAML file that names the images")
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = file.read(DOCUMENT_BYTES + 1)
     try:
@@ -67,7 +67,7 @@ def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
     for name, times in Counter(image.name for image in images).items():
         if times > 1:
             position = max(place for place, image in enumerate(images) if image.name == name)
-            raise UsageError(f"{what}: images[{position}].name: '{name}' is there twice")
+            raise UsageError(f"{what}: images[{position}].name: '{name}' is used twice")
     return images
 
 
@@ -94,9 +94,11 @@ def _defaults_for(image: dict[str, Any], defaults: dict[str, Any]) -> dict[str, 
 
 def _read_image(image: dict[str, Any], place: str, what: str) -> SpecImage:
     if not is_bundle_name(image["name"]):
-        raise UsageError(f"{what}: {place}.name: '{image['name']}' is no name", _NAMES)
+        raise UsageError(f"{what}: {place}.name: '{image['name']}' is not a name for an image", _NAMES)
     if image.get("all") and "platform" in image:
-        raise UsageError(f"{what}: {place}.platform: with all, every platform travels", "leave out one of the two")
+        raise UsageError(
+            f"{what}: {place}.platform: this image has all, which takes every platform", "leave out all or platform"
+        )
     bases = image.get("base", [])
     listed = [bases] if isinstance(bases, str) else bases
     return SpecImage(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..skopeo.runner import Skopeo
 
 _TRANSPORT = "docker://"
-_FLAG = "--src"
+_SIDE = "archive"
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def _fetch(skopeo: Skopeo, text: str, access: Access, report: Progress, stack: E
     from ..skopeo.inspect import ImageSource, read_roots
     from .download import Download, fetch_alone
 
-    source = ImageSource(Reference.parse(text), access, _FLAG)
+    source = ImageSource(Reference.parse(text), access, _SIDE)
     with report.phase("reading"):
         report.begin("reading", str(source.reference))
         (root,) = read_roots(skopeo, [source])

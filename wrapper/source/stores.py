@@ -73,7 +73,7 @@ def open_blob_store(reference: Reference, stack: ExitStack) -> BlobStore:
     else:
         wanted, blobs = "index.json", path / "blobs" / "sha256"
     if not (path / wanted).is_file():
-        raise UsageError(f"{reference} is not there: {path} has no {wanted}", "give the folder that skopeo wrote")
+        raise UsageError(f"{reference} does not exist: {path} has no {wanted}", "give the folder that skopeo wrote")
     return BlobFolder(blobs)
 
 
@@ -90,7 +90,7 @@ def require_layer_transports(bases: Iterable[ImageSource], more: Collection[str]
     for base in bases:
         if base.reference.transport not in (*LAYER_TRANSPORTS, *more):
             raise UsageError(
-                f"{base.reference} has no layers in the form in which they travel",
+                f"{base.reference} has no compressed layers",
                 f"give a base as {', '.join(f'{name}:' for name in LAYER_TRANSPORTS)}",
             )
 
@@ -103,7 +103,7 @@ def verified_reader(store: BlobStore, size: int) -> Callable[[str], BinaryIO]:
 
     def open_verified(digest: str) -> BinaryIO:
         def refuse(what: str) -> ContentError:
-            return ContentError(f"{digest} of a base {what}", "check the base, or give another with --base")
+            return ContentError(f"{digest} of a base {what}", "check the base, or give another one with `base`")
 
         return verified(store.open_unverified(digest), digest, size, refuse)
 

@@ -110,7 +110,9 @@ def found_by_skopeo(skopeo: Skopeo, reference: Reference) -> Reference:
         return reference
     path, colon, rest = reference.name.partition(":")
     if not Path(path).is_file():
-        raise UsageError(f"{reference} is not there: {path} is no file", "give the file that docker save wrote")
+        raise UsageError(
+            f"{reference} does not exist: {path} is not a file", "give the file that docker save wrote"
+        )
     link = skopeo.new_folder(_LINK)
     link.symlink_to(Path(path).absolute())
     return Reference(reference.transport, f"{link.name}{colon}{rest}")
@@ -157,12 +159,13 @@ def unpack(skopeo: Skopeo, base: ImageSource, report: Progress) -> Unpacked:
         flags=["--remove-signatures", *base.access.flags(base.reference, skopeo.auth_files, "src-")],
         policy=base.access.policy_flags(),
         doing=doing,
-        flag=base.flag,
+        side=base.side,
+        access=base.access,
     )
     with host_errors(doing):
         root = parse_manifest((folder / "manifest.json").read_bytes())
     if not isinstance(root.parsed, Manifest):
-        raise ContentError(f"{base.reference} is a list, and not an image", "name the image of one platform")
+        raise ContentError(f"{base.reference} is a list, not an image", "name the image of one platform")
     diff_ids = tuple(layer.digest for layer in root.parsed.layers)
     with host_errors(doing):
         sizes = {each: (folder / each.removeprefix("sha256:")).stat().st_size for each in diff_ids}

@@ -80,10 +80,10 @@ SOUND = index_annotations([BASE], {digest_of(LAYER): [BASE]})
     [
         ({f"{PREFIX}format": "2"}, "newer version"),
         ({f"{PREFIX}requires": "layer-delta,what-comes-next"}, "newer version"),
-        ({f"{PREFIX}omitted": "{}"}, "does not say"),
+        ({f"{PREFIX}omitted": "{}"}, "does not list"),
         ({f"{PREFIX}omitted": "[]"}, "not a JSON object"),
         ({f"{PREFIX}omitted": json.dumps({digest_of(LAYER): []})}, "schema"),
-        ({f"{PREFIX}bases": "elsewhere"}, "no digests"),
+        ({f"{PREFIX}bases": "elsewhere"}, "not digests"),
     ],
 )
 def test_annotations_that_make_no_sense(change: dict[str, str], word: str) -> None:

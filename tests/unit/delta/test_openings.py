@@ -311,7 +311,7 @@ def test_hostile_openings(numbers: tuple[int, ...], more: int, why: str) -> None
 
 def test_a_recipe_that_there_is_not() -> None:
     own = [recipe.Recipe(bare_recipe(RAW[:1])) for _ in range(2)]
-    with pytest.raises(MalformedError, match="recipe that there is not"):
+    with pytest.raises(MalformedError, match="recipe that does not exist"):
         list(close_content([RAW[0] * 2], source(patch, 2, 0, 0, 0, 2), own, 90_000))
 
 

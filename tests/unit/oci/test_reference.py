@@ -89,9 +89,9 @@ def test_references_are_changed_by_copies() -> None:
 @pytest.mark.parametrize("text", ["", "5000/other/repo:1", "1\n", "@x", "-1", "a/b", "x" * 129, "ä"])
 def test_nothing_but_a_tag_or_a_digest_is_appended(text: str) -> None:
     reference = Reference.parse("docker://host")
-    with pytest.raises(UsageError, match="is no tag"):
+    with pytest.raises(UsageError, match="is not a tag"):
         reference.tagged(text)
-    with pytest.raises(UsageError, match="is no digest"):
+    with pytest.raises(UsageError, match="is not a digest"):
         reference.pinned(text)
 
 

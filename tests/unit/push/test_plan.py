@@ -92,11 +92,11 @@ def test_referrers_go_first_and_are_told_last(is_bundle: bool) -> None:
 @pytest.mark.parametrize(
     ("is_bundle", "to", "selection", "words"),
     [
-        (False, "host.example/app:1", Selection(["app"]), "no bundle"),
-        (False, f"host.example/app@sha256:{'0' * 64}", Selection(), "not what the archive holds"),
+        (False, "host.example/app:1", Selection(["app"]), "not a bundle"),
+        (False, f"host.example/app@sha256:{'0' * 64}", Selection(), "not the digest of the archive"),
         (True, "host.example/app:1", Selection(), "has a tag"),
         (True, "host.example/at", Selection(["other*"]), "no image 'other"),
-        (True, "host.example/at", Selection((), {"app": "Not:a:name"}), "no name"),
+        (True, "host.example/at", Selection((), {"app": "Not:a:name"}), "is not a name"),
         (True, "host.example/at", Selection((), {"app": "b"}), "two images"),
     ],
 )
@@ -107,5 +107,5 @@ def test_what_makes_no_sense_is_refused(is_bundle: bool, to: str, selection: Sel
 
 
 def test_a_bundle_and_one_image_do_not_mix() -> None:
-    with pytest.raises(UsageError, match="don't go together"):
+    with pytest.raises(UsageError, match="can't be pushed together"):
         plan(archive("app", is_bundle=True), archive("app"), to="host.example/at")

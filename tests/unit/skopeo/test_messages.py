@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from wrapper.errors import BusyError
-from wrapper.skopeo.messages import explain, fatal_message
+from wrapper.errors import KINDS, BusyError
+from wrapper.oci.reference import Reference
+from wrapper.skopeo.access import Access
+from wrapper.skopeo.messages import explain, fatal_message, unread
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BLOB = f"sha256:{'1' * 64}"
 
@@ -24,7 +31,7 @@ def fatal(message: str) -> str:
             5,
             "check the name",
         ),
-        ("reading manifest 1 in H/app: unauthorized: authentication required", 5, "--dest-creds"),
+        ("reading manifest 1 in H/app: unauthorized: authentication required", 5, "`push_auth.creds`"),
         ("unable to retrieve auth token: invalid username/password: unauthorized", 5, "log in"),
         ("failed to read from destination repository r: 403 (Forbidden)", 5, "may not"),
         ("reading manifest 1 in H/app: name unknown", 5, "check the name"),
@@ -41,7 +48,7 @@ def fatal(message: str) -> str:
             "reading manifest 1 in docker.io/a/b: errors: denied: requested access to the resource is denied "
             "unauthorized: authentication required",
             5,
-            "may not do that, or there is none",
+            "there is no login, or this one may not",
         ),
         ("initiating layer upload to /v2/app/blobs/uploads/ in H: unsupported", 5, "pull-through"),
         ("uploading manifest 1 to H/app: unsupported: The operation is unsupported.", 5, "pull-through"),
@@ -94,33 +101,33 @@ def fatal(message: str) -> str:
             6,
             "newer one",
         ),
-        ("writing blob: uploading layer chunked: StatusCode: 429,", 5, "--retry-times"),
-        ("uploading layer chunked: toomanyrequests: retry-after: 7s, allowed: 5/minute", 5, "--retry-times"),
+        ("writing blob: uploading layer chunked: StatusCode: 429,", 5, "`link.retry_times`"),
+        ("uploading layer chunked: toomanyrequests: retry-after: 7s, allowed: 5/minute", 5, "`link.retry_times`"),
         (
             "initiating layer upload to /v2/a/ in H: received unexpected HTTP status: 503 Service Unavailable",
             5,
             "fewer connections",
         ),
         ("failed to read from destination repository r: 503 (Service Unavailable)", 5, "fewer connections"),
-        ("pinging container registry H: invalid status code from registry 404 (Not Found)", 5, "no registry"),
-        ('pinging container registry H: StatusCode: 404, "no"', 5, "no registry"),
+        ("pinging container registry H: invalid status code from registry 404 (Not Found)", 5, "not a registry"),
+        ('pinging container registry H: StatusCode: 404, "no"', 5, "not a registry"),
         ("writing blob: storing blob to file: open /x/y: permission denied", 6, "who may read"),
         ('Head "https://h/v2/": EOF', 5, "cut"),
-        ("pinging container registry H: dial tcp: connect: connection refused", 5, "nothing listens"),
+        ("pinging container registry H: dial tcp: connect: connection refused", 5, "no server listens"),
         ("dial tcp: lookup NAME on 1.1.1.1:53: no such host", 5, "host's name"),
-        ("http: server gave HTTP response to HTTPS client", 5, "--dest-tls-verify=false"),
-        ("x509: certificate signed by unknown authority", 5, "--dest-cert-dir"),
+        ("http: server gave HTTP response to HTTPS client", 5, "`push_auth.tls_verify=False`"),
+        ("x509: certificate signed by unknown authority", 5, "`push_auth.cert_dir`"),
         ("initializing destination docker://H/a: registry H is blocked in /etc/x", 5, "registries.conf"),
         ("initiating layer upload to /v2/ in H: StatusCode: 405", 5, "read-only"),
         ("Source image rejected: Running image oci:PATH: is rejected by policy.", 5, "policy"),
         ("too many requests to registry", 5, "limits requests"),
-        (f"something else about sha256:429{'0' * 61}", 5, "--debug"),
+        (f"something else about sha256:429{'0' * 61}", 5, "`trace`"),
         ("writing blob: write /x: no space left on device", 6, "free some space"),
         ("Digest did not match, expected sha256:1, got sha256:2", 4, "try again"),
     ],
 )
 def test_what_skopeo_says(message: str, code: int, step: str) -> None:
-    error = explain(fatal(message), "cannot do it", "--dest")
+    error = explain(fatal(message), "cannot do it", "push")
     assert error.code == code
     assert message in error.message
     assert step in error.next_step
@@ -168,7 +175,7 @@ def test_how_something_is_called_is_no_reason(why: str) -> None:
     def explained(template: str, host: str, name: str, tag: str) -> tuple[type, str]:
         message = template.replace("{why}", why).format(H=host, R=name, T=tag, BLOB=BLOB).strip()
         call = ["copy", f"--dest-authfile=/home/{name}/auth.json", f"docker://{host}/{name}:{tag}", "/tmp/x"]
-        error = explain(fatal(message), "cannot do it", "--dest", call)
+        error = explain(fatal(message), "cannot do it", "push", call)
         assert message.rpartition(" ")[2] in error.message
         return type(error), error.next_step
 
@@ -184,16 +191,16 @@ def test_how_something_is_called_is_no_reason(why: str) -> None:
 
 def test_a_folder_with_a_space_is_no_reason() -> None:
     folder = "/media/my certificate denied/x"
-    error = explain(fatal(f"open {folder}/policy.json: no such file"), "cannot", "--dest", ("copy", folder))
-    assert "--debug" in error.next_step
+    error = explain(fatal(f"open {folder}/policy.json: no such file"), "cannot", "push", ("copy", folder))
+    assert "`trace`" in error.next_step
 
 
 def test_where_the_registry_sends_skopeo_is_named() -> None:
     call = ("inspect", "docker://r.example/app:1")
     for message in ("dial tcp 1.1.1.1:443: connect: connection refused", "dial tcp: lookup s3: no such host"):
-        elsewhere = explain(fatal(f'Get "https://s3.example/x?y": {message}'), "cannot", "--dest", call)
+        elsewhere = explain(fatal(f'Get "https://s3.example/x?y": {message}'), "cannot", "push", call)
         assert "s3.example" in elsewhere.next_step
-        here = explain(fatal(f'Get "https://r.example/v2/": {message}'), "cannot", "--dest", call)
+        here = explain(fatal(f'Get "https://r.example/v2/": {message}'), "cannot", "push", call)
         assert "example" not in here.next_step
 
 
@@ -203,7 +210,7 @@ def test_where_the_registry_sends_skopeo_is_named() -> None:
      ("toomanyrequests: retry-after: 228.5ms, allowed: 44000/minute", 0.2285)],
 )  # fmt: skip
 def test_how_long_the_registry_wants_us_to_wait(said: str, seconds: float) -> None:
-    error = explain(fatal(f"writing blob: uploading layer chunked: {said}"), "cannot", "--dest")
+    error = explain(fatal(f"writing blob: uploading layer chunked: {said}"), "cannot", "push")
     assert isinstance(error, BusyError)
     assert error.retry_after == pytest.approx(seconds)
 
@@ -212,3 +219,70 @@ def test_messages_that_are_not_fatal() -> None:
     assert fatal_message("") == "it said nothing"
     assert fatal_message("Error: unknown flag: --x\nUsage: skopeo\n") == "Error: unknown flag: --x"
     assert len(fatal_message(fatal("x" * 10_000))) < 700
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "retryable"),
+    [
+        ("reading manifest 1 in H/app: manifest unknown", "not-found", False),
+        ("reading manifest 1 in H/app: unauthorized: authentication required", "unauthorized", False),
+        ("failed to read from destination repository r: 403 (Forbidden)", "denied", False),
+        ("uploading manifest 1 to H/app: denied: requested access to the resource is denied", "denied", False),
+        ("x509: certificate signed by unknown authority", "tls", False),
+        ("http: server gave HTTP response to HTTPS client", "tls", False),
+        ("Source image rejected: Running image oci:PATH: is rejected by policy.", "policy", False),
+        ("initializing destination docker://H/a: registry H is blocked in /etc/x", "policy", False),
+        ("too many requests to registry", "rate-limit", True),
+        ("failed to read from destination repository r: 503 (Service Unavailable)", "rate-limit", True),
+        ("failed to read from destination repository r: 500 (Internal Server Error)", "registry", True),
+        ("initiating layer upload to /v2/ in H: StatusCode: 405", "read-only", False),
+        ("Can not copy signatures to oci:x", "signatures", False),
+        ("dial tcp: lookup NAME on 1.1.1.1:53: no such host", "network", False),
+        ('Head "https://h/v2/": EOF', "network", True),
+        ("dial tcp 1.1.1.1:443: i/o timeout", "network", True),
+        ("writing blob: write /x: no space left on device", "host", False),
+        ("Digest did not match, expected sha256:1, got sha256:2", "content", False),
+        ("something that nobody knows", "registry", False),
+    ],
+)
+def test_what_kind_it_is(message: str, kind: str, retryable: bool) -> None:
+    error = explain(fatal(message), "cannot do it", "push")
+    assert (error.kind, error.retryable) == (kind, retryable)
+    assert error.kind in KINDS
+
+
+def test_whose_login_was_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    auth = tmp_path / "auth.json"
+    # A login may be one for a part of a registry.
+    auth.write_text('{"auths": {"r.example/team": {"auth": "ZXZlOnNlY3JldA=="}, "x.example": {}}}')
+    call = ("inspect", "docker://r.example/app:1")
+    said = fatal("reading manifest 1 in r.example/app: unauthorized: authentication required")
+
+    def message(access: Access | None, stderr: str = said) -> str:
+        error = explain(stderr, "cannot read it", "final", call, access)
+        assert "secret" not in error.message + error.next_step
+        return error.message
+
+    assert message(Access(creds="eve:secret")).startswith("cannot read it as user 'eve': ")
+    assert message(Access(authfile=auth)).startswith("cannot read it as user 'eve': ")
+    denied = fatal("reading manifest 1 in r.example/app: denied")
+    assert message(Access(creds="eve:secret"), denied).startswith("cannot read it as user 'eve': ")
+    for content in ("{}", "[]", "no JSON", '{"auths": []}', '{"auths": {"r.example": {"auth": "%"}}}'):
+        auth.write_text(content)
+        assert message(Access(authfile=auth)).startswith("cannot read it: ")
+    assert message(Access()).startswith("cannot read it: ")
+    assert message(None).startswith("cannot read it: ")
+    # What is no question of who asks names nobody.
+    assert message(Access(creds="eve:secret"), fatal("EOF")).startswith("cannot read it: ")
+
+
+def test_what_does_not_exist_takes_few_words() -> None:
+    reference = Reference.parse("r.example/app:1")
+
+    def said(message: str) -> str:
+        return unread(reference, explain(fatal(message), "cannot read it", "base")).message
+
+    assert said("reading manifest 1 in r.example/app: manifest unknown") == f"{reference} does not exist"
+    assert said("name unknown") == f"{reference} does not exist: there is no such repository"
+    assert said("EOF") == "cannot read it: EOF"

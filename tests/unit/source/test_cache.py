@@ -79,6 +79,6 @@ def test_a_pipe_or_a_folder_in_place_of_an_entry_is_passed_over(cache: Cache, tm
 def test_the_blobs_of_a_layout_are_no_cache(tmp_path: Path) -> None:
     layout = Layout.create(tmp_path / "layout")
     layout.put(GOOD)
-    with pytest.raises(UsageError, match="belongs to an OCI layout"):
+    with pytest.raises(UsageError, match="is part of an OCI layout"):
         Cache(CacheOptions(layout.blobs, max_size=1), progress)
     assert layout.holds(digest_of(GOOD), len(GOOD))
