@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import pty
 import shlex
 import signal
 import socket
@@ -13,7 +12,6 @@ import stat
 import subprocess
 import threading
 import time
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
@@ -374,26 +372,6 @@ def test_every_json_fits_the_schema(tool: Tool, vendor: Registry, customer: Regi
         ("push", "y.tar", there, "--additional-tag", "3", *PLAIN_DEST), ("inspect", "none.tar"),
     ):  # fmt: skip
         jsonschema.validate(tool(*arguments, "--json").json, schema)
-
-
-def test_progress_bars_on_a_terminal(tool: Tool, image: str) -> None:
-    master, terminal = pty.openpty()
-    ran = subprocess.Popen(
-        [*tool.command, "pull", image, "-o", "x.tar", *PLAIN_PULL],
-        env=tool.environment | {"TERM": "xterm"}, cwd=tool.home, stdout=subprocess.PIPE, stderr=terminal,
-    )  # fmt: skip
-    os.close(terminal)
-    seen = b""
-    # A terminal whose other side is closed reads as an error.
-    with suppress(OSError):
-        while chunk := os.read(master, 4096):
-            seen += chunk
-    os.close(master)
-    stdout, _ = ran.communicate(timeout=60)
-    assert ran.returncode == 0, seen
-    assert b"Getting image source signatures" in seen
-    assert b"Getting image" not in stdout
-    assert b"sha256:" in stdout
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_base_is_asked_for(tool: Tool, update: Update) -> None:
         tool("push", "new.tar", "oci:layout:2", "--json"),
         tool("push", "new.tar", "oci-archive:whole.tar", "--json"),
     ):
-        refused(ran, 3, "lacks 2 layers", f"name a place that has {update.base.digest} with --base")
+        refused(ran, 3, "lacks 2 layers", "name a place that has ", f" ({update.base.digest}) with --base")
         assert "push" not in ran.json["error"]["next"]
         assert ran.json["error"]["kind"] == "missing-layers"
         assert len(ran.json["missing"]) == 2
