@@ -24,15 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from ..archive.reader import ArchiveFile
+    from ..archive.reader import ArchiveFile, ArchiveFiles
     from ..results import PushResult
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
     from ..skopeo.options import SkopeoOptions
     from .destination import Destination
     from .options import PushOptions
-
-    ArchiveFiles = ArchiveFile | Sequence[ArchiveFile]
 
 
 class Pusher(NamedTuple):
