@@ -1,4 +1,9 @@
-"""What pyproject.toml can't say: some modules are compiled, where there is a compiler."""
+"""What pyproject.toml can't say: some modules are compiled, where there is a compiler.
+
+SKOPEO_INCREMENTAL_PURE=1 compiles none: the wheel runs everywhere, slowly. SKOPEO_INCREMENTAL_ABI3=1 makes a wheel
+for Python 3.11 and all that come after it. Calls between Python and what is compiled cost more with that: making
+changes of layers takes up to a third longer, and applying them up to a half, than with a wheel for one Python.
+"""
 
 import os
 from pathlib import Path
@@ -9,6 +14,7 @@ from setuptools.command.build_ext import build_ext
 # Paths and debug information would make two builds differ.
 _FLAGS = ["-g0"]
 _CORES = os.cpu_count() or 1
+_ABI3 = bool(os.environ.get("SKOPEO_INCREMENTAL_ABI3"))
 
 
 def _extensions() -> list[Extension]:
@@ -19,6 +25,8 @@ def _extensions() -> list[Extension]:
         Extension(
             f"wrapper.delta.{path.stem}",
             [f"wrapper/delta/{path.stem}.py"],
+            define_macros=[("Py_LIMITED_API", "0x030B0000")] if _ABI3 else [],
+            py_limited_api=_ABI3,
             extra_compile_args=_FLAGS,
             # Without a compiler the package is installed all the same: the modules run as they are, slowly.
             optional=True,
@@ -48,5 +56,9 @@ class _BuildExtensions(build_ext):
 setup(
     cmdclass={"build_ext": _BuildExtensions},
     ext_modules=_extensions(),
-    options={"build_ext": {"parallel": _CORES}},
+    options={
+        "build_ext": {"parallel": _CORES},
+        # In a folder of its own: whatever is in the folder goes into the wheel.
+        **({"bdist_wheel": {"py_limited_api": "cp311"}, "build": {"build_base": "build/abi3"}} if _ABI3 else {}),
+    },
 )

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from .archive.output import Output, RemoveOnClose
-    from .archive.reader import ArchiveFile
+    from .archive.reader import ArchiveFile, ArchiveFiles
     from .events import Event
     from .oci.platforms import Platform
     from .oci.reference import Reference
     from .pull.puller import Puller
-    from .pull.request import Spec
-    from .push.pusher import ArchiveFiles, Pusher
+    from .push.pusher import Pusher
     from .results import DoctorResult, InspectResult, PullResult, PushResult, VetResult
     from .skopeo.inspect import References
     from .source.options import CacheOptions
+    from .source.spec import Spec
 
 
 class Incremental:

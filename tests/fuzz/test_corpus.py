@@ -116,9 +116,9 @@ print([int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line
 
 @pytest.mark.parametrize("path", INPUTS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_kept_inputs(path: Path) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     READERS[path.parent.name](path.read_bytes())
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
 
 
 def test_there_are_inputs() -> None:
@@ -148,7 +148,7 @@ def test_the_worst_inputs_keep_to_the_bound(kind: str) -> None:
     """In a process of its own: the most that it ever had is what it had for this one input."""
     root = str(Path(__file__).parents[2])
     program = _WORST.format(root=root, kind=kind)
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=300, check=False)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stderr.decode()
     # The archives above lie in memory themselves, which a file would not.
     own = 160 * 1024 * 1024 if kind in ("members", "long names") else 0

@@ -13,7 +13,7 @@ from tests.support.certificates import make_certificates
 from tests.support.images import Image, fresh, layer, platform, put_image, put_list
 from tests.support.registry import Registry, free_port
 from tests.support.release import Release
-from tests.support.stores import Store
+from tests.support.stores import Store, why_no_store
 from tests.support.tool import ACCOUNTS, Tool
 from tests.support.world import World
 
@@ -91,6 +91,8 @@ def release(tool: Tool, vendor: Registry, customer: Registry) -> Release:
 @pytest.fixture
 def stores() -> Iterator[list[Store]]:
     """Two of them, empty; podman wants their paths to be short."""
+    if why := why_no_store():
+        pytest.skip(why)
     made = [Store(Path(tempfile.mkdtemp())) for _ in range(2)]
     yield made
     for store in made:
@@ -104,7 +106,7 @@ def daemon(stores: list[Store]) -> Iterator[tuple[str, Store]]:
     with subprocess.Popen(
         [*stores[0].podman, "system", "service", "--time=0", f"tcp:{address}"], stderr=subprocess.DEVNULL
     ) as running:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 with urlopen(f"http://{address}/_ping"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -252,9 +251,8 @@ def test_specs_that_are_none(tool: Tool) -> None:
 )
 def test_a_yaml_spec_that_takes_all_is_refused(tool: Tool, text: str, words: tuple[str, ...]) -> None:
     (tool.home / "spec.yaml").write_text(text)
-    started = time.monotonic()
     ran = tool("pull", "--spec", "spec.yaml", "-o", "o.tar", "--json")
-    assert time.monotonic() - started < 20
+    assert ran.cpu < 20
     refused(ran, 2, *words)
     assert len(ran.json["error"]["message"]) < 1000
 

@@ -48,7 +48,7 @@ def measured(tool: Tool, *arguments: str | Path) -> tuple[Ran, int]:
         capture_output=True,
         env=tool.environment | {"PYTHONPATH": str(ROOT)},
         cwd=tool.home,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     stderr = ran.stderr.decode()

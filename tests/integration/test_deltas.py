@@ -18,6 +18,7 @@ from tests.support.archives import members_of, repack
 from tests.support.changes import change, write_changes
 from tests.support.images import Image, digest_of, fresh, platform, put_image, put_list
 from tests.support.jars import jar, releases
+from tests.support.stores import why_no_store
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, refused, skopeo
 from tests.support.world import World, files, tar, zipped
 from wrapper.delta.packing import zstd
@@ -559,6 +560,8 @@ def put_umoci(root: Path, tag: str, destination: str) -> None:
 
 def put_buildah(root: Path, tag: str, destination: str, compression: str = "gzip") -> None:
     """Put a folder as an image that buildah has built and pushed."""
+    if why := why_no_store():
+        pytest.skip(why)
     stores = root.parent / "stores"
 
     def buildah(*arguments: str | Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,9 +57,9 @@ def test_a_graph_that_pull_never_makes(tool: Tool, customer: Registry, kind: str
     write_changes(tool.home / "a.tar", GRAPHS[kind])
     watch = customer.watch()
     for command in commands(f"{customer.host}/{fresh()}:1"):
-        begun = time.monotonic()
-        refused(tool(*command, "--json"), 4, " makes sha256:")
-        assert time.monotonic() - begun < SECONDS, command
+        ran = tool(*command, "--json")
+        refused(ran, 4, " makes sha256:")
+        assert ran.cpu < SECONDS, command
     assert watch.requests() == []
     assert not (tool.home / "layout").exists()
 
@@ -71,9 +70,8 @@ def test_a_graph_with_many_ways_is_walked_once(tool: Tool, customer: Registry) -
     there = f"{customer.host}/{fresh()}:1"
     lowest = {name_of((0, place)) for place in range(30)}
     for command, code in zip(commands(there), (0, 3, 3, 3, 3, 0, 3, 3, 0), strict=True):
-        begun = time.monotonic()
         ran = tool(*command, "--json")
-        assert time.monotonic() - begun < SECONDS, command
+        assert ran.cpu < SECONDS, command
         assert ran.code == code, (command, ran.stderr)
         if code == 3:
             assert {each["digest"] for each in ran.json["missing"]} == lowest

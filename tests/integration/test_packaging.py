@@ -1,4 +1,4 @@
-"""Wheel and sdist: the same bytes twice, sound, and installable by what people install with."""
+"""Wheels and sdist: the same bytes twice, sound, and installable by what people install with."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.support.release import Release
     from tests.support.tool import Tool
 
+OWN = f"cp{sys.version_info.major}{sys.version_info.minor}"
+ABI3, PURE = "cp311-abi3", "py3-none-any"
 COMMANDS = ("complete", "diff", "doctor", "inspect", "kit", "kit export", "kit import", "pull", "push", "vet")
 PAGES = {"skopeo-incremental.1", *(f"skopeo-incremental-{each.replace(' ', '-')}.1" for each in COMMANDS)}
 FORMATS = {"skopeo-incremental-spec.5"}
@@ -34,7 +36,7 @@ def run(*words: str | Path, **more: str) -> str:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wheel and sdist, built once for all that test side by side."""
+    """Wheels and sdist, built once for all that test side by side."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "built"
     with (folder.with_suffix(".lock")).open("w") as lock:
@@ -45,9 +47,20 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def wheel(folder: Path) -> Path:
-    (found,) = folder.glob("*.whl")
+def wheel(folder: Path, tags: str = f"{OWN}-{OWN}") -> Path:
+    (found,) = folder.glob(f"*-{tags}*.whl")
     return found
+
+
+def pythons() -> list[str]:
+    """This machine's Pythons that the package supports."""
+    places = os.environ["PATH"].split(":")
+    for shims in [place for place in places if place.endswith("/shims")]:
+        # pyenv's: they run the one that is chosen, and no other.
+        places.remove(shims)
+        places += map(str, Path(shims).parent.glob("versions/*/bin"))
+    found = [shutil.which(f"python3.{minor}", path=":".join(places)) for minor in range(11, 20)]
+    return [path for path in found if path]
 
 
 def test_two_builds_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
@@ -57,11 +70,61 @@ def test_two_builds_give_the_same_bytes(built: Path, tmp_path: Path) -> None:
         for folder in (built, tmp_path)
     ]
     assert sums[0] == sums[1]
-    assert len(sums[0]) == 2
+    assert len(sums[0]) == 4
+
+
+def test_wheels_are_what_their_names_say(built: Path) -> None:
+    environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "200"}
+    for tags in (f"{OWN}-{OWN}", ABI3):
+        name = wheel(built, tags).name
+        (platform,) = (each for each in name.removesuffix(".whl").split(".") if "manylinux_2_" in each)
+        said = " ".join(run(sys.executable, "-m", "auditwheel", "show", wheel(built, tags), **environment).split())
+        assert f'the following platform tag: "{platform.rpartition("-")[2]}"' in said
+    assert wheel(built, PURE).name.endswith(f"{PURE}.whl")
+    run(sys.executable, "-m", "abi3audit", "--strict", wheel(built, ABI3), **environment)
+
+
+def test_pip_takes_the_fastest_that_fits(built: Path) -> None:
+    from packaging.tags import sys_tags
+    from packaging.utils import parse_wheel_filename
+
+    ranks = {tag: rank for rank, tag in enumerate(sys_tags())}
+    best = {
+        name: min(ranks[tag] for tag in parse_wheel_filename(wheel(built, name).name)[3] if tag in ranks)
+        for name in (f"{OWN}-{OWN}", ABI3, PURE)
+    }
+    assert sorted(best, key=lambda name: best[name]) == list(best)
+
+
+COMPILED = """
+import gzip, io, pathlib
+import wrapper.delta
+from importlib import import_module
+from wrapper.delta.recipe import analyse, rebuild
+folder = pathlib.Path(wrapper.delta.__file__).parent
+for types in folder.glob("*.pxd"):
+    print(types.stem, import_module(f"wrapper.delta.{types.stem}").__file__.rpartition(".abi3")[2])
+layer = gzip.compress(bytes(range(256)) * 999, mtime=0)
+recipe = analyse(io.BytesIO(layer).read).recipe
+print(wrapper.delta.is_compiled(), b"".join(rebuild([bytes(range(256)) * 999], recipe, len(layer))) == layer)
+"""
+
+
+@pytest.mark.parametrize("python", pythons(), ids=lambda path: Path(path).name)
+def test_one_compiled_wheel_for_all_pythons(built: Path, tmp_path: Path, python: str) -> None:
+    run(python, "-m", "venv", tmp_path / "venv")
+    programs = tmp_path / "venv/bin"
+    run(programs / "pip", "install", "--quiet", wheel(built, ABI3))
+    *modules, last = run(programs / "python", "-P", "-c", COMPILED).splitlines()
+    assert len(modules) == len(list((ROOT / "wrapper/delta").glob("*.pxd")))
+    assert {each.split()[1] for each in modules} == {".so"}
+    assert last == "True True"
+    assert "skopeo" in run(programs / "skopeo-incremental", "--version")
 
 
 def test_what_is_in_them(built: Path) -> None:
     names = zipfile.ZipFile(wheel(built)).namelist()
+    assert {"wrapper/py.typed", "skopeo_incremental/py.typed", "skopeo_incremental/__init__.pyi"} <= set(names)
     schemas = {path.name for path in (ROOT / "wrapper/oci/schemas").glob("*.json")}
     assert {Path(name).name for name in names if name.endswith(".json")} == schemas
     assert {Path(name).name for name in names if "/share/man/" in name} == PAGES | FORMATS
@@ -79,7 +142,9 @@ def test_a_bare_venv(built: Path, tmp_path: Path, tool: Tool, release: Release) 
     programs = tmp_path / "venv/bin"
     run(programs / "pip", "install", "--quiet", wheel(built))
     assert "skopeo 1." in run(programs / "skopeo-incremental", "--version")
-    run(programs / "python", "-c", "import wrapper; wrapper.Incremental; wrapper.read_spec", PYTHONPATH="")
+    code = "import skopeo_incremental, wrapper; assert skopeo_incremental.Incremental is wrapper.Incremental"
+    run(programs / "python", "-c", code, PYTHONPATH="")
+    run(programs / "python", "-P", "-m", "skopeo_incremental", "--help")
     assert {path.name for path in (tmp_path / "venv/share/man/man1").iterdir()} == PAGES
     assert {path.name for path in (tmp_path / "venv/share/man/man5").iterdir()} == FORMATS
     for command in COMMANDS:
@@ -102,7 +167,19 @@ def test_without_a_compiler(tmp_path: Path, environment: dict[str, str]) -> None
     """It is installed all the same, runs, and says that it is slow."""
     source = tmp_path / "source"
     names = subprocess.run(
-        ["git", "ls-files", "-z", "wrapper", "docs/man", "*.py", "*.toml", "*.in", "*.md", "LICENSE"],
+        [
+            "git",
+            "ls-files",
+            "-z",
+            "skopeo_incremental",
+            "wrapper",
+            "docs/man",
+            "*.py",
+            "*.toml",
+            "*.in",
+            "*.md",
+            "LICENSE",
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -6,7 +6,6 @@ import json
 import random
 import signal
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,7 +75,7 @@ def test_a_signal_ends_a_pause_in_a_thread(tool: Tool, customer: Registry) -> No
         "--retry-times",
         "5",
         "--retry-delay",
-        "30",
+        "3000",
     )
     with subprocess.Popen(
         [*command, *PLAIN_DEST], env=tool.environment, cwd=tool.home, stderr=subprocess.PIPE, text=True
@@ -84,11 +83,9 @@ def test_a_signal_ends_a_pause_in_a_thread(tool: Tool, customer: Registry) -> No
         assert running.stderr
         while "trying again" not in running.stderr.readline():
             assert running.poll() is None
-        begun = time.monotonic()
         running.send_signal(signal.SIGINT)
-        running.stderr.read()
-        assert running.wait() == 130
-    assert time.monotonic() - begun < 10
+        running.communicate(timeout=600)
+        assert running.returncode == 130
 
 
 def changed(seed: str, end: str) -> bytes:
@@ -118,9 +115,7 @@ def test_a_config_that_goes_ahead_holds_up_nothing(tool: Tool, customer: Registr
     image = put_image(customer, repository, "1", [layer("a"), layer("b")])
     tool.good("pull", f"{customer.host}/{repository}:1", "-o", "x.tar", *PLAIN_PULL)
     # The runs that ask for layers have --debug.
-    slow = tool.spy('case "$*" in *--version*|*--debug*) ;; *" oci:probe"*) sleep 60 ;; *) sleep 0.4 ;; esac')
-    begun = time.monotonic()
+    slow = tool.spy('case "$*" in *--version*|*--debug*) ;; *" oci:probe"*) sleep 3000 ;; *) sleep 0.4 ;; esac')
     target = fresh("there")
     tool.good("push", "x.tar", f"{customer.host}/{target}:1", "--skopeo", slow, *PLAIN_DEST)
-    assert time.monotonic() - begun < 30
     assert customer.manifest(target, "1") == image.raw

@@ -56,8 +56,8 @@ class Forker:
 
     def run(
         self, arguments: list[str], environment: dict[str, str], folder: Path, stdin: bytes, seconds: float
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run the command, as `subprocess.run` does it."""
+    ) -> tuple[subprocess.CompletedProcess[bytes], float]:
+        """Run the command, as `subprocess.run` does it; return what came of it, and its seconds of CPU."""
         call = json.dumps([arguments, environment, str(folder)]).encode()
         with TemporaryFile() as into, TemporaryFile() as out, TemporaryFile() as err:
             into.write(stdin)
@@ -70,10 +70,10 @@ class Forker:
                 os.close(write)
             with open(read, "rb") as status:  # noqa: PTH123 - a descriptor
                 assert select.select([status], [], [], seconds)[0], f"{arguments} did not end within {seconds} s"
-                said = status.read()
+                code, cpu = status.read().split()
             out.seek(0)
             err.seek(0)
-            return subprocess.CompletedProcess(arguments, int(said), out.read(), err.read())
+            return subprocess.CompletedProcess(arguments, int(code), out.read(), err.read()), float(cpu)
 
 
 def _that_python_reads(environment: os._Environ[str] | dict[str, str]) -> dict[str, str]:
@@ -109,8 +109,8 @@ def _wait_for_run(call: list[object], descriptors: list[int]) -> None:
         _run(call, descriptors)
     for each in descriptors:
         os.close(each)
-    _, code = os.waitpid(child, 0)
-    os.write(status, str(os.waitstatus_to_exitcode(code)).encode())
+    _, code, used = os.wait4(child, 0)
+    os.write(status, f"{os.waitstatus_to_exitcode(code)} {used.ru_utime + used.ru_stime}".encode())
     os._exit(0)
 
 

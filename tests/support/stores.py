@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+import tarfile
+import tempfile
+from functools import cache
+from pathlib import Path
 
 
 class Store:
@@ -44,3 +44,16 @@ class Store:
     def remove(self) -> None:
         subprocess.run([*self.podman, "image", "umount", "--all"], capture_output=True, check=False)
         shutil.rmtree(self._home)
+
+
+@cache
+def why_no_store() -> str:
+    """Say why no image can be put into a local store here, as without privileges; nothing where one can."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        with tarfile.open(f"{folder}/x.tar", "w") as tar:
+            tar.add(__file__, "x")
+        store = Store(Path(folder))
+        ran = subprocess.run(
+            [*store.podman, "import", f"{folder}/x.tar", "x"], capture_output=True, text=True, check=False
+        )
+    return f"podman has no local store here: {ran.stderr.strip()[-200:]}" if ran.returncode else ""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ..results import PullResult
     from .writer import WrittenArchive
 
-    Output = str | Path | BinaryIO | None
+Output = str | Path | BinaryIO | None
+"""Where an archive goes: a path, a binary file, or None for a temporary file."""
 
 
 class RemoveOnClose(io.BufferedReader):

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
@@ -23,9 +24,13 @@ from .volumes import Volumes, find_volumes
 from .writer import BLOBS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
-    ArchiveFile = str | Path | BinaryIO
+ArchiveFile = str | Path | BinaryIO
+"""An archive: a path, a seekable binary file, or `docker://HOST/NAME:TAG` of one that is stored in a registry."""
+
+ArchiveFiles = ArchiveFile | Sequence[ArchiveFile]
+"""An archive, or a chain of them, each made from the one before, the oldest first."""
 
 HEADER_BYTES = 16 * 1024
 """How much the headers of one member may take, in bytes: no name or extension needs as much.

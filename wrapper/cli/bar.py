@@ -40,10 +40,9 @@ class Bar:
             SpinnerColumn(),
             what,
             BarColumn(20),
-            _Amount(),
-            _Speed(),
-            _Left(),
+            *(each(Column(no_wrap=True)) for each in (_Amount, _Speed, _Left)),
             console=Console(file=out),
+            expand=True,
             # There is an event several times a second.
             auto_refresh=False,
             transient=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,6 @@ class Progress:
         self._phases: dict[str, _Phase] = {}
         # What the receiver calls may come back here.
         self._lock = threading.RLock()
-        self._told = time.monotonic()
         self._stopped: BaseException | None = None
 
     @contextmanager
@@ -73,9 +71,8 @@ class Progress:
         with suppress(BaseException):
             while not ended.wait(BEAT):
                 with self._lock:
-                    if time.monotonic() - self._told >= BEAT / 2:
-                        for name in list(self._phases) or [""]:
-                            self._tell(MOVED, name)
+                    for name in list(self._phases) or [""]:
+                        self._tell(MOVED, name)
 
     def check(self) -> None:
         """Raise what the receiver of events has raised, if it has."""
@@ -154,7 +151,6 @@ class Progress:
 
     def _tell(self, kind: str, name: str, message: str = "", item: str = "") -> None:
         self.check()
-        self._told = time.monotonic()
         if not self._on_event:
             return
         phase = self._phases.get(name) or _Phase()

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from ..skopeo.options import SkopeoOptions
     from ..source.blobs import BlobSource
     from ..source.cache import Cache
+    from ..source.spec import Spec
     from .plan import PullPlan
-    from .request import PullOptions, PullRequest, Spec
+    from .request import PullOptions, PullRequest
 
 import_later(f"{__package__}.plan", f"{__package__}.fetch")
 

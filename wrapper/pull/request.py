@@ -12,16 +12,14 @@ from ..oci.reference import registry_reference
 from ..skopeo.inspect import ImageSource, image_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ..delta.options import DeltaOptions
     from ..oci.reference import Reference
     from ..skopeo.access import Access
     from ..skopeo.inspect import References
     from ..source.options import CacheOptions, SignatureOptions
-    from ..source.spec import SpecImage
-
-    Spec = str | Path | Sequence[SpecImage]
+    from ..source.spec import Spec, SpecImage
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ from .vet import vet
 
 if TYPE_CHECKING:
     from ..archive.output import Output
+    from ..archive.reader import ArchiveFiles
     from ..skopeo.inspect import References
-    from .pusher import ArchiveFiles, Pusher
+    from .pusher import Pusher
 
 
 def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: Output) -> RemoveOnClose:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from ..archive.reader import ArchiveFile
+    from ..archive.reader import ArchiveFile, ArchiveFiles
     from ..host.progress import Progress
     from ..results import PushResult
     from ..skopeo.access import Access
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from ..skopeo.options import SkopeoOptions
     from .destination import Destination
     from .options import PushOptions
-
-    ArchiveFiles = ArchiveFile | Sequence[ArchiveFile]
 
 
 class Pusher(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import (
@@ -24,11 +25,12 @@ from .messages import no_registry
 from .runner import Skopeo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    References = str | Reference | Sequence[str | Reference] | None
+    from collections.abc import Callable, Iterable, Mapping
 
     Known = Mapping["ImageSource", bytes | IncrementalError]
+
+References = str | Reference | Sequence[str | Reference] | None
+"""Images: one reference, several, or none."""
 
 
 class ImageSource(NamedTuple):

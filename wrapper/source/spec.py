@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, IncrementalError, UsageError, host_errors
 from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document
@@ -12,12 +14,15 @@ from ..oci.platforms import Platform
 from ..oci.reference import Reference, is_bundle_name, registry_reference, repository_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from ..skopeo.inspect import References
 
 _NAMES = "a name is a repository and a tag, such as team/app:2"
 
 
-class SpecImage(NamedTuple):
+@dataclass(frozen=True, init=False)
+class SpecImage:
     """One image of a bundle.
 
     Attributes:
@@ -31,10 +36,53 @@ class SpecImage(NamedTuple):
 
     name: str
     final: Reference
-    bases: tuple[Reference, ...] = ()
-    all: bool | None = None
-    platform: Platform | None = None
-    delta: bool | None = None
+    bases: tuple[Reference, ...]
+    all: bool | None
+    platform: Platform | None
+    delta: bool | None
+
+    def __init__(
+        self,
+        name: str,
+        final: str | Reference,
+        bases: References = (),
+        all: bool | None = None,  # noqa: A002 - as in the file
+        platform: Platform | None = None,
+        delta: bool | None = None,
+    ) -> None:
+        """Check what was given.
+
+        Args:
+            name: what the image is called in the bundle.
+            final: where it is pulled from, a registry.
+            bases: what the other side has: one reference, several, or None.
+            all: whether a list travels whole.
+            platform: what a list is narrowed to.
+            delta: whether new layers may travel as their change.
+
+        Raises:
+            UsageError: `name` is no name; a reference is malformed; `final` is not in a registry; or a list is to
+                travel whole and to be narrowed to a platform.
+        """
+        if not is_bundle_name(name):
+            raise UsageError(f"'{name}' is no name", _NAMES)
+        if all and platform:
+            raise UsageError(f"{name}: with all, every platform travels", "leave out one of the two")
+        listed = [bases] if isinstance(bases, (str, Reference)) else bases or ()
+        values = {
+            "name": name,
+            "final": registry_reference(final, "the image"),
+            "bases": tuple(Reference.parse(each) if isinstance(each, str) else each for each in listed),
+            "all": all,
+            "platform": platform,
+            "delta": delta,
+        }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)
+
+
+Spec = str | Path | Sequence[SpecImage]
+"""The images of a bundle, or the path of a file that names them, as `read_spec` reads it."""
 
 
 def read_spec(path: str | Path) -> tuple[SpecImage, ...]:

@@ -89,8 +89,8 @@ def failing(call: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def failure_of(feeder: PipeFeeder) -> IncrementalError:
-    """What the feeder says of itself, within a few seconds."""
-    deadline = time.monotonic() + 5
+    """What the feeder says of itself."""
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             feeder.check()
@@ -145,12 +145,12 @@ def test_a_read_that_hangs_does_not_keep_the_end(tmp_path: Path, monkeypatch: py
     """As from a disk that is gone."""
     monkeypatch.setattr("wrapper.archive.pipes._GRACE", 0.1)
     goes_on = threading.Event()
-    monkeypatch.setattr(os, "sendfile", lambda *_: goes_on.wait(20) and 0)
-    begun = time.monotonic()
+    waited: list[bool] = []
+    monkeypatch.setattr(os, "sendfile", lambda *_: waited.append(goes_on.wait(60)) or 0)
     with PipeFeeder(tmp_path, {"pipe": [Extent(0, 0, 5000)]}):
         reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
         time.sleep(0.2)
-    assert time.monotonic() - begun < 5
+    assert waited == []
     goes_on.set()
     os.close(reader)
 

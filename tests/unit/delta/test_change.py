@@ -314,7 +314,7 @@ def test_memory_of_the_receiver(tmp_path: Path) -> None:
     content = bytes(changed) + noise(2, 9_000_000)
     made, _ = make(tmp_path, zlib.compress(content, 1, 31), [old], "fast")
     paths = [str(tmp_path / "change"), *(str(tmp_path / f"old{number}") for number in made.used)]
-    ran = subprocess.run([sys.executable, "-c", _RECEIVER, *paths], capture_output=True, text=True, timeout=120)
+    ran = subprocess.run([sys.executable, "-c", _RECEIVER, *paths], capture_output=True, text=True, timeout=600)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) < 256 << 20
     assert (tmp_path / "change").stat().st_size == made.size

@@ -35,7 +35,7 @@ def test_a_circle_is_missing_and_nothing_beside_it() -> None:
 
 
 def test_many_ways_and_long_ones_take_no_time() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     wide = {
         f"{level}-{place}": [f"{level - 1}-{each}" for each in range(50)]
         for level in range(1, 60)
@@ -50,7 +50,7 @@ def test_many_ways_and_long_ones_take_no_time() -> None:
         assert len(making.order) == len(graph)
         with pytest.raises(ContentError, match=f"{STEPS} are allowed"):
             check_deltas(graph, dict.fromkeys(graph, 9), lambda _: None, "app.tar")
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
 
 
 def test_what_has_to_be_there_for_a_chain() -> None:

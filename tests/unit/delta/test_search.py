@@ -188,7 +188,7 @@ def test_memory_is_kept(tmp_path: Path, search: str) -> None:
     (tmp_path / "old").write_bytes(tar(("x", old)))
     (tmp_path / "new").write_bytes(tar(("x", bytes(fresh))))
     words = [str(tmp_path / "new"), str(tmp_path / "old"), search, str(128 << 20)]
-    ran = subprocess.run([sys.executable, "-c", _SENDER, *words], capture_output=True, text=True, timeout=200)
+    ran = subprocess.run([sys.executable, "-c", _SENDER, *words], capture_output=True, text=True, timeout=600)
     assert ran.returncode == 0, ran.stderr
     assert int(ran.stdout) < 128 << 20
 
