@@ -1,12 +1,14 @@
 """The pages that say how to do something: their commands run as they stand there.
 
-Hosts are `*.example`: a proxy leads them to registries of the page's own, which speak TLS and have what VENDOR and SITE
-say. How a page says what runs: `tests/support/recipes.py`.
+Hosts are `*.example`: a proxy leads them to registries of the page's own, which speak TLS and have what `fill` puts
+there. How a page says what runs: `tests/support/recipes.py`.
 """
 
 from __future__ import annotations
 
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from tests.support.images import Image
     from tests.support.tool import Tool
 
-PAGES = [page for folder in ("tutorial", "how-to") for page in sorted((ROOT / "docs" / folder).glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/tutorial/*.md")), *sorted(ROOT.glob("docs/how-to/*.md"))]
 VENDOR = ("vendor.example", "hub.example")
 SITES = ("registry.customer.example", "registry.site.example", "registry.berlin.example", "registry.oslo.example")
 
@@ -36,15 +38,27 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_certificates(tmp_path_factory.mktemp("certificates"), names=(*VENDOR, *SITES))
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory, certificates: tuple[Path, Path]) -> Path:
+    """What registries keep at first: the vendor releases 1 to 3, the sites release 1, also under `mirror/`."""
+    folder = tmp_path_factory.mktemp("filled")
+    for name, releases in ("vendor", "123"), ("site", "1"):
+        registry = Registry(folder / name, tls=certificates).start()
+        fill(registry, releases)
+        if name == "site":
+            fill(registry, releases, "mirror/")
+        registry.stop()
+    return folder
+
+
 @pytest.fixture
-def hosts(tmp_path: Path, certificates: tuple[Path, Path]) -> Iterator[Tunnel]:
-    """The vendor with releases 1 to 3, and customers who have release 1, under `mirror/` too."""
-    vendor, site = (Registry(tmp_path / name, tls=certificates).start() for name in ("vendor", "site"))
-    fill(vendor, "123")
-    fill(site, "1")
-    fill(site, "1", "mirror/")
-    known = dict.fromkeys(VENDOR, vendor.host) | dict.fromkeys(SITES, site.host)
-    with Tunnel(known) as tunnel:
+def hosts(tmp_path: Path, filled: Path, certificates: tuple[Path, Path]) -> Iterator[Tunnel]:
+    """The way to a vendor and to sites that no other page has seen."""
+    shutil.copytree(filled, tmp_path / "registries")
+    vendor, site = (
+        Registry(tmp_path / "registries" / name, tls=certificates).start() for name in ("vendor", "site")
+    )
+    with Tunnel(dict.fromkeys(VENDOR, vendor.host) | dict.fromkeys(SITES, site.host)) as tunnel:
         yield tunnel
     vendor.stop()
     site.stop()
@@ -61,7 +75,9 @@ def fill(registry: Registry, releases: str, prefix: str = "") -> None:
             put_image(registry, f"{prefix}team/app", signature, [b"signed"], layer_types=["text/plain"])
         put_image(registry, f"{prefix}team/worker", release, [system, layer(f"worker{release}")])
         put_image(registry, f"{prefix}charts/app", release, [layer(f"chart{release}")])
-        leaves = [(leaf(registry, f"{prefix}team/tools", cpu, release), platform(cpu)) for cpu in ("amd64", "arm64")]
+        leaves = [
+            (leaf(registry, f"{prefix}team/tools", cpu, release), platform(cpu)) for cpu in ("amd64", "arm64")
+        ]
         put_list(registry, f"{prefix}team/tools", release, leaves)
 
 
@@ -82,7 +98,9 @@ def test_the_commands_of_a_page(
         "PATH": f"{Path(sys.executable).parent}:{tool.environment['PATH']}",
         "SSL_CERT_FILE": str(certificates[0].parent / "ca.crt"),
     }
-    blocks = blocks_of(page)
+    # The name under which documents import the package is that of the installed one.
+    known = find_spec("skopeo_incremental")
+    blocks = [block for block in blocks_of(page) if known or block.kind != "python"]
     for block in blocks:
         # Servers that a page starts listen where nobody else does.
         for port in ("5001", "5002"):

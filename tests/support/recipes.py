@@ -1,8 +1,8 @@
 """The commands that a page of the documents shows, as one script.
 
-Blocks marked `sh` or `python` run in their order, in one folder, with one shell. A line `<!-- skip: REASON -->` before
-a block leaves it out. A block marked `text` right after one that runs is what that prints: each of its lines must come,
-in this order; digests, numbers and host ports may be others.
+Blocks marked `sh` or `python` run in their order, in one folder and one shell. A line `<!-- skip: REASON -->` right
+before a block leaves it out. A block marked `text` right after one that runs is what that prints: each of its lines
+must come, in this order. Digests and numbers may differ.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,10 +77,8 @@ def run(blocks: list[Block], folder: Path, environment: dict[str, str]) -> None:
         try:
             said, _ = running.communicate(timeout=_SECONDS)
         finally:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
     assert running.returncode == 0, said
     printed = re.split(r"^@@ \d+\n", said, flags=re.MULTILINE)[1:]
     for block, output in zip(blocks, printed, strict=True):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CHUNK = 64 * 1024
+_POLL = 0.02
 
 
 class _Server(ThreadingTCPServer):
@@ -20,7 +21,7 @@ class _Server(ThreadingTCPServer):
 
 
 class Tunnel:
-    """An HTTPS proxy, to be named by HTTPS_PROXY. Hosts that it does not know are refused: nothing leaves this machine."""
+    """A proxy, to be named by HTTPS_PROXY. It refuses hosts that it does not know: nothing leaves this machine."""
 
     def __init__(self, hosts: Mapping[str, str]) -> None:
         class Handler(StreamRequestHandler):
@@ -41,7 +42,7 @@ class Tunnel:
                     upwards.join()
 
         self._server = _Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL,), daemon=True)
 
     @property
     def url(self) -> str:
