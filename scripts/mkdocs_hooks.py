@@ -5,6 +5,7 @@ A page asks for it with a comment of its own line, `<!-- commands -->` or `<!-- 
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
@@ -32,15 +33,16 @@ def commands() -> str:
 
 
 def _command(path: list[str], command: click.Command, parent: click.Context | None) -> Iterator[str]:
-    context = click.Context(command, info_name=path[-1], parent=parent)
+    context = click.Context(command, info_name=path[-1], parent=parent, **command.context_settings)
     usage = " ".join([*path, *command.collect_usage_pieces(context)])
     yield f"\n## {' '.join(path)}\n\n```text\n{usage}\n```\n"
     for paragraph in (command.help or "").split("\n\n"):
         yield _text(" ".join(paragraph.split())) + "\n"
-    rows = [record for each in command.get_params(context) if (record := each.get_help_record(context))]
-    if rows:
-        yield "| option | meaning |\n|---|---|"
-        yield from (f"| `{names.replace('|', '&#124;')}` | {_text(meaning)} |" for names, meaning in rows)
+    yield "| option | meaning |\n|---|---|"
+    for parameter in command.get_params(context):
+        names, meaning = parameter.get_help_record(context) or ("", "")
+        if meaning:
+            yield f"| `{names}` | {_text(meaning)} |"
     if isinstance(command, click.Group):
         for name in sorted(command.commands, key=lambda name: (path, name)):
             yield from _command([*path, name], command.commands[name], context)
@@ -102,4 +104,4 @@ def _kind(value: dict[str, Any]) -> str:
 
 def _text(text: str) -> str:
     """Return text as Markdown shows it in a table."""
-    return re.sub(r"([*_<>\[\]|])", r"\\\1", text)
+    return re.sub(r"([*_\[\]|])", r"\\\1", html.escape(text, quote=False))
