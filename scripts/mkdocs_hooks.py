@@ -38,14 +38,23 @@ def _command(path: list[str], command: click.Command, parent: click.Context | No
     yield f"\n## {' '.join(path)}\n\n```text\n{usage}\n```\n"
     for paragraph in (command.help or "").split("\n\n"):
         yield _text(" ".join(paragraph.split())) + "\n"
-    yield "| option | meaning |\n|---|---|"
-    for parameter in command.get_params(context):
-        names, meaning = parameter.get_help_record(context) or ("", "")
-        if meaning:
-            yield f"| `{names}` | {_text(meaning)} |"
+    for group, rows in _option_groups(command, context):
+        yield f"| {group} | |\n|---|---|"
+        yield from (f"| `{names}` | {_text(meaning)} |" for names, meaning in rows)
+        yield ""
+    for what, example in getattr(command, "examples", ()):
+        yield f"{_text(what)}:\n\n```text\n{example}\n```\n"
     if isinstance(command, click.Group):
-        for name in sorted(command.commands, key=lambda name: (path, name)):
+        for name in command.list_commands(context):
             yield from _command([*path, name], command.commands[name], context)
+
+
+def _option_groups(command: click.Command, context: click.Context) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Return each group of options: its name, and for each option its names and its help."""
+    if hasattr(command, "option_groups"):
+        return list(command.option_groups(context))
+    records = [each.get_help_record(context) for each in command.get_params(context)]
+    return [("Options", [record for record in records if record and record[1]])]
 
 
 def schema(name: str) -> str:
