@@ -7,6 +7,7 @@ there. How a page says what runs: `tests/support/recipes.py`.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,7 +106,11 @@ def test_the_commands_of_a_page(
         # Servers that a page starts listen where nobody else does.
         for port in ("5001", "5002"):
             block.text = block.text.replace(f"localhost:{port}", PORTS[port])
-    run(blocks, folder, environment)
+    try:
+        run(blocks, folder, environment)
+    finally:
+        # gpg starts an agent, which outlives whoever started it.
+        subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=False)
 
 
 PORTS = {port: f"localhost:{free_port()}" for port in ("5001", "5002")}
