@@ -9,7 +9,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,9 +98,7 @@ def test_the_commands_of_a_page(
         "PATH": f"{Path(sys.executable).parent}:{tool.environment['PATH']}",
         "SSL_CERT_FILE": str(certificates[0].parent / "ca.crt"),
     }
-    # The name under which documents import the package is that of the installed one.
-    known = find_spec("skopeo_incremental")
-    blocks = [block for block in blocks_of(page) if known or block.kind != "python"]
+    blocks = blocks_of(page)
     for block in blocks:
         # Servers that a page starts listen where nobody else does.
         for port in ("5001", "5002"):
