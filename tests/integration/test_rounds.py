@@ -1,6 +1,6 @@
 """How often a slow link is waited for: rounds of runs side by side, connections, logins and requests.
 
-docs/round-trips.md has the same numbers. Times are never asserted.
+docs/explanation/round-trips.md has the same numbers. Times are never asserted.
 """
 
 from __future__ import annotations

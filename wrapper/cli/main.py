@@ -95,7 +95,7 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with the code that README's table gives."""
+    """Run the command line and exit with the code that `docs/reference/exit-codes.md` gives."""
     end_on_signals()
     # Python has None where a stream was closed before it began.
     if sys.stderr is None:

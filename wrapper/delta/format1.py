@@ -1,7 +1,8 @@
 # cython: language_level=3, wraparound=False, initializedcheck=False, nonecheck=False, annotation_typing=False
 """Layers' changes of format 1, as older versions made them: they are applied, and no longer made.
 
-All of that is in this file: it goes when nobody has such archives any more. `docs/layer-delta.md` has the format.
+All of that is in this file: it goes when nobody has such archives any more. The format is in
+`docs/reference/layer-delta.md`.
 
 A gzip layer is parsed into what the compressor decided and how it was encoded, and serialized again, bit for bit.
 The streams that an old layer is parsed to are what zstd compresses the new layer's streams against.
