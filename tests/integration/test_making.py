@@ -314,17 +314,20 @@ def test_what_travels_whole_says_why(tool: Tool, vendor: Registry) -> None:
     at = fresh()
     rng = random.Random(at)
     layers = [
-        b"\x28\xb5\x2f\xfd" + rng.randbytes(30_000),
+        # A reserved bit; and a window of 2 TiB (RFC 8878, 3.1.1.1).
+        b"\x28\xb5\x2f\xfd\x08" + rng.randbytes(30_000),
+        b"\x28\xb5\x2f\xfd\x00\xff" + rng.randbytes(30_000),
         zipped({"x": b"short"}),
         zipped({"x": rng.randbytes(50_000)}),
     ]
     put_image(vendor, at, "1", layers)
     pulled = tool.good("pull", f"{vendor.host}/{at}:1", "--delta", "-o", "1.tar", "--json", *PLAIN_PULL).json
-    assert [layer["travels"] for layer in pulled["layers"]] == ["whole"] * 3
+    assert [layer["travels"] for layer in pulled["layers"]] == ["whole"] * 4
     reasons = [layer["reason"] for layer in pulled["layers"]]
-    assert "can't be decompressed" in reasons[0]
-    assert "short" in reasons[1]
-    assert "saves" in reasons[2]
+    assert "its format is not understood" in reasons[0]
+    assert "too large: it takes more memory" in reasons[1]
+    assert "short" in reasons[2]
+    assert "no saving" in reasons[3]
     (tool.home / "1.tar").unlink()
     said = tool.good("pull", f"{vendor.host}/{at}:1", "--delta", "-o", "1.tar", *PLAIN_PULL).text
     assert all(reason in said for reason in reasons)

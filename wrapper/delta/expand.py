@@ -26,6 +26,8 @@ _READ = 1 << 20
 _FIRST_STEP = 1 << 10
 # RFC 8878 grants 8 MiB, and layers made with more are rare.
 _ZSTD_WINDOW = 27
+_TOO_MUCH_MEMORY = "too much memory"
+"""What the zstd library says of a frame with a window that is larger (ZSTD_error_frameParameter_windowTooLarge)."""
 
 
 def expand(layer: BinaryIO, out: Path, bound: int) -> int:
@@ -41,7 +43,8 @@ def expand(layer: BinaryIO, out: Path, bound: int) -> int:
 
     Raises:
         MalformedError: it can't be decompressed.
-        TooLongError: the content is longer than that; what is in the file then is not.
+        TooLongError: the content is longer than that, and what is in the file then is not; or it can't be read in
+            the memory that is allowed.
         OSError: a file can't be read or written.
     """
     left = bound
@@ -115,4 +118,6 @@ def _unzstd(layer: BinaryIO, data: bytes) -> Iterator[bytes]:
             if place == len(data):
                 data, place = layer.read(_READ), 0
     except zstd.ZstdError as error:
+        if _TOO_MUCH_MEMORY in str(error):
+            raise TooLongError("it takes more memory to decompress than is allowed") from None
         raise MalformedError(f"it is not zstd: {error}") from None

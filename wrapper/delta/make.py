@@ -14,7 +14,7 @@ from .addresses import BLOCK
 from .change import GZIP, MAGIC, MOST_CONTENT, OPENED, PLAIN, ZSTD_LAYER
 from .covers import Covers
 from .expand import GZIP_MAGIC, ZSTD_MAGIC, expand
-from .malformed import MalformedError
+from .malformed import MalformedError, TooLongError
 from .nesting import open_streams, whole
 from .options import EFFORTS
 from .packing import LZMA, MOST_WINDOW, ZSTD, Effort, Raw, pack
@@ -148,6 +148,8 @@ def make_change(
                 stack.callback(content.unlink, missing_ok=True)
                 try:
                     expand(layer, content, MOST_CONTENT)
+                except TooLongError as error:
+                    return Made(0, 0, reason=f"it is too large: {error}")
                 except MalformedError as error:
                     return Made(0, 0, reason=f"its format is not understood: {error}")
                 analysis = stack.enter_context(_Analysis(new_layer, content, folder / f"{out.name}.recipe"))

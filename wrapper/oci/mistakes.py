@@ -9,9 +9,13 @@ from typing import NamedTuple
 
 from ..errors import ContentError, UsageError
 
+FOLDER = "a folder"
+
+_BUNDLE = "a bundle's spec"
 _SPEC = "pull a bundle with `spec`"
 
-_LIKE_A_FILE = re.compile(r"\.{0,2}/.*|.*\.(?:tar|tar\.gz|tgz|tar\.[0-9]{3,4}|json|ya?ml)", re.DOTALL)
+_LIKE_AN_ARCHIVE = re.compile(r".*\.(?:tar|tar\.gz|tgz|tar\.[0-9]{3,4})", re.DOTALL)
+_LIKE_A_FILE = re.compile(rf"\.{{0,2}}/.*|{_LIKE_AN_ARCHIVE.pattern}|.*\.(?:json|ya?ml)", re.DOTALL)
 _LIKE_A_HOST = re.compile(r"(?:localhost|[^/.][^/]*[.:][^/]*)/.*", re.DOTALL)
 _TAG = re.compile(r"(?P<path>.+):[\w.-]+", re.DOTALL)
 # POSIX, "ustar Interchange Format": where a tar says that it is one.
@@ -44,15 +48,16 @@ def named_file(text: str) -> NamedFile | None:
         text: what was given.
     """
     for path, tag in _paths(text):
-        if Path(path).is_file():
+        # A name may be longer than a file's, which pathlib does not take for "no".
+        if os.path.isfile(path):  # noqa: PTH113
             kind, transport = kind_of_file(path)
             if transport or _LIKE_A_FILE.fullmatch(path):
                 return NamedFile(path, True, kind, f"{transport}:{path}{tag}" if transport else None)
         elif _LIKE_A_FILE.fullmatch(path) and os.path.lexists(f"{path}.001"):
             return NamedFile(path, True, "an archive in volumes", f"oci-archive:{path}{tag}")
-    if Path(text).is_dir() and _LIKE_A_FILE.fullmatch(text):
+    if os.path.isdir(text) and _LIKE_A_FILE.fullmatch(text):  # noqa: PTH112
         transport = "oci" if Path(text, "index.json").exists() else "dir"
-        return NamedFile(text, True, "a folder", f"{transport}:{text}")
+        return NamedFile(text, True, FOLDER, f"{transport}:{text}")
     if _LIKE_A_FILE.fullmatch(text) and not _LIKE_A_HOST.fullmatch(text):
         is_json = text.endswith(".json")
         return NamedFile(
@@ -81,11 +86,11 @@ def refuse_file(text: str) -> None:
             f"check the path, and write a file as {found.reference}; an image in a registry as docker://{text}",
         )
     if found.reference:
-        what = "a folder" if found.kind == "a folder" else "a file"
+        what = FOLDER if found.kind == FOLDER else "a file"
         raise UsageError(f"{found.path} is {what}: write {found.reference}", _if_in_a_registry(text))
     raise UsageError(
         f"{found.path} is {found.kind}, and not an image",
-        _SPEC if found.kind == "a bundle's spec" else "give an image, or the file of an archive or a receipt",
+        _SPEC if found.kind == _BUNDLE else "give an image, or the file of an archive or a receipt",
     )
 
 
@@ -101,7 +106,8 @@ def kind_of_file(path: str | Path) -> tuple[str, str | None]:
     except OSError:
         # Whoever opens it says why.
         pass
-    return "a file", None
+    # What else is wrong with it shows when it is read, such as that it is compressed.
+    return ("an archive", "oci-archive") if _LIKE_AN_ARCHIVE.fullmatch(str(path)) else ("a file", None)
 
 
 def kind_of_json(raw: bytes) -> tuple[str, str | None]:
@@ -120,7 +126,7 @@ def kind_of_json(raw: bytes) -> tuple[str, str | None]:
         return "a receipt", "receipt"
     if {"schemaVersion", "mediaType"} & document.keys():
         return "a manifest", "manifest"
-    return ("a bundle's spec", None) if "images" in document else ("a JSON file", None)
+    return (_BUNDLE, None) if "images" in document else ("a JSON file", None)
 
 
 def new_file(text: str) -> UsageError:
@@ -141,7 +147,7 @@ def not_an_archive(name: str, raw: bytes) -> ContentError:
     step = "give the file of an archive"
     if transport:
         step += f"; {kind} can be a base: `base` {transport}:{name}"
-    return ContentError(f"{name} is {kind}, and not an archive", _SPEC if kind == "a bundle's spec" else step)
+    return ContentError(f"{name} is {kind}, and not an archive", _SPEC if kind == _BUNDLE else step)
 
 
 def _paths(text: str) -> list[tuple[str, str]]:

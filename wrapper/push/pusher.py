@@ -11,7 +11,7 @@ from ..archive.contents import merge
 from ..archive.summary import describe
 from ..errors import MissingLayersError, UsageError
 from ..host.outputs import output_file
-from ..oci.mistakes import new_file
+from ..oci.mistakes import FOLDER, new_file
 from ..oci.reference import Reference, file_meant
 from ..results import VetResult
 from ..skopeo.inspect import image_sources
@@ -274,7 +274,7 @@ def _parsed(to: str) -> Reference:
         UsageError: it is malformed, or the name of a file.
     """
     found = file_meant(to)
-    if found and found.reference and not Path(found.path).is_dir():
+    if found and found.reference and found.kind != FOLDER:
         raise new_file(to)
     return Reference.parse(to)
 

@@ -36,6 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, document in documents.items():
         (tmp_path / name).write_text(json.dumps(document))
     (tmp_path / "app").write_text("#!/bin/sh\n")
+    (tmp_path / "old.tar.gz").write_bytes(b"\x1f\x8b")
     (tmp_path / "team").mkdir()
     (tmp_path / "layout").mkdir()
     (tmp_path / "layout/index.json").write_text("{}")
@@ -51,6 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("release:2", "oci-archive:release:2"),
         ("release-1.tar:2", "oci-archive:release-1.tar:2"),
         ("named.tar:2", "oci-archive:named.tar:2"),
+        ("old.tar.gz", "oci-archive:old.tar.gz"),
         ("volumes.tar", "oci-archive:volumes.tar"),
         ("volumes.tar.001", "oci-archive:volumes.tar.001"),
         ("site.json", "receipt:site.json"),
@@ -94,6 +96,12 @@ def test_what_no_base_can_be() -> None:
 def test_references_stay_references(given: str) -> None:
     assert file_meant(given) is None
     assert str(Reference.parse(given)).endswith(given)
+
+
+@pytest.mark.parametrize("text", ["x" * 5000, "x/" * 3000 + "x.tar", "a\0.tar", "\udcff.tar", "x" * 300 + ":1"])
+def test_names_that_no_file_can_have(text: str) -> None:
+    found = file_meant(text)
+    assert found is None or not found.exists
 
 
 def test_an_image_that_must_be_in_a_registry() -> None:
