@@ -70,7 +70,7 @@ def _missing_at(
     if not lacking:
         return ()
     asked = [found.omitted.get(digest) or unnamed_layer(digest, lacking[digest]) for digest in sorted(lacking)]
-    with Skopeo(skopeo_options) as skopeo:
+    with Skopeo(skopeo_options) as skopeo, report.phase("vetting"):
         present = layers_at(skopeo, place, asked, report)
     making = blob_source.making(wanted, lambda digest: digest in present or blob_source.archived(digest))
     return missing_layers(making.missing, [found])

@@ -6,6 +6,8 @@ import hashlib
 import io
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..host.signals import check
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,6 +38,7 @@ class _VerifyingReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        check()
         data = self._file.read(len(buffer))
         self._sha256.update(data)
         self._left -= len(data)

@@ -29,15 +29,15 @@ _ITEM = 40
 
 
 class Bar:
-    """Draws events on a terminal, from now on."""
+    """Draws events on a terminal."""
 
     def __init__(self, out: TextIO) -> None:
         """Draw on `out`."""
         what = TextColumn(
-            "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+            "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="crop", ratio=1)
         )
         self._progress = Progress(
-            SpinnerColumn(),
+            SpinnerColumn("line"),
             what,
             BarColumn(20),
             *(each(Column(no_wrap=True)) for each in (_Amount, _Speed, _Left)),
@@ -46,21 +46,27 @@ class Bar:
             # There is an event several times a second.
             auto_refresh=False,
             transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
         )
         self._tasks: dict[str, TaskID] = {}
         self._heard: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin to draw."""
         self._progress.start()
 
     def draw(self, event: Event) -> None:
         """Draw how far it is."""
         now = time.monotonic()
-        if event.phase:
+        # What belongs to no phase matters where there is nothing else to be seen.
+        if event.phase or not self._tasks or "" in self._tasks:
             if event.phase not in self._tasks:
                 self._tasks[event.phase] = self._progress.add_task("", total=None)
             self._heard[event.phase] = now
             self._progress.update(
                 self._tasks[event.phase],
-                description=f"{numbered(event)}{event.phase} {_short(event.item)}".rstrip(),
+                description=f"{numbered(event)}{event.phase or 'working'} {_short(event.item)}".rstrip(),
                 completed=event.bytes_done,
                 # Of what makes no step before its end, the bar shows that it goes on.
                 total=event.bytes_total if event.bytes_done else None,
@@ -72,7 +78,7 @@ class Bar:
 
     def say(self, line: str) -> None:
         """Write a line above what stays in its place."""
-        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._progress.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def close(self) -> None:
         """Remove what was drawn."""
@@ -110,4 +116,4 @@ class _Left(ProgressColumn):
 def _short(item: str) -> str:
     """Return what people call an item, without transport and digest, and its end alone where it is long."""
     name = item.partition("://")[2].partition("@")[0] or item
-    return name if len(name) <= _ITEM else f"…{name[1 - _ITEM :]}"
+    return name if len(name) <= _ITEM else f"...{name[3 - _ITEM :]}"

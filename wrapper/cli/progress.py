@@ -36,10 +36,18 @@ def display(options: Mapping[str, Any]) -> Callable[[Event], None] | None:
     if not show:
         return None
 
-    def in_our_words(event: Event) -> None:
-        show(replace(event, message=as_options(event.message)) if event.message else event)
+    broken = False
 
-    return in_our_words
+    def show_if_possible(event: Event) -> None:
+        nonlocal broken
+        try:
+            if not broken:
+                show(replace(event, message=as_options(event.message)) if event.message else event)
+        except (OSError, ValueError):
+            # Whoever looked has gone away; the work goes on.
+            broken = True
+
+    return show_if_possible
 
 
 def _receiver(options: Mapping[str, Any]) -> Callable[[Event], None] | None:
@@ -57,7 +65,7 @@ def _receiver(options: Mapping[str, Any]) -> Callable[[Event], None] | None:
 
 
 def _is_terminal() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 class _OnTerminal:
@@ -78,6 +86,8 @@ class _OnTerminal:
             from .bar import Bar
 
             self._bar = Bar(self._out)
+            # Now, whatever comes, it is closed.
+            self._bar.start()
         # What is begun, the display shows.
         if event.kind in (NOTE, WARNING):
             line = f"warning: {event.message}" if event.kind == WARNING else event.message
@@ -93,16 +103,15 @@ class _JsonLines:
     """Writes a JSON object a line to standard error; `progress.json` among the schemas describes it."""
 
     def __init__(self) -> None:
-        self._last: dict[str, float] = {}
+        self._begun = time.monotonic() - _PAUSE
+        self._last: dict[str, float] = {"": time.monotonic()}
 
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
         finished = event.bytes_total and event.bytes_done == event.bytes_total
         if event.kind == MOVED:
-            if not event.phase or (now - self._last.get(event.phase, -_PAUSE) < _PAUSE and not finished):
+            if now - self._last.get(event.phase, self._begun) < _PAUSE and not finished:
                 return
             self._last[event.phase] = now
         sys.stderr.write(json.dumps(asdict(event)) + "\n")
         sys.stderr.flush()
-        if event.kind == ENDED:
-            self._last.clear()

@@ -6,6 +6,7 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, BinaryIO
 
+from ..host.signals import check
 from .malformed import MalformedError, TooLongError
 
 if sys.version_info >= (3, 14):
@@ -50,6 +51,7 @@ def expand(layer: BinaryIO, out: Path, bound: int) -> int:
     left = bound
     with out.open("wb") as file:
         for chunk in _content(layer):
+            check()
             left -= len(chunk)
             if left < 0:
                 raise TooLongError("its content is longer than is allowed")

@@ -14,7 +14,7 @@ from .signals import check
 from .temporary import PART, create_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -42,6 +42,7 @@ def complete_file(path: Path) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+                check()
                 # While it is open it is locked: closed under this name, it would be taken for a dead run's.
                 temporary.replace(path)
             except BaseException:
@@ -87,11 +88,18 @@ def sha256_of(file: BinaryIO) -> str:
     return found.hexdigest()
 
 
-def copy_file(source: BinaryIO, target: BinaryIO) -> None:
-    """Copy what is left of a file."""
+def copy_file(source: BinaryIO, target: BinaryIO, count: Callable[[int], None] = lambda _: None) -> None:
+    """Copy what is left of a file.
+
+    Args:
+        source: where from.
+        target: where to.
+        count: is told how many bytes more were copied.
+    """
     while chunk := source.read(CHUNK):
         check()
         target.write(chunk)
+        count(len(chunk))
 
 
 def _sync_folder(folder: Path) -> None:

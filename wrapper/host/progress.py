@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import one_line
+from ..errors import LIMITS, HostError, one_line
 from ..events import BEGUN, ENDED, MOVED, NOTE, WARNING, Event
 from .signals import check, ended_by
 
@@ -46,6 +46,7 @@ class Progress:
         # What the receiver calls may come back here.
         self._lock = threading.RLock()
         self._stopped: BaseException | None = None
+        self._over = False
 
     @contextmanager
     def running(self) -> Iterator[Progress]:
@@ -56,27 +57,45 @@ class Progress:
         ended = threading.Event()
         beating = threading.Thread(target=self._beat, args=[ended], name="progress", daemon=True)
         with ended_by(self.check):
-            beating.start()
+            try:
+                beating.start()
+            except RuntimeError as error:
+                raise HostError(f"a thread can't be started: {error}", LIMITS) from None
             try:
                 yield self
+            except BaseException as error:
+                # On its way it may have been taken for something else.
+                if self._stopped is not None and error is not self._stopped:
+                    raise self._stopped from None
+                raise
             finally:
                 ended.set()
-                beating.join()
-                with suppress(BaseException):
-                    self._on_event(Event(ENDED))
+                try:
+                    beating.join()
+                finally:
+                    self._end()
             # It may have been too late to be met anywhere.
             self.check()
+
+    def _end(self) -> None:
+        """Let the receiver put away what it shows, whatever has happened; nothing is told after that."""
+        with self._lock:
+            self._over = True
+            if self._on_event:
+                with suppress(BaseException):
+                    self._on_event(Event(ENDED))
 
     def _beat(self, ended: threading.Event) -> None:
         with suppress(BaseException):
             while not ended.wait(BEAT):
                 with self._lock:
-                    for name in list(self._phases) or [""]:
+                    # What began last is what goes on.
+                    for name in list(reversed(self._phases)) or [""]:
                         self._tell(MOVED, name)
 
     def check(self) -> None:
         """Raise what the receiver of events has raised, if it has."""
-        if self._stopped:
+        if self._stopped is not None:
             raise self._stopped
 
     def plan(self, *steps: str) -> None:
@@ -151,7 +170,7 @@ class Progress:
 
     def _tell(self, kind: str, name: str, message: str = "", item: str = "") -> None:
         self.check()
-        if not self._on_event:
+        if not self._on_event or self._over:
             return
         phase = self._phases.get(name) or _Phase()
         step = self._steps.index(name) + 1 if name in self._steps else 0
@@ -181,6 +200,10 @@ class Share:
         self._name = name
         self._size = size
         self._done = 0
+
+    def reach(self, done: int) -> None:
+        """Say how many of its bytes are done, unless more were: what is tried again begins anew."""
+        self.at(max(done, self._done))
 
     def at(self, done: int) -> None:
         """Say how many of its bytes are done; fewer than before where some were lost."""

@@ -236,7 +236,11 @@ class Layout(NamedTuple):
         return holds(self.blob(digest), size, digest.removeprefix("sha256:"))
 
     def add(
-        self, images: Sequence[dict[str, Any]], sizes: Mapping[str, int], open_blob: Callable[[str], BinaryIO]
+        self,
+        images: Sequence[dict[str, Any]],
+        sizes: Mapping[str, int],
+        open_blob: Callable[[str], BinaryIO],
+        count: Callable[[int], None] = lambda _: None,
     ) -> bool:
         """Add images to a layout of the user's, which keeps its other images and may be shared.
 
@@ -244,6 +248,7 @@ class Layout(NamedTuple):
             images: their entries in the index; one with the same name is replaced.
             sizes: digest and size in bytes of every blob that they need and that may be absent or damaged here.
             open_blob: opens such a blob for reading.
+            count: is told how many bytes more were copied.
 
         Returns:
             Whether the layout changed.
@@ -259,7 +264,7 @@ class Layout(NamedTuple):
             for digest in sorted(sizes):
                 if not self.holds(digest, sizes[digest]):
                     with complete_file(self.blob(digest)) as file, open_blob(digest) as blob:
-                        copy_file(blob, file)
+                        copy_file(blob, file, count)
                     changed = True
             entries = list(index["manifests"])
             for image in images:

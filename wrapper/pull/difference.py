@@ -76,7 +76,7 @@ def _finish_with_changes(
 
     with private_folder(temp_dir or target.folder or default_temp_dir()) as folder:
         layout = Layout.create(folder / "layout")
-        with room_for(folder, sum(plan.blob_sizes.values())):
+        with room_for(folder, sum(plan.blob_sizes.values())), report.phase("reading"):
             layout.add([], plan.blob_sizes, new.open_blob)
         plan = make_changes(plan, layout, old, folder / "changes", deltas, report)
         with room_for(target.folder, archive_layout(plan).size):

@@ -58,7 +58,8 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
                 names = merge(blob_source.contents, blob_source.__contains__).names
                 raise missing_error(target.name, missing, names, local=True)
             upload = Upload(skopeo, blob_source, item.images, absent, True, report)
-            written = pack_whole(upload, target.file, None, target.name, target.folder)
+            with report.phase("packing", upload.bytes_to_send):
+                written = pack_whole(upload, target.file, None, target.name, target.folder)
             found = merge((), blob_source.__contains__, plan.told)
         archive, changed = written_to(target, written)
         contents = describe(found, blob_source.read)

@@ -30,9 +30,11 @@ class Destination(ABC):
         access: how it is reached.
         folder: where it is on this machine, for temporary files beside it; None where it isn't.
         writes: whether anything will be written there; else it is only asked.
+        phase: what it is called when something is written there: one of `events.PHASES`.
     """
 
     folder: Path | None = None
+    phase = "sending"
 
     def __init__(
         self,

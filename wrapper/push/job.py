@@ -114,7 +114,8 @@ class PushJob:
                 del self._uploaded[item.name]
                 raise
 
-        with self._report.phase("sending", sum(self._upload_of(item).bytes_to_send for item in left)):
+        total = 0 if dry_run else sum(self._upload_of(item).bytes_to_send for item in left)
+        with self._report.phase(items[0].destination.phase, total):
             if len(items) > 1 and not dry_run:
                 for wave in waves(left, self._blobs_to_send):
                     self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)), wave)

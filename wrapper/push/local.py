@@ -160,7 +160,10 @@ class LayoutDestination(LocalDestination):
         new = self._lacking(upload)
         with room_for(self._layout.folder, sum(new.values())):
             changed = self._layout.add(
-                list(map(image_descriptor, _named(upload, self._tag))), new, upload.blob_source.open_blob
+                list(map(image_descriptor, _named(upload, self._tag))),
+                new,
+                upload.blob_source.open_blob,
+                partial(upload.report.add, "sending"),
             )
         return self.sent(upload, changed=changed, digest=digest, previous=previous)
 
@@ -171,6 +174,8 @@ class LayoutDestination(LocalDestination):
 
 class ArchiveDestination(LocalDestination):
     """A whole OCI archive, `oci-archive:FILE[:TAG]`, packed as `pull` packs one."""
+
+    phase = "packing"
 
     def check(self) -> None:
         """Split path and tag too."""
@@ -213,13 +218,9 @@ def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folde
     index = index_document(list(map(image_descriptor, images)), index_annotations([], {}, names_of(images, {})))
     require_readable(name, index, images, sizes)
     report = upload.report
+    report.begin("packing", name)
     layout = ArchiveLayout(index, sizes, (), docker_manifest(images, sizes))
-    with (
-        report.phase("packing", layout.size),
-        host_errors(f"cannot write {name}"),
-        room_for(folder, layout.size),
-    ):
-        report.begin("packing", name)
+    with host_errors(f"cannot write {name}"), room_for(folder, layout.size):
         return write_archive(file, layout, upload.blob_source.open_blob, partial(report.add, "packing"))
 
 

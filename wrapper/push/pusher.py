@@ -174,7 +174,8 @@ class Pusher(NamedTuple):
                 require_room(named for named in plan.told if not named.subject)
             fetching = ["fetching"] if bases or blob_source.deltas else []
             making = ["making"] if blob_source.deltas else []
-            self.report.plan("verifying", "vetting", *fetching, *making, "sending", "reading back")
+            reading_back = ["reading back"] if destination.reference.transport == "docker" else []
+            self.report.plan("verifying", "vetting", *fetching, *making, destination.phase, *reading_back)
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
                 job = PushJob(skopeo, blob_source, plan, bases, self.report, fail_fast=fail_fast)

@@ -108,7 +108,8 @@ class Store(NamedTuple):
             node = parse_manifest(make_stored(index, sizes, contents))
             with Skopeo(self.skopeo) as skopeo:
                 access = self.options.destination
-                tags = read_tags(skopeo, [reference], access, self.report if overwrite_tag else None)
+                with self.report.phase("vetting"):
+                    tags = read_tags(skopeo, [reference], access, self.report if overwrite_tag else None)
                 if not overwrite_tag:
                     refuse_overwriting(tags, [node.digest])
                 before = tags[0].previous_digest
@@ -122,13 +123,14 @@ class Store(NamedTuple):
                     if before != node.digest:
                         for document in (EMPTY_CONFIG, index, node.raw):
                             layout.put(document)
-                        with room_for(skopeo.folder, sum(sizes.values())):
+                        with self.report.phase("packing"), room_for(skopeo.folder, sum(sizes.values())):
                             layout.add([], sizes, blob_source.open_blob)
                         with self.report.phase("sending", sum(sizes.values())):
                             sender.send(node, reference)
                         with self.report.phase("reading back"):
                             require_sent(skopeo, {reference: node.digest}, access, self.report)
-                    sender.name(node, reference.tagged(image.image.root.digest.replace(":", "-")))
+                    with self.report.phase("sending"):
+                        sender.name(node, reference.tagged(image.image.root.digest.replace(":", "-")))
             found = describe(contents, blob_source.read).shared_fields() | {"digest": node.digest}
         return PushResult(
             **found,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..archive.pipes import PipeFeeder
 from ..archive.reader import COPY_AGAIN
 from ..errors import ContentError, IncrementalError
+from ..host.signals import check
 from ..host.space import room_for
 from ..oci.layout import Layout, index_document, index_entry
 from ..oci.manifest import Manifest, build_layers_dictionary
@@ -61,12 +62,14 @@ class OfferedBlobs(NamedTuple):
         check: raises what is wrong, as `PipeFeeder.check`, if some can't be read any more.
         settle: likewise, as `PipeFeeder.settle`, when nobody reads any more.
         makes: whether layers are made as they are read, one after the other.
+        layers: whether there are layers among them.
     """
 
     layout: Layout
     check: Callable[[], None]
     settle: Callable[[], None]
     makes: bool
+    layers: bool = True
 
 
 class Upload(NamedTuple):
@@ -166,7 +169,7 @@ class Upload(NamedTuple):
             HostError: the folder can't be written.
         """
         blobs = Layout.create(self.skopeo.new_folder("blobs"))
-        check = settle = _nothing
+        look = settle = _nothing
         # The turn is given back when nothing is fed any more.
         with ExitStack() as turn, ExitStack() as stack:
             # Readers of one archive share its file, and the place in it; others fetch layers, and forget them.
@@ -178,7 +181,7 @@ class Upload(NamedTuple):
                     try:
                         feeder = PipeFeeder(blobs.blobs / "sha256", by_name, self.blob_source.names)
                         stack.enter_context(feeder)
-                        check, settle = feeder.check, feeder.settle
+                        look, settle = feeder.check, feeder.settle
                     except OSError as error:
                         self.skopeo.trace(f"no named pipes in {self.skopeo.folder} ({error.strerror}): unpacking")
                         pipes = {}
@@ -195,7 +198,7 @@ class Upload(NamedTuple):
             if makes:
                 # Layers are made for one upload at a time: each takes much memory, and who waits reads nothing.
                 turn.enter_context(self.blob_source.making_turn)
-            yield OfferedBlobs(blobs, check, settle, makes)
+            yield OfferedBlobs(blobs, look, settle, makes, layers)
 
     def _pipes(self, sizes: Mapping[str, int]) -> dict[str, tuple[Extent, ...] | Start]:
         """Return what can go through a pipe: layers of an archive, or that are made, with one reader at a time.
@@ -243,10 +246,11 @@ class Upload(NamedTuple):
         layout = Layout.create(
             self.skopeo.new_folder("image"), index_document([index_entry(node.media_type, node.digest, node.size)])
         )
-        share = self.report.share("sending", self._bytes_of(node))
+        size = self._bytes_of(node) if blobs.layers else 0
+        share = self.report.share("sending", size)
         # What arrived is not sent again: skopeo asks for each blob first.
         try:
-            return self.skopeo.steadily(
+            digest = self.skopeo.steadily(
                 lambda: self.skopeo.copy(
                     f"oci:{layout.folder.name}",
                     target,
@@ -259,7 +263,11 @@ class Upload(NamedTuple):
                     share=share,
                 )
             )
+            # What was there already did not move.
+            share.at(size)
+            return digest
         except IncrementalError as error:
+            check()
             # What skopeo says of a pipe that ended early is not the reason.
             blobs.settle()
             if not isinstance(error, ContentError):

@@ -396,7 +396,7 @@ class Skopeo:
                 watch.look()
                 require_at_most()
                 if share:
-                    share.at(watch.moved)
+                    share.reach(watch.moved)
                 if tick:
                     tick()
 

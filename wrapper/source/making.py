@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import select
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -12,6 +13,7 @@ from ..archive.verified import verified
 from ..delta import is_compiled
 from ..errors import ContentError, HostError
 from ..host.files import CHUNK, copy_file, sha256_of
+from ..host.signals import check
 from ..host.space import room_for
 from ..host.text import human_bytes, plural
 from ..host.workers import Worker, WorkerError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from ..archive.pipes import Extent
     from ..delta.artifact import LayerDelta
     from ..host.progress import Progress
+
+_LOOK = 100
+"""How often somebody looks whether all is to end while nothing comes, in milliseconds."""
 
 _AGAIN = "have the archive made again"
 
@@ -208,6 +213,10 @@ class _MadeReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        while not poll.poll(_LOOK):
+            check()
         read = os.readv(self._pipe, [buffer])
         if not read and not self._is_whole:
             result_of(self._worker, self._digest)
