@@ -14,8 +14,10 @@ from .pull.pack import finish_archive
 from .results import PushResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
+    from .events import Event
     from .results import Contents
     from .skopeo.access import Access
 
@@ -31,6 +33,7 @@ class Writer:
         from_access: Access | None = None,
         to_access: Access | None = None,
         all_architectures: bool = False,
+        on_event: Callable[[Event], None] | None = None,
         report_writer: TextIO | None = None,
         temp_dir: str | Path | None = None,
         skopeo: str = "skopeo",
@@ -43,6 +46,7 @@ class Writer:
             from_access: how the base is reached.
             to_access: how the destination is reached.
             all_architectures: take a list whole; else it is narrowed to this machine's platform.
+            on_event: receives events, as for `Incremental`.
             report_writer: receives a line for each step.
             temp_dir: the folder for temporary files.
             skopeo: skopeo's path, or its name on PATH.
@@ -57,6 +61,7 @@ class Writer:
         self._from_access = from_access
         self._to_access = to_access
         self._all = all_architectures
+        self._on_event = on_event
         self._report_writer = report_writer
         self._temp_dir = Path(temp_dir) if temp_dir else None
         self._skopeo_path = skopeo
@@ -84,6 +89,7 @@ class Writer:
             final_auth=access,
             push_auth=self._to_access,
             all_architectures=self._all,
+            on_event=self._on_event,
             report_writer=self._report_writer,
             temp_dir=self._temp_dir,
             skopeo=self._skopeo_path,

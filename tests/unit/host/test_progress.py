@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from wrapper.errors import host_errors
 from wrapper.events import BEGUN, ENDED, KINDS, MOVED, NOTE, PHASES, WARNING, Event
 from wrapper.host.progress import Progress
 from wrapper.host.signals import check
@@ -106,3 +107,35 @@ def test_nobody_listens() -> None:
     with Progress().running() as progress, progress.phase("reading"):
         progress("nothing")
         assert "progress" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_the_receiver_raises_comes_out_whatever_it_was_taken_for() -> None:
+    def receive(event: Event) -> None:
+        if event.message:
+            raise TimeoutError(event.message)
+
+    def operation() -> None:
+        with Progress(receive).running() as progress, host_errors("cannot write o.tar"):
+            progress("enough")
+
+    with pytest.raises(TimeoutError, match="enough"):
+        operation()
+
+
+def test_nothing_is_told_after_the_end() -> None:
+    events: list[Event] = []
+    with Progress(events.append).running() as progress:
+        pass
+    progress("late")
+    assert events[-1].kind == ENDED
+
+
+def test_bytes_that_are_sent_again_don_t_count_back() -> None:
+    events: list[Event] = []
+    progress = Progress(events.append)
+    with progress.phase("sending", 10):
+        share = progress.share("sending", 10)
+        share.reach(7)
+        share.reach(2)
+        progress("now")
+    assert [event.bytes_done for event in events if event.kind == NOTE] == [7]
