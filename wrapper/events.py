@@ -24,7 +24,7 @@ BEGUN, MOVED, NOTE, WARNING, ENDED = KINDS = ("begun", "moved", "note", "warning
 
 @dataclass(frozen=True)
 class Event:
-    """One sign of life.
+    """One event of an operation that goes on.
 
     While an operation runs there are several a second.
 

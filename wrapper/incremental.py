@@ -282,7 +282,7 @@ class Incremental:
             BundleError: images of a bundle failed; its `result` says what happened to each.
             UsageError: there is no such archive, a reference or tag is malformed, or the destination can't keep
                 digests that must be kept.
-            MissingLayersError: layers that the archives leave out are nowhere to be had.
+            MissingLayersError: layers that the archives leave out are missing everywhere.
             ContentError: an archive is broken, hostile, made by a newer version, or not what it is to hash to; or a
                 base is not what it says.
             RegistryError: skopeo or a registry failed, or a tag would be overwritten.

@@ -104,7 +104,7 @@ class LayerInfo:
         media_type: its media type.
         where: one of `WHERE`.
         bases: for an omitted layer, digests of the bases that have it.
-        urls: for a foreign layer, where it is to be had.
+        urls: for a foreign layer, where it can be fetched.
         delta: for one that travels as its change, that; None for others.
         travels: one of `TRAVELS`; None for one that does not travel, and in a dry run where that is not known.
         reason: of one that travels whole although `pull --delta` was asked for, why; of a dry run, what it would

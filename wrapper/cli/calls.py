@@ -81,10 +81,13 @@ def require_archive(archives: Sequence[str], destination: str) -> None:
     Raises:
         click.UsageError: there is one alone.
     """
-    if archives:
-        return
     from ..oci.reference import file_meant
 
+    if archives:
+        found = [file_meant(each) for each in (*archives, destination)]
+        if all(file and file.exists for file in found):
+            raise click.UsageError(f"Missing argument 'DESTINATION': {destination} is an archive, too.")
+        return
     if file_meant(destination):
         raise click.UsageError(f"Missing argument 'DESTINATION': {destination} is the archive.")
     raise click.UsageError(f"Missing argument 'ARCHIVE': {destination} is the destination.")

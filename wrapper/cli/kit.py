@@ -30,8 +30,18 @@ def _options_of(command: click.Command, *without: str) -> list[click.Parameter]:
 
 # The bundle, its place and its result are the kit's own.
 _PULL = _options_of(pull, "spec", "output", "dry_run")
+# A kit is on a disk.
+_SRC = ("src_creds", "src_authfile", "src_tls_verify", "src_cert_dir")
 # The script says what the archive hashes to; without --check it pushes, and writes the receipt.
-_PUSH = _options_of(push, "expect_sha256", "as_delta", "additional_tag", "dry_run", "receipt")
+_PUSH = _options_of(
+    push,
+    "expect_sha256",
+    "as_delta",
+    "additional_tag",
+    "dry_run",
+    "receipt",
+    *_SRC,
+)
 
 _EXPORT: list[click.Parameter] = [
     click.Argument(["spec"], shell_complete=files),

@@ -183,7 +183,7 @@ def _check_images(final: tuple[str, ...], options: Mapping[str, Any]) -> None:
         bases = " ".join(f"--base {other}" for other in others)
         raise click.UsageError(f"Unexpected argument '{others[0]}': bases come with --base, as in {one} {bases}.")
     if bool(final) != (options["spec"] is None):
-        raise click.UsageError("Give FINAL, or --spec FILE.")
+        raise click.UsageError("Give either FINAL or --spec FILE.")
     if options["spec"] is None and (options["base_spec"] or options["fail_fast"]):
         raise click.UsageError("--base-spec and --fail-fast go with --spec.")
 

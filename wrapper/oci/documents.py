@@ -116,7 +116,18 @@ def check_schema(document: dict[str, Any], schema: str, what: str) -> None:
         return
     for error in _validator(schema).iter_errors(document):
         place = error.json_path.removeprefix("$").removeprefix(".")[:200]
-        raise ContentError(f"{what} breaks the schema{f' at {place}' if place else ''}: {error.message[:200]}")
+        raise ContentError(f"{what} breaks the schema{f' at {place}' if place else ''}: {_in_words(error)[:200]}")
+
+
+def _in_words(error: ValidationError) -> str:
+    """Return what a schema's keyword means, where its own words are not those of people."""
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+        unknown = [name for name in error.instance if name not in known]
+        return f"there is no field {', '.join(repr(name[:50]) for name in unknown[:3])} here"
+    if error.validator == "minItems" and not error.instance:
+        return "it is empty"
+    return str(error.message)
 
 
 def _read(schema: str) -> dict[str, Any]:

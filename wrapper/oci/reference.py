@@ -125,6 +125,8 @@ class Reference:
             raise UsageError(f"'{text}' has characters that a reference must not have")
         transport, colon, details = text.partition(":")
         if colon and details.startswith("//"):
+            if transport in TRANSPORTS and transport != "docker":
+                raise UsageError(f"'{text}' has two slashes too many", f"write {transport}:{details[2:]}")
             if transport != "docker":
                 raise UsageError(
                     f"'{text}' has the unknown transport '{transport}://'",
@@ -223,6 +225,19 @@ def file_meant(text: str) -> NamedFile | None:
     return None if colon and (details.startswith("//") or transport in TRANSPORTS) else named_file(text)
 
 
+def require_repository(reference: Reference) -> None:
+    """Refuse a registry's host alone, which would be taken for an image of Docker Hub.
+
+    Raises:
+        UsageError: the reference names no repository.
+    """
+    name = reference.name
+    if reference.transport == "docker" and "/" not in name and ("." in name or name == "localhost"):
+        raise UsageError(
+            f"{reference} names a registry, and no repository in it", "write docker://HOST/NAME:TAG with a NAME"
+        )
+
+
 def registry_reference(reference: Reference | str, what: str) -> Reference:
     """Read a reference that must be a registry's.
 
@@ -242,4 +257,5 @@ def registry_reference(reference: Reference | str, what: str) -> Reference:
         reference = Reference.parse(reference)
     if reference.transport != "docker":
         raise UsageError(f"{what} {reference} is not in a registry", "give docker://HOST/NAME:TAG")
+    require_repository(reference)
     return reference

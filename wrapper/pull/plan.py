@@ -268,7 +268,7 @@ class PullPlan:
             final = planned.source.reference if planned.source else planned.name or planned.image.root.digest
             if planned.image.root.digest in planned.bases:
                 if not self.is_bundle:
-                    lines.append(f"{final} is the same image as the base: the archive holds no layer")
+                    lines.append(f"{final} is the same image as the base: the archive holds no layers")
             elif planned.bases and not planned.shared and not self._uses_bases(planned):
                 lines.append(f"no base has a layer of {final}: the archive holds the whole image")
             lines += [

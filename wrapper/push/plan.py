@@ -6,7 +6,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
-from ..oci.reference import Reference, is_bundle_name, repository_of
+from ..host.text import named as titled
+from ..oci.reference import Reference, is_bundle_name, repository_of, require_repository
 from .registry import RegistryDestination
 from .tags import require_digest
 
@@ -98,11 +99,28 @@ def plan_image(contents: Sequence[ArchiveContents], destination: Destination) ->
     """Say what of an archive or a chain goes to a destination.
 
     Raises:
-        UsageError: nothing fits, or the destination names another digest.
+        UsageError: nothing fits, the archives of a chain are in the wrong order, or the destination names another
+            digest, or no repository.
     """
+    require_repository(destination.reference)
+    _require_order(contents)
     item = PushItem(destination.select_images(contents), destination)
     require_digest(destination.reference, item.image.image)
     return PushPlan((item,), str(destination.reference))
+
+
+def _require_order(contents: Sequence[ArchiveContents]) -> None:
+    """Refuse a chain in which an archive comes before the one that it was made from."""
+    roots = [{each.image.root.digest for each in found.images if not each.subject} for found in contents]
+    for position, found in enumerate(contents):
+        for later in range(position + 1, len(contents)):
+            # A way back names a later image as its base too, and is in order.
+            if (swapped := roots[later] & {*found.bases}) and not roots[position] & {*contents[later].bases}:
+                base = titled(min(swapped), found.names)
+                raise UsageError(
+                    f"the archives are in the wrong order: one is made from {base}, which comes after it",
+                    "put the oldest archive first",
+                )
 
 
 def _plan_bundle(contents: Sequence[ArchiveContents], destination: Destination, selection: Selection) -> PushPlan:

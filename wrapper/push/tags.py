@@ -57,7 +57,7 @@ def missing_error(
         local: whether it is on this machine, where nothing else can bring them but a base.
     """
     total = human_bytes(sum(layer.size for layer in missing))
-    bases = " or ".join(named(base, names) for base in sorted({base for layer in missing for base in layer.bases}))
+    bases = _bringing(missing, names)
     if local:
         step = f"name a place that has {bases or 'these layers'} with `base`"
     else:
@@ -66,11 +66,19 @@ def missing_error(
         step += "that the destination has"
     return MissingLayersError(
         f"{destination} lacks {plural(len(missing), 'layer')} ({total}) that the archive leaves out; "
-        "nothing was written",
+        "nothing was written there",
         tuple(missing),
         step,
         names,
     )
+
+
+def _bringing(missing: Sequence[MissingLayer], names: Mapping[str, str]) -> str:
+    """Say which bases bring all missing layers: any of some, or all of them together."""
+    having = [set(layer.bases) for layer in missing]
+    if any_of := set.intersection(*having):
+        return " or ".join(named(base, names) for base in sorted(any_of))
+    return " and ".join(named(base, names) for base in sorted(set.union(*having)))
 
 
 def read_tags(

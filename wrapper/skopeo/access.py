@@ -94,7 +94,7 @@ class Access:
     daemon_host: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse credentials that are none.
+        """Refuse credentials that are not a user and a password.
 
         Raises:
             UsageError: `creds` has no colon, or no user before it, or is not UTF-8.

@@ -26,7 +26,7 @@ from ..errors import (
     UnauthorizedError,
     UsageError,
 )
-from ..oci.reference import DOCKER_HUB, Reference
+from ..oci.reference import DEFAULT_TAG, DOCKER_HUB, Reference
 from .reason import reason
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from .access import Access
 
 _FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
+_NOISE = re.compile(
+    r'^((?:error )?parsing image name "[^"]*": |trying to reuse blob sha256:\w+ at destination: '
+    r"|checking whether a blob sha256:\w+ exists in \S+: )+",
+    re.IGNORECASE,
+)
 _LONGEST = 600
 _RETRY_AFTER = re.compile(r"retry[- ](?:after|in):? *(\d+(?:\.\d+)?)(ns|µs|us|ms|m|h)?", re.IGNORECASE)
 _UNITS = {"ns": 1e-9, "µs": 1e-6, "us": 1e-6, "ms": 1e-3, "m": 60.0, "h": 3600.0}
@@ -255,7 +260,8 @@ def explain(
     Returns:
         The error, with skopeo's own words in its message.
     """
-    whole, said = _fatal(stderr), fatal_message(stderr)
+    # What it was to do is said by us; the blob that it asked for may be one that can't exist.
+    whole, said = _fatal(stderr), _NOISE.sub("", fatal_message(stderr))
     why = reason(whole, arguments)
     for pattern, kind, step in _TABLE:
         if not re.search(pattern, why):
@@ -278,7 +284,8 @@ def unread(reference: Reference, error: IncrementalError) -> IncrementalError:
         return error
     if isinstance(error, NoRepositoryError):
         return type(error)(f"{reference} does not exist: there is no such repository", error.next_step)
-    return type(error)(f"{reference} does not exist", error.next_step)
+    tag = "" if reference.tag or reference.digest else f":{DEFAULT_TAG}"
+    return type(error)(f"{reference}{tag} does not exist", error.next_step)
 
 
 def _another(side: str) -> str:

@@ -22,7 +22,7 @@ class LinkOptions:
     Attributes:
         retry_times: how often in a row to try again where the link fails and nothing more arrives.
         retry_delay: the pause before the first such try, in seconds; each further one is twice as long.
-        timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
+        timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for no limit.
     """
 
     retry_times: int = 0

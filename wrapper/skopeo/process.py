@@ -120,7 +120,7 @@ class Run:
         """Look whether it has run for longer than it may.
 
         Args:
-            seconds: how long that is, from its start; None for ever.
+            seconds: how long that is, from its start; None for no limit.
 
         Raises:
             StalledError: it has.
@@ -277,7 +277,7 @@ class StallWatch:
 
         Args:
             count: tells how far it has come.
-            timeout: for how long it may stay the same, in seconds; None for ever.
+            timeout: for how long it may stay the same, in seconds; None for no limit.
             noise: by how much it may grow between two looks without having moved.
         """
         self.moved = count()

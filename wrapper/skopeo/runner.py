@@ -73,7 +73,7 @@ class Skopeo:
         folder: the private folder: temporary files, and where skopeo runs.
         auth_files: the logins that skopeo is given.
         retries: whether and when to try again where a link fails.
-        timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for ever.
+        timeout: how long a copy may move no bytes, and one answer may take, in seconds; None for no limit.
         copies: how many copies go on at a time.
         turns: every copy takes one; questions have turns of their own.
     """

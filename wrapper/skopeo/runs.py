@@ -46,7 +46,7 @@ class Question(NamedTuple):
 
     Attributes:
         arguments: skopeo's.
-        seconds: how long it may take; None for ever.
+        seconds: how long it may take; None for no limit.
     """
 
     arguments: Sequence[str]

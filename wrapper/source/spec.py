@@ -102,6 +102,10 @@ def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
         raise UsageError(f"{what} does not exist", "give a JSON or YAML file that names the images")
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = file.read(DOCUMENT_BYTES + 1)
+    if b"\0" in raw[:512] or raw.startswith(b"\x1f\x8b"):
+        raise UsageError(
+            f"{path} is not a spec, and not even text", "give a JSON or YAML file that names the images"
+        )
     try:
         document = parse_document(_from_yaml(raw, what) if path.suffix in (".yaml", ".yml") else raw, what)
         check_schema(document, "spec", what)
