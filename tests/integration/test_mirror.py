@@ -10,6 +10,7 @@ import jsonschema
 import pytest
 
 from tests.support.images import digest_of, fresh, layer, put_image
+from tests.support.kits import bring, export
 from tests.support.registry import Registry
 from tests.support.release import Release
 from tests.support.tool import PLAIN_DEST, ROOT, refused
@@ -123,9 +124,7 @@ def test_names_that_changed_are_found_and_others_are_not_named(delivered: Releas
     assert digest_of(raw.stdout.encode()) == delivered.images["team/one:1"].digest, raw.stderr
 
 
-def test_a_tag_of_the_source_is_not_looked_up_under_another_ones(
-    tool: Tool, release: Release, tmp_path: Path
-) -> None:
+def test_a_tag_never_leads_to_another_image(tool: Tool, release: Release, tmp_path: Path) -> None:
     """The vendor's release 2 is called 1 at the mirror: whoever asks for the vendor's 1 must not get it."""
     at = fresh("vendor/app")
     images = {tag: put_image(release.vendor, at, tag, [layer(f"{at}{tag}")], docker=True) for tag in ("1", "2")}
@@ -177,6 +176,13 @@ def test_an_archive_of_one_image_has_no_spec(delivered: Release, release: Releas
     ran = release.tool("mirror-config", "1.tar", f"{to}:1", "--spec", spec, "-o", tmp_path / "config", "--json")
     refused(ran, 2, "has a tag")
     assert not (tmp_path / "config").exists()
+
+
+def test_an_import_of_a_kit_writes_them_too(release: Release, tmp_path: Path) -> None:
+    kit = export(release)
+    ran = bring(release, kit, "--mirror-config", tmp_path / "config", "--spec", release.spec("1"))
+    assert ran.returncode == 0, ran.stderr
+    assert len(written(tmp_path / "config")) == len(PATHS)
 
 
 def test_the_library_and_the_text(delivered: Release, tmp_path: Path) -> None:

@@ -19,18 +19,18 @@ from .options import bundle_options, common_options
     examples=(
         (
             "Make clusters pull the images of a bundle from where it was pushed",
-            "skopeo-incremental mirror-config release-2.tar registry.example/mirror --spec release-2.json \\\n"
-            "    -o mirror-config",
+            "skopeo-incremental mirror-config release-2.tar registry.example/mirror \\\n"
+            "    --spec release-2.json -o mirror-config",
         ),
         (
             "The same for images that were pushed under other names",
-            "skopeo-incremental mirror-config release-2.tar registry.example/mirror --spec release-2.json \\\n"
-            "    --map team/app=apps/app -o mirror-config",
+            "skopeo-incremental mirror-config release-2.tar registry.example/mirror \\\n"
+            "    --spec release-2.json --map team/app=apps/app -o mirror-config",
         ),
         (
             "The same for a registry without TLS",
-            "skopeo-incremental mirror-config release-2.tar registry.example:5000 --spec release-2.json \\\n"
-            "    --dest-tls-verify false -o mirror-config",
+            "skopeo-incremental mirror-config release-2.tar registry.example:5000 \\\n"
+            "    --spec release-2.json --dest-tls-verify false -o mirror-config",
         ),
     ),
 )

@@ -160,6 +160,9 @@ def test_k3s_finds_every_repository(finals: dict[str, str], prefix: str) -> None
     assert shown["configs"] == {THERE: {"tls": {"insecure_skip_verify": True}}}
     for each in mapping.repositories:
         assert k3s_finds(shown, each.source.host, each.source.path) == f"https://{each.mirrors[0]}"
+    if "x/a.b:1" in finals:
+        # A point in a pattern is no more than a point.
+        assert k3s_finds(shown, "vendor.example", "a-b") == f"https://{THERE}/a-b"
     assert "configs" not in yaml.safe_load(text(k3s, mapped(finals, prefix)))
 
 
