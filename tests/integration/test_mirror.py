@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from tests.support import containerd
+from tests.support.containerd import why_no_containerd
 from tests.support.images import digest_of, fresh, layer, put_image
 from tests.support.kits import bring, export
 from tests.support.registry import Registry
@@ -98,6 +100,25 @@ def test_clients_find_images_by_their_old_names(delivered: Release, stores: list
     (folder / PATHS[-1]).unlink()
     (tmp_path / "client/.config/containers/registries.conf.d" / PATHS[-1].rpartition("/")[2]).unlink()
     assert as_client(delivered, folder, "skopeo", "inspect", "--raw", f"docker://{one}").returncode != 0
+
+
+@pytest.mark.skipif(bool(why_no_containerd()), reason=why_no_containerd())
+def test_containerd_finds_images_by_their_old_names(tool: Tool, customer: Registry, tmp_path: Path) -> None:
+    gone = Registry(tmp_path / "gone").start()
+    image = put_image(gone, "team/app", "2", [layer("app")])
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({"images": [{"name": "team/app:2", "final": f"{gone.host}/team/app:2"}]}))
+    tool.good("pull", "--spec", spec, "-o", "2.tar", "--final-tls-verify", "false")
+    gone.stop()
+    to, folder = f"{customer.host}/{fresh('site')}", tmp_path / "config"
+    tool.good("push", "2.tar", to, "--mirror-config", folder, "--spec", spec, *PLAIN_DEST)
+    watch = customer.watch()
+    with containerd.running() as socket:
+        for end in (":2", f"@{image.digest}"):
+            assert containerd.fetch(socket, f"{gone.host}/team/app{end}", tmp_path).returncode != 0
+            fetched = containerd.fetch(socket, f"{gone.host}/team/app{end}", folder / "certs.d")
+            assert fetched.returncode == 0, fetched.stderr
+    assert {image.config, *image.layers} <= {each.partition("?")[0] for each in watch.blobs()}
 
 
 def test_names_that_changed_are_found_and_others_are_not_named(delivered: Release, tmp_path: Path) -> None:
