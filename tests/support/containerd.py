@@ -43,7 +43,8 @@ def running() -> Iterator[Path]:
             try:
                 deadline = time.monotonic() + 60
                 while not socket.exists():
-                    assert process.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+                    assert process.poll() is None, (folder / "log").read_text()
+                    assert time.monotonic() < deadline
                     time.sleep(0.02)
                 yield socket
             finally:

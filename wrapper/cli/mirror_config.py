@@ -15,7 +15,7 @@ from .options import bundle_options, common_options
 @click.command(
     cls=Command,
     short_help="Write files that make clusters pull from a mirror.",
-    exit_codes=(4, 6),
+    exit_codes=(4, 5, 6),
     examples=(
         (
             "Make clusters pull the images of a bundle from where it was pushed",
