@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from .results import LayerInfo as LayerInfo
     from .results import LeafInfo as LeafInfo
     from .results import ManifestInfo as ManifestInfo
+    from .results import MirrorConfigResult as MirrorConfigResult
+    from .results import MirroredImage as MirroredImage
     from .results import MissingLayer as MissingLayer
     from .results import OmittedLayer as OmittedLayer
     from .results import Outcome as Outcome
@@ -90,6 +92,8 @@ _HOMES = {
         "LayerInfo",
         "LeafInfo",
         "ManifestInfo",
+        "MirrorConfigResult",
+        "MirroredImage",
         "MissingLayer",
         "OmittedLayer",
         "Outcome",

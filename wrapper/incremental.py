@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .delta.options import DeltaOptions
+from .errors import UsageError
 from .host.progress import Progress
 from .skopeo.access import Access, Authentications
 from .skopeo.options import LinkOptions, SkopeoOptions
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from .archive.output import Output, RemoveOnClose
     from .archive.reader import ArchiveFile, ArchiveFiles
     from .events import Event
+    from .mirror.config import MirrorConfig
     from .oci.platforms import Platform
     from .oci.reference import Reference
     from .pull.puller import Puller
     from .push.pusher import Pusher
-    from .results import DoctorResult, InspectResult, PullResult, PushResult, VetResult
+    from .results import DoctorResult, InspectResult, MirrorConfigResult, PullResult, PushResult, VetResult
     from .skopeo.inspect import References
     from .source.options import CacheOptions
     from .source.spec import Spec
@@ -246,6 +248,8 @@ class Incremental:
         fail_fast: bool = False,
         expect_sha256: str | Sequence[str] = (),
         as_delta: bool = False,
+        mirror_config: str | Path | None = None,
+        spec: Spec | None = None,
     ) -> PushResult:
         """Push archives to a destination that holds their bases (Go: `Incremental.Push`).
 
@@ -274,6 +278,9 @@ class Incremental:
             as_delta: store the archive itself at `dst`, a tag of a registry, for others to read it from there: an
                 artifact whose subject is its image. Nothing is vetted then, and no layer that it leaves out is
                 needed; of the other arguments `overwrite_tag`, `dry_run` and `expect_sha256` count.
+            mirror_config: of a bundle, a folder for files that make clusters pull from there, as the method of this
+                name writes them; they are written when all images are there, and a dry run writes none.
+            spec: the images that the bundle was pulled with, or their file; for `mirror_config` alone.
 
         Returns:
             What was done. `changed` is False where every tag already pointed to its image.
@@ -291,7 +298,8 @@ class Incremental:
         from .push.options import Selection
 
         with self.operation() as report:
-            return self._pusher(report).push(
+            mirror = None if mirror_config is None and spec is None else self._mirror_config(mirror_config, spec)
+            result = self._pusher(report).push(
                 src,
                 dst,
                 base,
@@ -303,7 +311,45 @@ class Incremental:
                 fail_fast=fail_fast,
                 expect_sha256=expect_sha256,
                 as_delta=as_delta,
+                planned=mirror.prepare if mirror else None,
             )
+            return replace(result, mirror_config=mirror.write(report, dry_run=dry_run)) if mirror else result
+
+    def mirror_config(
+        self,
+        src: ArchiveFiles,
+        dst: str | Reference,
+        spec: Spec,
+        output: str | Path,
+        *,
+        only: Sequence[str] = (),
+        names: Mapping[str, str] | None = None,
+    ) -> MirrorConfigResult:
+        """Write files that make clusters and hosts pull a bundle's images from where they were pushed.
+
+        They are for podman and CRI-O (`registries.conf.d`), containerd (`certs.d`), OpenShift, k3s and RKE2; and
+        `mapping.txt` has one image a line. No registry is asked.
+
+        Args:
+            src: the bundle, or a chain of them, as for `push`.
+            dst: as for `push`. Where its access has `tls_verify=False`, the files say so.
+            spec: the images that the bundle was pulled with, or their file: it says where they come from.
+            output: a folder. Of what is there, only such files are replaced or removed that this method wrote.
+            only: as for `push`.
+            names: as for `push`.
+
+        Raises:
+            UsageError: there is no such archive, or it is no bundle; the spec is malformed, or names none of its
+                images; a reference is malformed; or a file is there that somebody else has written.
+            ContentError: the archive is broken, hostile, or made by a newer version.
+            HostError: the folder can't be written.
+        """
+        from .mirror.config import write_planned
+        from .push.options import Selection
+
+        with self.operation() as report:
+            mirror = self._mirror_config(output, spec)
+            return write_planned(mirror, self._pusher(report), src, dst, Selection(only, names or {}))
 
     def complete(self, src: ArchiveFiles, base: References, *, output: Output = None) -> RemoveOnClose:
         """Make a whole archive of one that leaves layers out.
@@ -445,6 +491,16 @@ class Incremental:
             anonymous=self._anonymous,
         )
         return Puller(replace(self._skopeo, report=report), options, report)
+
+    def _mirror_config(self, folder: str | Path | None, spec: Spec | None) -> MirrorConfig:
+        from .mirror.config import MirrorConfig
+
+        if folder is None or spec is None:
+            raise UsageError(
+                "`mirror_config` needs `spec`, which says where images come from, and `spec` is for it alone",
+                "give both, or none",
+            )
+        return MirrorConfig(spec, folder, insecure=self._access.push.tls_verify is False)
 
     def _pusher(self, report: Progress) -> Pusher:
         from .push.options import PushOptions

@@ -290,6 +290,36 @@ class VetResult(Contents):
 
 
 @dataclass(frozen=True)
+class MirroredImage:
+    """An image of a bundle, and where clients find it now.
+
+    Attributes:
+        source: where it was pulled from, with host, and digest or tag.
+        destination: where it is now.
+    """
+
+    source: str
+    destination: str
+
+
+@dataclass(frozen=True)
+class MirrorConfigResult:
+    """What `mirror_config` wrote.
+
+    Attributes:
+        changed: whether any file is other than before; of a dry run, whether it would be.
+        files: the paths of all files.
+        mapping: each image, sorted.
+        warnings: what the files can't express, one line each.
+    """
+
+    changed: bool
+    files: tuple[str, ...]
+    mapping: tuple[MirroredImage, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class PushResult(Contents):
     """What `push` did, or would do.
 
@@ -301,6 +331,7 @@ class PushResult(Contents):
         image_id: the digest of the config, by which local stores name an image; None where that is no local store.
         outcomes: for a bundle, what happened to each image.
         missing: for a bundle, the layers that neither it nor a destination has, each once.
+        mirror_config: the files for clients that were written, too; None where nobody asked for them.
     """
 
     changed: bool
@@ -310,6 +341,7 @@ class PushResult(Contents):
     image_id: str | None = None
     outcomes: tuple[Outcome, ...] = ()
     missing: tuple[MissingLayer, ...] = ()
+    mirror_config: MirrorConfigResult | None = None
 
 
 @dataclass(frozen=True)

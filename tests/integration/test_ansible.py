@@ -362,6 +362,29 @@ def test_a_failure_says_what_kind_it_is_and_what_a_bundle_lacks(release: Release
         )
 
 
+def test_clusters_pull_from_the_mirror(release: Release) -> None:
+    release.pull("1")
+    images = [{"name": name, "final": release.reference(name)} for name in release.names("1")]
+    push = task(
+        release,
+        "push",
+        archive=str(release.tool.home / "1.tar"),
+        destination=f"{release.customer.host}/{release.prefix}",
+        dest_tls_verify=False,
+        mirror_config=str(release.tool.home / "config"),
+        images=images,
+    )
+    mapping = release.tool.home / "config/mapping.txt"
+    for options, changed, there in ((("--check",), 1, False), ((), 1, True), ((), 0, True)):
+        played = play(release, push, *options)
+        assert played.changed == changed, played.text
+        assert mapping.exists() is there
+    assert len(mapping.read_text().splitlines()) == 5
+    assert "[WARNING]: certs.d/" in played.text
+    without = task(release, "push", archive="o.tar", destination="x.example", mirror_config="config")
+    assert "required by 'mirror_config': images" in play(release, without).text
+
+
 def test_warnings_are_ansibles_too(release: Release, plain: dict[str, bool]) -> None:
     final = release.reference("team/many:2")
     bases = [release.reference("chart:7")]

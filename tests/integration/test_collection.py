@@ -85,7 +85,7 @@ def parameters(command: str) -> dict[str, click.Parameter]:
 @pytest.mark.parametrize("command", ["pull", "vet", "push"])
 def test_tasks_have_every_option_of_the_command(command: str) -> None:
     # These the module's own code puts into the command's line.
-    by_hand = {"final", "images", "base_images", "archive", "destination", "receipt", "fail_fast"}
+    by_hand = {"final", "images", "base_images", "archive", "destination", "receipt", "mirror_config", "fail_fast"}
     wanted = set(parameters(command)) - by_hand
     assert taken_by(command) - by_hand == wanted
     assert set(parameters(command)) <= set(documented())
@@ -120,7 +120,7 @@ def test_entry_points_have_the_options_of_their_command(entry: str) -> None:
         "pull": {"final"},
         "bundle": {"images", "base_images", "fail_fast"},
         "vet": {"destination"},
-        "push": {"destination", "receipt"},
+        "push": {"destination", "receipt", "mirror_config", "images"},
     }
     assert set(specs()[entry]) == taken_by("pull" if entry == "bundle" else entry) | common | own[entry]
 

@@ -27,8 +27,8 @@ PREFIX = "SKOPEO_INCREMENTAL"
 _NO_MEMORY = "there is not enough memory"
 _LIMITED = (errno.EAGAIN, errno.ENOMEM)
 
-_COMMANDS = ("pull", "vet", "push", "inspect", "complete", "diff", "kit", "doctor")
-"""Each command is a function in the file of its name. Help has them in this order."""
+_COMMANDS = ("pull", "vet", "push", "mirror-config", "inspect", "complete", "diff", "kit", "doctor")
+"""Each command is a function in the file of its name, with `_` for `-`. Help has them in this order."""
 
 
 class _Commands(Mapping[str, click.Command]):
@@ -37,7 +37,8 @@ class _Commands(Mapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         if name not in _COMMANDS:
             raise KeyError(name)
-        return cast("click.Command", getattr(import_module(f".{name}", __package__), name))
+        place = name.replace("-", "_")
+        return cast("click.Command", getattr(import_module(f".{place}", __package__), place))
 
     def __iter__(self) -> Iterator[str]:
         return iter(_COMMANDS)
@@ -188,5 +189,5 @@ def _wants_json(arguments: list[str]) -> bool:
     """Say whether JSON is wanted, before click knows: a usage error must be JSON too."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     command = next((argument for argument in arguments if argument in _COMMANDS), "")
-    variable = os.environ.get(f"{PREFIX}_{command.upper()}_JSON", "")
+    variable = os.environ.get(f"{PREFIX}_{command.upper().replace('-', '_')}_JSON", "")
     return "--json" in options or variable.lower() in ("1", "true", "t", "yes", "y", "on")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..errors import BundleError
-from .completion import files
+from .completion import files, folders
 from .help import ADVANCED, IMAGES, OUTPUT, Command, option
 from .options import (
     bundle_options,
@@ -59,6 +59,20 @@ from .options import (
     shell_complete=files,
     help="Write to this file what the destination has after the push. The next pull takes it as a base.",
 )
+@option(
+    OUTPUT,
+    "--mirror-config",
+    metavar="DIR",
+    shell_complete=folders,
+    help="Write files to this folder that make clusters pull the bundle's images from DESTINATION. Needs --spec.",
+)
+@option(
+    OUTPUT,
+    "--spec",
+    metavar="FILE",
+    shell_complete=files,
+    help="The spec that the bundle was pulled with, for --mirror-config.",
+)
 @option(OUTPUT, "--dry-run", is_flag=True, help="Check everything and write nothing.")
 @option(ADVANCED, "--dest-daemon-host", metavar="HOST", help="Address of the Docker daemon, for docker-daemon:.")
 @login_options("base", "dest", "src")
@@ -95,6 +109,8 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
             fail_fast=options["fail_fast"],
             expect_sha256=options["expect_sha256"],
             as_delta=options["as_delta"],
+            mirror_config=options["mirror_config"],
+            spec=options["spec"],
         )
     except BundleError as error:
         if error.result is None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Failure,
         ImageInfo,
         InspectResult,
+        MirrorConfigResult,
         MissingLayer,
         Outcome,
         PullResult,
@@ -87,6 +88,7 @@ def show_push(
         _show_missing(result.missing, sys.stderr, result.names, _lacked_by(result.outcomes))
         _show_failures([outcome.error for outcome in result.outcomes if outcome.error])
         _show_amounts(result, out)
+        _show_files(result.mirror_config, out)
         _line(out, "result", _count(result.outcomes, sent))
         return
     for tag in result.tags:
@@ -97,6 +99,16 @@ def show_push(
         _line(out, "image ID", result.image_id)
     _show_amounts(result, out)
     _line(out, "result", done)
+
+
+def show_mirror_config(result: MirrorConfigResult, out: TextIO, *, as_json: bool) -> None:
+    """Show where the images of a bundle are found, and which files say so to clients."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    _table([("SOURCE", "DESTINATION"), *((each.source, each.destination) for each in result.mapping)], out)
+    _show_files(result, out)
+    _line(out, "result", "written" if result.changed else "already there: nothing written")
 
 
 def show_inspect(result: InspectResult, out: TextIO, *, as_json: bool) -> None:
@@ -191,6 +203,11 @@ def _made_of(delta: DeltaInfo | None) -> str:
     size = human_bytes(delta.size)
     how = f"as its change of {size} from {' '.join(delta.sources)}" if delta.sources else f"repacked as {size}"
     return f", {how}" + (f", {delta.model}" if delta.model else "")
+
+
+def _show_files(result: MirrorConfigResult | None, out: TextIO) -> None:
+    for file in result.files if result else ():
+        _line(out, "file", file)
 
 
 def _show_changes(result: PullResult, out: TextIO) -> None:

@@ -20,6 +20,7 @@ OPTIONS = {
     "jobs=1": "--jobs 1",
     "link.retry_times": "--retry-times",
     "link.timeout": "--timeout",
+    "mirror_config": "--mirror-config",
     "names": "--map",
     "only": "--only",
     "output": "--output",

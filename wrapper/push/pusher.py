@@ -23,7 +23,7 @@ from ..source.unpacked import UNPACKED_TRANSPORTS
 from .options import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from ..archive.reader import ArchiveFile, ArchiveFiles
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..skopeo.options import SkopeoOptions
     from .destination import Destination
     from .options import PushOptions
+    from .plan import PushPlan
 
 
 class Pusher(NamedTuple):
@@ -110,6 +111,7 @@ class Pusher(NamedTuple):
         fail_fast: bool,
         expect_sha256: str | Sequence[str],
         as_delta: bool = False,
+        planned: Callable[[PushPlan], None] | None = None,
     ) -> PushResult:
         """Push archives to a destination that holds their bases.
 
@@ -125,6 +127,7 @@ class Pusher(NamedTuple):
             fail_fast: of a bundle, stop at the first image that fails.
             expect_sha256: what the archives hash to, as `Incremental.push` takes it.
             as_delta: store the archive itself.
+            planned: is told what goes where, before anything is sent; what it raises ends the push.
 
         Raises:
             BundleError: images of a bundle failed; its `result` says what happened to each.
@@ -134,10 +137,10 @@ class Pusher(NamedTuple):
         if as_delta:
             from .store import Store
 
-            if receipt is not None or additional_tags or base or selection != Selection():
+            if receipt is not None or additional_tags or base or planned or selection != Selection():
                 raise UsageError(
                     "an archive is stored unchanged, under one tag",
-                    "leave out `base`, `additional_tags`, `receipt`, `only` and `names`",
+                    "leave out `base`, `additional_tags`, `receipt`, `mirror_config`, `only` and `names`",
                 )
             storing = Store(self.skopeo, self.options, self.report)
             target = storing.target(to, archive_files(archives))
@@ -168,6 +171,8 @@ class Pusher(NamedTuple):
             require_bases(bases, blob_source)
             plan = make_plan(blob_source, destination, selection)
             plan.require_preserved()
+            if planned:
+                planned(plan)
             if file:
                 from ..source.receipt import require_room
 

@@ -226,7 +226,7 @@ class Command:
         }
         if before != after:
             told["diff"] = {"before": _lines(before), "after": _lines(after)}
-        for warning in result.get("warnings", []):
+        for warning in [*result.get("warnings", []), *(result.get("mirror_config") or {}).get("warnings", [])]:
             self.module.warn(warning)
         if code == 0:
             self.module.exit_json(changed=changed, **told)

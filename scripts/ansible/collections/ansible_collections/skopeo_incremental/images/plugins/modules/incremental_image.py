@@ -48,7 +48,7 @@ options:
     type: str
   images:
     description:
-      - The images of a bundle. Required with O(action=bundle).
+      - The images of a bundle. Required with O(action=bundle), and with O(mirror_config).
       - Each entry has C(name), the image's name in the bundle, and C(final), the image to pull. It may also have
         C(base), C(all), C(platform) and C(delta).
     type: list
@@ -140,6 +140,11 @@ options:
     default: []
   receipt:
     description: A file to write that says what the destination has after the push. It is a base for the next pull.
+    type: path
+  mirror_config:
+    description:
+      - A folder for files that make clusters and hosts pull the images of a bundle from O(destination).
+      - They are written after a push. O(images) says where the images come from.
     type: path
   as_delta:
     description: Whether to store the archive itself in the registry, for others to read.
@@ -386,15 +391,12 @@ def pull(command: Command, sources: list, *more: str) -> None:
 
 
 def bundle(command: Command) -> None:
-    """Pull the images that the task names, through spec files in a folder that Ansible removes."""
+    """Pull the images that the task names, through spec files."""
     sources = []
     for option, name in (("--spec", "images"), ("--base-spec", "base_images")):
         images = command.parameters[name]
         if name == "images" or images:
-            path = os.path.join(command.module.tmpdir, name + ".json")
-            with open(path, "w") as file:
-                json.dump({"images": images}, file)
-            sources += [option, path]
+            sources += [option, _spec_file(command, name)]
     pull(command, sources, "fail_fast")
 
 
@@ -409,6 +411,8 @@ def push(command: Command) -> None:
     """Push the archive, or in check mode say what would be pushed."""
     parameters = command.parameters
     words = [parameters["archive"], parameters["destination"], *command.options("push")]
+    if parameters["mirror_config"]:
+        words += ["--mirror-config", parameters["mirror_config"], "--spec", _spec_file(command, "images")]
     if command.module.check_mode:
         words.append("--dry-run")
     elif parameters["receipt"]:
@@ -421,7 +425,16 @@ def push(command: Command) -> None:
     for outcome in pushed.get("outcomes", []):
         if not outcome["error"]:
             after[outcome["destination"]] = outcome["digest"]
-    command.finish(pushed, bool(pushed.get("changed")), before, after)
+    written = bool((pushed.get("mirror_config") or {}).get("changed"))
+    command.finish(pushed, bool(pushed.get("changed")) or written, before, after)
+
+
+def _spec_file(command: Command, name: str) -> str:
+    """Write the images that an option of the task names into a file that Ansible removes."""
+    path = os.path.join(command.module.tmpdir, name + ".json")
+    with open(path, "w") as file:
+        json.dump({"images": command.parameters[name]}, file)
+    return path
 
 
 def _digests(result: dict) -> dict:
@@ -467,6 +480,7 @@ def argument_spec() -> dict:
         "map": {"type": "dict", "default": {}},
         "expect_sha256": texts,
         "receipt": path,
+        "mirror_config": path,
         "as_delta": off,
         "fail_fast": off,
         "jobs": {"type": "int"},
@@ -499,6 +513,7 @@ def main() -> None:
             ("action", "bundle", ("images",)),
             ("action", "push", ("destination",)),
         ],
+        required_by={"mirror_config": ("images",)},
         supports_check_mode=True,
     )
     command = Command(module)
