@@ -53,7 +53,7 @@ def documents_in(raw: bytes, what: str) -> Iterator[Document]:
     except UnicodeDecodeError as error:
         raise ContentError(f"{what} is not UTF-8 at byte {error.start}") from None
     if what.endswith(".json") or _JSON.match(text):
-        yield Document(_from_json(text, what), what)
+        yield Document(_from_json(raw, text, what), what)
         return
     before = 0
     for part in _parts(text):
@@ -78,8 +78,8 @@ def _is_empty(part: str) -> bool:
     )
 
 
-def _from_json(text: str, what: str) -> object:
-    if count_values(text.encode()) > OURS.values:
+def _from_json(raw: bytes, text: str, what: str) -> object:
+    if count_values(raw) > OURS.values:
         raise ContentError(f"{what} holds more than {OURS.values} values", "give it in parts")
     try:
         value: object = json.loads(text)

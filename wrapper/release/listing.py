@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..errors import ContentError, IncrementalError
+from ..oci.documents import DOCUMENT_BYTES
 from ..oci.reference import registry_reference
 from ..results import FoundImage
 from .hints import TEMPLATE
@@ -18,6 +19,8 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 def is_listing(text: str) -> bool:
     """Say whether a text is a list: each line has one word, which is no beginning of YAML or JSON."""
+    if len(text) > DOCUMENT_BYTES:
+        return False
     lines = [line for line in map(_bare, text.splitlines()) if line]
     return bool(lines) and all(
         len(line.split()) == 1 and not line.endswith(":") and line[0] not in "-.{}[]\"'%&*!|>" for line in lines
@@ -32,8 +35,10 @@ def images_in(text: str, where: str) -> Iterator[FoundImage]:
         where: its file.
 
     Raises:
-        ContentError: a line is no reference of an image in a registry.
+        ContentError: a line is no reference of an image in a registry, or it is too long.
     """
+    if len(text) > DOCUMENT_BYTES:
+        raise ContentError(f"{where} is longer than {DOCUMENT_BYTES} bytes", "give it in parts")
     for number, line in enumerate(text.splitlines(), 1):
         if not (reference := _bare(line)):
             continue

@@ -107,9 +107,8 @@ def _in_bytes(raw: bytes, what: str) -> Iterator[Finding]:
     from .listing import images_in as images_in_list
     from .listing import is_listing
 
-    is_named_so = what.endswith(_LISTS)
-    text = raw.decode("utf-8-sig", errors="replace") if len(raw) <= STREAM_BYTES else ""
-    if is_named_so or (not what.endswith(_MANIFESTS) and is_listing(text)):
+    text = "" if what.endswith(_MANIFESTS) else raw.decode("utf-8-sig", errors="replace")
+    if what.endswith(_LISTS) or is_listing(text):
         yield from images_in_list(text, what)
     else:
         yield from _in_manifests(raw, what)
