@@ -163,6 +163,7 @@ def test_a_folder_of_manifests_compose_files_and_charts(tool: Tool, shop: dict[s
     (folder / "chart/templates").mkdir()
     (folder / "chart/templates/web.yaml").write_text("{{ if }}")
     (folder / "loop").symlink_to(folder)
+    (folder / "packed.tgz").write_text("")
     ran = tool.good("spec", folder, env={"PATH": "/usr/bin:/bin"})
     at = shop["at"]
     names = {f"{at}/migrate:1", f"{at}/web:1", "pod:1", "chart:1", "library/nginx:1.25"}
@@ -171,6 +172,7 @@ def test_a_folder_of_manifests_compose_files_and_charts(tool: Tool, shop: dict[s
         "services.web.image: nginx:1.25 has no host: it is taken for docker.io/library/nginx:1.25",
         "services.tag.image: app:${TAG} is a template that nobody filled in: it is left out",
         "services.own is built, and names no image",
+        "packed.tgz is not read: if it is a chart, give it by itself",
         "helm is not installed: only the images that the chart lists are taken",
     ):
         assert words in ran.stderr

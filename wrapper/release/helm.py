@@ -19,7 +19,7 @@ from .documents import STREAM_BYTES, documents_in
 from .kubernetes import images_in as images_in_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -57,27 +57,25 @@ def images_in(path: Path) -> Iterator[Finding]:
         ContentError: it is no chart, or breaks a bound; or helm can't render it.
         HostError: it can't be read.
     """
-    helm = shutil.which("helm")
-    found: list[Finding] = []
-    is_one = False
-    for what, raw in _documents(path):
-        is_one = is_one or what.endswith(CHART)
-        if what.endswith(LOCK):
-            found += _locked(raw, what)
-        elif not helm:
-            found += _annotated(raw, what)
-    if not is_one:
+    locks: list[tuple[str, Mapping[str, Any]]] = []
+    charts: list[tuple[str, Mapping[str, Any]]] = []
+    for what, raw in _documents(path, _DEPTH):
+        values = [document.value for document in documents_in(raw, what)]
+        value = values[0] if values and isinstance(values[0], dict) else {}
+        (locks if what.endswith(LOCK) else charts).append((what, value))
+    if not charts:
         raise ContentError(f"{path} is not a Helm chart: it has no {CHART}")
-    if helm:
-        what = f"{path} (rendered)"
+    if helm := shutil.which("helm"):
         yield f"{path}: rendered with the chart's default values; to use others, {_RENDER_IT}"
-        for document in documents_in(_render(helm, path), what):
+        for document in documents_in(_render(helm, path), f"{path} (rendered)"):
             yield from images_in_manifests(document.value, document.where)
-    elif found:
-        yield f"{path}: helm is not installed: only the images that the chart lists are taken"
     else:
-        yield f"{path}: the chart lists no images, and helm is not installed: {_RENDER_IT}"
-    yield from found
+        yield f"{path}: helm is not installed: only the images that the chart lists are taken; or {_RENDER_IT}"
+        yield from _absent([chart for _, chart in charts], path)
+        for what, chart in charts:
+            yield from _annotated(chart, what)
+    for what, lock in locks:
+        yield from _listed(lock.get("images"), f"{what}: images")
 
 
 def _render(helm: str, path: Path) -> bytes:
@@ -109,24 +107,29 @@ def _render(helm: str, path: Path) -> bytes:
     return raw
 
 
-def _annotated(raw: bytes, what: str) -> Iterator[Finding]:
+def _absent(charts: Sequence[Mapping[str, Any]], path: Path) -> Iterator[str]:
+    """Yield a warning for each chart that others depend on, and that is not among them."""
+    listed = [chart.get("dependencies") for chart in charts]
+    wanted = {
+        str(each.get("name"))
+        for some in listed
+        if isinstance(some, list)
+        for each in some
+        if isinstance(each, dict)
+    }
+    for name in sorted(wanted - {str(chart.get("name")) for chart in charts}):
+        yield f"{path}: it depends on the chart {name:.100}, which is not in charts/: its images are not known"
+
+
+def _annotated(chart: Mapping[str, Any], what: str) -> Iterator[Finding]:
     """Yield the images in the annotations of a `Chart.yaml`, which are YAML in YAML."""
-    for document in documents_in(raw, what):
-        chart = document.value if isinstance(document.value, dict) else {}
-        annotations = chart.get("annotations")
-        for name in ANNOTATIONS:
-            text = annotations.get(name) if isinstance(annotations, dict) else None
-            if not isinstance(text, str):
-                continue
+    annotations = chart.get("annotations")
+    for name in ANNOTATIONS:
+        text = annotations.get(name) if isinstance(annotations, dict) else None
+        if isinstance(text, str):
             where = f"{what}: annotations.{name}"
             for inner in documents_in(text.encode(errors="replace"), where):
                 yield from _listed(inner.value, where)
-
-
-def _locked(raw: bytes, what: str) -> Iterator[Finding]:
-    for document in documents_in(raw, what):
-        lock: Any = document.value
-        yield from _listed(lock.get("images") if isinstance(lock, dict) else None, f"{what}: images")
 
 
 def _listed(images: object, where: str) -> Iterator[Finding]:
@@ -138,12 +141,15 @@ def _listed(images: object, where: str) -> Iterator[Finding]:
             yield FoundImage(each["image"], f"{where}[{position}].image")
 
 
-def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield what a chart, and the charts in it, say of themselves: name and bytes of each file."""
+def _documents(path: Path, depth: int) -> Iterator[tuple[str, bytes]]:
+    """Yield what a chart, and the charts in it, say of themselves: name and bytes of each file.
+
+    Charts that are deeper are not looked for: a link may lead back.
+    """
     with host_errors(f"cannot read {path}"):
         if path.is_file():
             with path.open("rb") as file:
-                yield from _in_tgz(_Bounded(file, str(path)), str(path), _DEPTH)
+                yield from _in_tgz(_Bounded(file, str(path)), str(path), depth)
             return
         for name in (CHART, LOCK):
             if (path / name).is_file():
@@ -151,8 +157,8 @@ def _documents(path: Path) -> Iterator[tuple[str, bytes]]:
                     yield str(path / name), file.read(STREAM_BYTES + 1)
         charts = path / "charts"
         for each in sorted(charts.iterdir()) if charts.is_dir() else ():
-            if is_chart(each) or each.suffix == ".tgz":
-                yield from _documents(each)
+            if depth and (is_chart(each) or each.suffix == ".tgz"):
+                yield from _documents(each, depth - 1)
 
 
 class _Bounded:

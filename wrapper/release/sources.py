@@ -70,8 +70,8 @@ def _in_folder(folder: Path) -> Iterator[Finding]:
         if path.is_dir():
             if not path.is_symlink():
                 yield from _in_folder(path)
-        elif path.is_file() and path.suffix == ".tgz":
-            yield from images_in_chart(path)
+        elif path.name.endswith(_PACKED):
+            yield f"{path} is not read: if it is a chart, give it by itself"
         elif path.is_file() and path.suffix in _MANIFESTS:
             yield from _in_manifests(_read(path), str(path))
 

@@ -89,8 +89,7 @@ def test_a_folder_and_a_packed_chart_say_the_same(tmp_path: Path) -> None:
 def test_a_chart_that_lists_nothing(tmp_path: Path) -> None:
     (tmp_path / "Chart.yaml").write_text("name: shop\nannotations: {artifacthub.io/images: 7}\n")
     (only,) = images_in(tmp_path)
-    assert isinstance(only, str)
-    assert "lists no images, and helm is not installed: render it" in only
+    assert "helm is not installed: only the images that the chart lists are taken; or render it" in str(only)
     (tmp_path / "Chart.yaml").write_text("name: shop\nannotations: {images: 'a: b'}\n")
     assert any("annotations.images is not a list of images" in str(each) for each in images_in(tmp_path))
 
@@ -120,6 +119,21 @@ def test_a_packed_chart_is_not_unpacked_without_end(tmp_path: Path, monkeypatch:
     path.write_bytes(pack({"shop/Chart.yaml": CHART} | {f"shop/charts/{n}.tgz": inner for n in range(3)}))
     with pytest.raises(ContentError, match=r"is longer than 1000000 bytes when it is unpacked"):
         list(images_in(path))
+
+
+def test_dependencies_that_are_absent(tmp_path: Path) -> None:
+    (tmp_path / "x.tgz").write_bytes(
+        pack(whole() | {"shop/Chart.yaml": f"{CHART}dependencies:\n- name: cache\n- name: gone\n"})
+    )
+    (absent,) = (each for each in images_in(tmp_path / "x.tgz") if "it depends on" in str(each))
+    assert "it depends on the chart gone, which is not in charts/" in str(absent)
+
+
+def test_links_in_charts_have_an_end(tmp_path: Path) -> None:
+    (tmp_path / "Chart.yaml").write_text(INNER)
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts/loop").symlink_to(tmp_path)
+    assert len([each for each in images_in(tmp_path) if isinstance(each, FoundImage)]) == 5
 
 
 def test_charts_in_charts_have_an_end(tmp_path: Path) -> None:
