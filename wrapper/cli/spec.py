@@ -78,6 +78,8 @@ def spec(sources: tuple[str, ...], output: str, form: str | None, **options: Any
     form = _form(output, form)
     if "-" in sources and "-" in (options["creds"], options["final_creds"]):
         raise click.UsageError("Standard input can't be both FILE and a login: use --authfile.")
+    if "-" in sources and sys.stdin is None:
+        raise click.UsageError("Standard input is closed, but - is to read it.")
     given = [sys.stdin.buffer if source == "-" else source for source in sources]
     result = incremental_of(options).spec_from(*given, registry=options["registry"], pin=options["pin"])
     text = _write(result.spec, form)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
     from .hints import Finding
 
-# Under such tags there are signatures and the like, which travel with their image (pull --with-signatures).
-_REFERRER = re.compile(r".*:sha256-[0-9a-f]{64}(?:\.[a-z]+)?")
 _NO_NAME = "has no name that says where it is: it is left out"
 
 
@@ -44,8 +41,6 @@ def images_in_receipt(path: Path, registry: str | None) -> Iterator[Finding]:
     destination = _registry(registry or document["destination"])
     for position, image in enumerate(document["images"]):
         where = f"{path}: images[{position}]"
-        if _REFERRER.fullmatch(image.get("name", "")):
-            continue
         if is_bundle_name(image.get("name", "")):
             yield _delivered(destination, image["name"], image["digest"], where, bool(image["manifests"]))
         elif position == 0 and "name" not in image and not registry:
