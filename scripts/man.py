@@ -98,7 +98,7 @@ def spec_page(schema: dict[str, Any]) -> Iterator[str]:
     yield ".SH EXAMPLES"
     for each in schema["examples"]:
         yield from (".PP", *verbatim(json.dumps(each, indent=2)))
-    yield from see_also([f"{NAME}-pull(1)", f"{NAME}-kit-export(1)"])
+    yield from see_also([f"{SPEC}(1)", f"{NAME}-pull(1)", f"{NAME}-kit-export(1)"])
 
 
 def fields(root: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .results import DoctorResult as DoctorResult
     from .results import Failure as Failure
     from .results import Finding as Finding
+    from .results import FoundImage as FoundImage
     from .results import ImageInfo as ImageInfo
     from .results import InspectResult as InspectResult
     from .results import LayerInfo as LayerInfo
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from .results import Outcome as Outcome
     from .results import PullResult as PullResult
     from .results import PushResult as PushResult
+    from .results import SpecResult as SpecResult
     from .results import TagChange as TagChange
     from .results import VetResult as VetResult
     from .skopeo.access import Access as Access
@@ -87,6 +89,7 @@ _HOMES = {
         "DoctorResult",
         "Failure",
         "Finding",
+        "FoundImage",
         "ImageInfo",
         "InspectResult",
         "LayerInfo",
@@ -99,6 +102,7 @@ _HOMES = {
         "Outcome",
         "PullResult",
         "PushResult",
+        "SpecResult",
         "TagChange",
         "VetResult",
     ],

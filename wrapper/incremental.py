@@ -17,7 +17,7 @@ from .source.options import SignatureOptions
 # What only some operations need is imported by those: it takes long.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import TextIO
+    from typing import BinaryIO, TextIO
 
     from .archive.output import Output, RemoveOnClose
     from .archive.reader import ArchiveFile, ArchiveFiles
@@ -27,7 +27,15 @@ if TYPE_CHECKING:
     from .oci.reference import Reference
     from .pull.puller import Puller
     from .push.pusher import Pusher
-    from .results import DoctorResult, InspectResult, MirrorConfigResult, PullResult, PushResult, VetResult
+    from .results import (
+        DoctorResult,
+        InspectResult,
+        MirrorConfigResult,
+        PullResult,
+        PushResult,
+        SpecResult,
+        VetResult,
+    )
     from .skopeo.inspect import References
     from .source.options import CacheOptions
     from .source.spec import Spec
@@ -450,6 +458,35 @@ class Incremental:
 
         with self.operation() as report:
             return examine(replace(self._skopeo, report=report), self._access.final, reference)
+
+    def spec_from(
+        self, *sources: str | Path | BinaryIO, registry: str | None = None, pin: bool = False
+    ) -> SpecResult:
+        """Make the spec of a bundle from what names images.
+
+        Args:
+            sources: each a path, or a binary file that is open for reading: rendered Kubernetes manifests, Compose
+                files, a list of references, an archive or a receipt; or a folder of manifests, or a Helm chart as a
+                folder or `.tgz`. A chart is rendered by helm where that is installed.
+            registry: where the images of archives are, such as `vendor.example`, with the part of the repositories
+                that their names lack; for a receipt, where that is not its push's destination.
+            pin: whether each tag gets the digest beside it that it has now. Registries are reached as for final
+                images. Without it nothing is asked.
+
+        Returns:
+            The spec, where each image was found, and warnings. Nothing is written anywhere.
+
+        Raises:
+            UsageError: there is no such file, it names no image, or PyYAML is needed and not installed.
+            BundleError: tags can't be looked up.
+            ContentError: a file is not what it seems to be.
+            HostError: a file can't be read, or skopeo is missing.
+        """
+        from .release.spec import make_spec
+
+        with self.operation() as report:
+            options = replace(self._skopeo, report=report)
+            return make_spec(sources, registry, (options, self._access.final) if pin else None, report)
 
     @contextmanager
     def operation(self) -> Iterator[Progress]:

@@ -411,3 +411,38 @@ class DoctorResult:
 
     changed: bool
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """An image that was found in what somebody has.
+
+    Attributes:
+        reference: its reference; in a `SpecResult` with its host, and with a tag or a digest.
+        where: the place that names it, such as `web.yaml: Deployment web: spec.template.spec.containers[0].image`.
+        name: what a bundle calls it already; empty where its repository and tag say that.
+        all_platforms: whether it is a list that was delivered whole, and is to be so again.
+    """
+
+    reference: str
+    where: str
+    name: str = ""
+    all_platforms: bool = False
+
+
+@dataclass(frozen=True)
+class SpecResult:
+    """What `spec_from` found.
+
+    Attributes:
+        changed: whether a file was written that was not there like that before; False where none was.
+        spec: the spec, as `pull --spec` reads it: `images`, each with `name` and `final`, and `all` where
+            a list was delivered whole.
+        found: every place that names one of these images.
+        warnings: what was left out, what was assumed, and what may be an image, one line each.
+    """
+
+    changed: bool
+    spec: dict[str, Any]
+    found: tuple[FoundImage, ...]
+    warnings: tuple[str, ...]

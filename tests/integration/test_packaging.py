@@ -34,6 +34,7 @@ COMMANDS = (
     "mirror-config",
     "pull",
     "push",
+    "spec",
     "vet",
 )
 PAGES = {"skopeo-incremental.1", *(f"skopeo-incremental-{each.replace(' ', '-')}.1" for each in COMMANDS)}

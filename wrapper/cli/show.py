@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Outcome,
         PullResult,
         PushResult,
+        SpecResult,
         VetResult,
     )
 
@@ -149,6 +150,11 @@ def show_doctor(result: DoctorResult, out: TextIO, *, as_json: bool) -> None:
         out.write(f"{finding.status:<8}{finding.check + ':':<10}{one_line(message)}\n")
         if step:
             out.write(f"{'':<8}next: {one_line(step)}\n")
+
+
+def show_spec(result: SpecResult, out: TextIO) -> None:
+    """Show the spec that was made, and what it was made from, as JSON; the spec alone is shown as it is."""
+    _show_json(asdict(result), out)
 
 
 def show_error(error: IncrementalError, json_out: TextIO | None) -> None:

@@ -28,6 +28,7 @@ OPTIONS = {
     "platform": "--override-os, --override-arch and --override-variant",
     "preserve_digests=False": "--no-preserve-digests",
     "receipt": "--receipt",
+    "registry": "--from",
     "signatures.include": "--with-signatures",
     "signatures.referrers": "--with",
     "signatures.remove": "--remove-signatures",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._version import __version__
 from ..errors import ContentError, UsageError, host_errors
@@ -102,16 +102,7 @@ def read_receipt(path: Path, name: str | None = None) -> Receipt:
         ContentError: it is no receipt.
         HostError: it can't be read.
     """
-    if not path.is_file():
-        raise UsageError(f"the receipt {path} does not exist", "give a file that push wrote with `receipt`")
-    with host_errors(f"cannot read {path}"), path.open("rb") as file:
-        raw = file.read(OURS.size + 1)
-    document = parse_document(raw, f"receipt {path}", OURS)
-    if document.get("receipt") != FORMAT:
-        raise ContentError(
-            f"{path} is not a receipt of format {FORMAT}", "give a file that push wrote with `receipt`"
-        )
-    check_schema(document, "receipt", f"receipt {path}")
+    document = read_receipt_document(path)
     images = [
         image
         for image in document["images"]
@@ -132,3 +123,27 @@ def read_receipt(path: Path, name: str | None = None) -> Receipt:
     if "name" not in first and (title := title_of(document["destination"].partition("docker://")[2])):
         names[first["digest"]] = title
     return Receipt(layers, names)
+
+
+def read_receipt_document(path: Path) -> dict[str, Any]:
+    """Read a receipt as the document that it is, checked.
+
+    Args:
+        path: the file.
+
+    Raises:
+        UsageError: there is no such file.
+        ContentError: it is no receipt.
+        HostError: it can't be read.
+    """
+    if not path.is_file():
+        raise UsageError(f"the receipt {path} does not exist", "give a file that push wrote with `receipt`")
+    with host_errors(f"cannot read {path}"), path.open("rb") as file:
+        raw = file.read(OURS.size + 1)
+    document = parse_document(raw, f"receipt {path}", OURS)
+    if document.get("receipt") != FORMAT:
+        raise ContentError(
+            f"{path} is not a receipt of format {FORMAT}", "give a file that push wrote with `receipt`"
+        )
+    check_schema(document, "receipt", f"receipt {path}")
+    return document

@@ -1,0 +1,144 @@
+"""Charts without helm: what they say of themselves, packed or not, hostile or not."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wrapper import ContentError, FoundImage
+from wrapper.release import helm
+from wrapper.release.helm import images_in
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHART = """apiVersion: v2
+name: shop
+version: 1.0.0
+annotations:
+  artifacthub.io/images: |
+    - name: web
+      image: host.example/web:1
+    - name: db
+      image: host.example/db:2
+      whitelisted: true
+"""
+INNER = "apiVersion: v2\nname: cache\nannotations:\n  images: |\n    - {name: cache, image: host.example/cache:3}\n"
+LOCK = """apiVersion: v0
+kind: ImagesLock
+images:
+- name: tools
+  image: host.example/tools:4
+  chart: shop
+  digests: [{digest: "sha256:00", arch: linux/amd64}]
+"""
+PACKED_INNER = INNER.replace("cache:3", "packed:5")
+
+
+@pytest.fixture(autouse=True)
+def without_helm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helm.shutil, "which", lambda _: None)
+
+
+def pack(content: dict[str, bytes | str]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, data in content.items():
+            raw = data.encode() if isinstance(data, str) else data
+            member = tarfile.TarInfo(name)
+            member.size = len(raw)
+            tar.addfile(member, io.BytesIO(raw))
+    return out.getvalue()
+
+
+def whole(prefix: str = "shop/") -> dict[str, bytes | str]:
+    return {
+        f"{prefix}Chart.yaml": CHART,
+        f"{prefix}Images.lock": LOCK,
+        f"{prefix}charts/cache/Chart.yaml": INNER,
+        f"{prefix}charts/packed-1.tgz": pack({"packed/Chart.yaml": PACKED_INNER}),
+        f"{prefix}templates/Chart.yaml": "{{ no YAML",
+        f"{prefix}values.yaml": "image: host.example/no:1",
+    }
+
+
+IMAGES = {"web:1", "db:2", "cache:3", "tools:4", "packed:5"}
+
+
+def found(path: Path) -> set[str]:
+    first, *images = images_in(path)
+    assert isinstance(first, str)
+    assert "helm is not installed: only the images that the chart lists are taken" in first
+    assert all(isinstance(each, FoundImage) and each.where.startswith(str(path)) for each in images)
+    return {each.reference.removeprefix("host.example/") for each in images if isinstance(each, FoundImage)}
+
+
+def test_a_folder_and_a_packed_chart_say_the_same(tmp_path: Path) -> None:
+    for name, data in whole("").items():
+        path = tmp_path / "shop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+    (tmp_path / "shop.tgz").write_bytes(pack(whole()))
+    assert found(tmp_path / "shop") == found(tmp_path / "shop.tgz") == IMAGES
+
+
+def test_a_chart_that_lists_nothing(tmp_path: Path) -> None:
+    (tmp_path / "Chart.yaml").write_text("name: shop\nannotations: {artifacthub.io/images: 7}\n")
+    (only,) = images_in(tmp_path)
+    assert "helm is not installed: only the images that the chart lists are taken; or render it" in str(only)
+    (tmp_path / "Chart.yaml").write_text("name: shop\nannotations: {images: 'a: b'}\n")
+    assert any("annotations.images is not a list of images" in str(each) for each in images_in(tmp_path))
+
+
+def test_what_is_no_chart(tmp_path: Path) -> None:
+    path = tmp_path / "x.tgz"
+    for raw, words in (
+        (pack({"shop/values.yaml": "a: 1"}), "is not a Helm chart"),
+        (gzip.compress(b"no tar" * 500), "is not a packed chart"),
+        (pack(whole())[:-40], "is not a packed chart"),
+        (b"\x1f\x8bnothing", "is not a packed chart"),
+        (pack({"shop/Chart.yaml": "a: ["}), "x.tgz/shop/Chart.yaml: line 1: it is not YAML"),
+    ):
+        path.write_bytes(raw)
+        with pytest.raises(ContentError, match=words):
+            list(images_in(path))
+
+
+def test_a_packed_chart_is_not_unpacked_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helm, "UNPACKED_BYTES", 1_000_000)
+    path = tmp_path / "x.tgz"
+    path.write_bytes(pack({"shop/Chart.yaml": CHART, "shop/large": bytes(2_000_000)}))
+    with pytest.raises(ContentError, match=r"x.tgz is longer than 1000000 bytes when it is unpacked"):
+        list(images_in(path))
+    # Those in it count together.
+    inner = pack({"in/Chart.yaml": INNER, "in/large": bytes(400_000)})
+    path.write_bytes(pack({"shop/Chart.yaml": CHART} | {f"shop/charts/{n}.tgz": inner for n in range(3)}))
+    with pytest.raises(ContentError, match=r"is longer than 1000000 bytes when it is unpacked"):
+        list(images_in(path))
+
+
+def test_dependencies_that_are_absent(tmp_path: Path) -> None:
+    (tmp_path / "x.tgz").write_bytes(
+        pack(whole() | {"shop/Chart.yaml": f"{CHART}dependencies:\n- name: cache\n- name: gone\n"})
+    )
+    (absent,) = (each for each in images_in(tmp_path / "x.tgz") if "it depends on" in str(each))
+    assert "it depends on the chart gone, which is not in charts/" in str(absent)
+
+
+def test_links_in_charts_have_an_end(tmp_path: Path) -> None:
+    (tmp_path / "Chart.yaml").write_text(INNER)
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts/loop").symlink_to(tmp_path)
+    assert len([each for each in images_in(tmp_path) if isinstance(each, FoundImage)]) == 5
+
+
+def test_charts_in_charts_have_an_end(tmp_path: Path) -> None:
+    raw = pack({"shop/Chart.yaml": INNER})
+    for _ in range(20):
+        raw = pack({"shop/Chart.yaml": "name: outer\n", "shop/charts/inner.tgz": raw})
+    (tmp_path / "x.tgz").write_bytes(raw)
+    assert not [each for each in images_in(tmp_path / "x.tgz") if isinstance(each, FoundImage)]

@@ -1,0 +1,84 @@
+"""What kind of thing a file is, and what is read of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+import tracemalloc
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wrapper import ContentError, FoundImage, Incremental
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POD = "spec: {containers: [{image: 'host.example/a:1'}]}\n"
+
+
+def finals(*sources: Path | io.BytesIO) -> list[str]:
+    return [image["final"] for image in Incremental().spec_from(*sources).spec["images"]]
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=[POD])
+    writer.start()
+    assert finals(pipe) == ["host.example/a:1"]
+    writer.join()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", POD),
+        ("manifests", POD),
+        ("list", "host.example/a:1\n"),
+        ("list.txt", "host.example/a:1\n"),
+        ("a.json", '{"containers": [{"image": "host.example/a:1"}]}'),
+        ("noname", '{"containers": [{"image": "host.example/a:1"}]}'),
+    ],
+)
+def test_kinds_are_told_by_content_and_name(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert finals(tmp_path / name) == ["host.example/a:1"]
+
+
+def test_each_image_is_in_it_once_and_in_one_order(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("z.example/b:1\nnginx\na.example/c:1\n")
+    (tmp_path / "other").write_text("docker.io/library/nginx:latest\nz.example/b:1\n")
+    result = Incremental().spec_from(tmp_path / "list", tmp_path / "other")
+    assert [image["name"] for image in result.spec["images"]] == ["b:1", "c:1", "library/nginx:latest"]
+    assert finals(tmp_path / "other", tmp_path / "list") == [image["final"] for image in result.spec["images"]]
+    assert FoundImage("z.example/b:1", f"{tmp_path}/other: line 2", "b:1") in result.found
+    assert len(result.found) == 5
+
+
+def test_long_input_takes_little_memory() -> None:
+    raw = b"\n" * 24_000_000
+    tracemalloc.start()
+    with pytest.raises(ContentError, match="longer than"):
+        finals(io.BytesIO(raw))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000_000
+
+
+@pytest.mark.parametrize("form", ["list", "json"])
+def test_there_is_a_bound_for_images(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wrapper.release.spec.FOUND", 100)
+    references = [f"a.example/b:{number}" for number in range(101)]
+    containers = {"containers": [{"image": each} for each in references]}
+    raw = "\n".join(references) if form == "list" else json.dumps(containers)
+    with pytest.raises(ContentError, match="more than 100 images"):
+        finals(io.BytesIO(raw.encode()))
+
+
+def test_a_list_is_not_longer_than_a_document(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a.example/b:1\n" * 300_000)
+    with pytest.raises(ContentError, match="is longer than 4194304 bytes"):
+        finals(tmp_path / "a.txt")

@@ -1,0 +1,105 @@
+"""Manifests as values: a JSON document, or a stream of YAML documents, of any origin."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..errors import ContentError, UsageError
+from ..oci.documents import OURS, count_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STREAM_BYTES = OURS.size
+"""The longest file or stream that is read, in bytes. One YAML document in it has bounds of its own."""
+
+# YAML 1.2.2, 9.1.2: such a line ends a document wherever it stands, in a block of text, too.
+_MARKER = re.compile(r"^(?:---(?=[ \t\r\n]|\Z)|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
+_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]])")
+_MOST_COMMENTS = 1024 * 1024
+# They hold no image, but schemas of megabytes.
+_DEFINITION = re.compile(r"^kind:[ \t]*['\"]?CustomResourceDefinition['\"]?[ \t\r]*$", re.MULTILINE)
+
+
+class Document(NamedTuple):
+    """One document.
+
+    Attributes:
+        value: what it means, as JSON would.
+        where: its file, and its line, unless that is the first.
+    """
+
+    value: object
+    where: str
+
+
+def documents_in(raw: bytes, what: str) -> Iterator[Document]:
+    """Yield the documents of a file or stream, except definitions of custom resources in YAML.
+
+    Args:
+        raw: the bytes: one JSON document, or YAML documents.
+        what: what they are, for messages: the file's name.
+
+    Raises:
+        UsageError: it is YAML, and PyYAML is not installed.
+        ContentError: it is neither JSON nor YAML, or breaks a bound; the message has the line.
+    """
+    if len(raw) > STREAM_BYTES:
+        raise ContentError(f"{what} is longer than {STREAM_BYTES} bytes", "give it in parts")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ContentError(f"{what} is not UTF-8 at byte {error.start}") from None
+    if what.endswith(".json") or _JSON.match(text):
+        yield Document(_from_json(raw, text, what), what)
+        return
+    before = 0
+    for part in _parts(text):
+        if not _DEFINITION.search(part) and not _is_empty(part):
+            yield Document(_from_yaml(part, what, before), f"{what}: line {before + 1}" if before else what)
+        before += part.count("\n")
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Yield the documents of a stream, each with the line that begins it, its marker left out."""
+    start = 0
+    for marker in _MARKER.finditer(text):
+        yield text[start : marker.start()]
+        start = marker.end()
+    yield text[start:]
+
+
+def _is_empty(part: str) -> bool:
+    """Say whether there are only comments and directives; what is too long to look at is not empty."""
+    return len(part) < _MOST_COMMENTS and all(
+        not line.strip() or line.lstrip()[0] == "#" or line[0] == "%" for line in part.splitlines()
+    )
+
+
+def _from_json(raw: bytes, text: str, what: str) -> object:
+    if count_values(raw) > OURS.values:
+        raise ContentError(f"{what} holds more than {OURS.values} values", "give it in parts")
+    try:
+        value: object = json.loads(text)
+    except RecursionError:
+        raise ContentError(f"{what} is nested too deeply") from None
+    except ValueError as error:
+        raise ContentError(f"{what} is not valid JSON: {error}") from None
+    return value
+
+
+def _from_yaml(text: str, what: str, before: int) -> object:
+    try:
+        from ..source.bounded_yaml import value_from_yaml
+    except ImportError:
+        raise UsageError(
+            f"{what} is YAML, and PyYAML is not installed",
+            "install skopeo-incremental[yaml], or give it as JSON, such as kubectl's -o json",
+        ) from None
+    try:
+        return value_from_yaml(text, what, before)
+    except ContentError as error:
+        step = "it is a template: render it first, for example with helm template" if "{{" in text else ""
+        raise ContentError(error.message, error.next_step or step) from None

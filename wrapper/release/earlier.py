@@ -1,0 +1,100 @@
+"""Images of what was delivered: a receipt, or an archive. Names and digests are those of then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import UsageError
+from ..oci.manifest import Index
+from ..oci.reference import Reference, is_bundle_name, registry_reference
+from ..results import FoundImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .hints import Finding
+
+_NO_NAME = "has no name that says where it is: it is left out"
+
+
+def images_in_receipt(path: Path, registry: str | None) -> Iterator[Finding]:
+    """Yield the images of a receipt: where the push wrote them, or in another registry.
+
+    Args:
+        path: the receipt.
+        registry: where they are, a host and the part of the repositories that their names lack; None for the
+            destination of the push.
+
+    Raises:
+        UsageError: the destination was no registry, and no other is given.
+        ContentError: it is no receipt.
+    """
+    from ..source.receipt import read_receipt_document
+
+    document = read_receipt_document(path)
+    if not (document["destination"].startswith("docker://") or registry):
+        raise UsageError(
+            f"{path} is of a push to {document['destination']}, where nothing can be pulled from",
+            "say where the images are with `registry`",
+        )
+    destination = _registry(registry or document["destination"])
+    for position, image in enumerate(document["images"]):
+        where = f"{path}: images[{position}]"
+        if is_bundle_name(image.get("name", "")):
+            yield _delivered(destination, image["name"], image["digest"], where, bool(image["manifests"]))
+        elif position == 0 and "name" not in image and not registry:
+            # The destination of an image by itself is the image.
+            yield FoundImage(_pinned(destination, image["digest"]), where, "", bool(image["manifests"]))
+        else:
+            yield f"{where}: {image['digest']} {_NO_NAME}"
+
+
+def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
+    """Yield the images of an archive.
+
+    Args:
+        path: the archive, or the name of its volumes without their numbers.
+        registry: where they are, as for `images_in_receipt`: archives hold no hosts.
+
+    Raises:
+        UsageError: `registry` is not given.
+        ContentError: the archive is broken or hostile.
+    """
+    from ..source.blobs import BlobSource
+
+    if not registry:
+        raise UsageError(
+            f"the archive {path} does not hold which registry its images are in",
+            "say it with `registry`, such as vendor.example",
+        )
+    with BlobSource([str(path)]) as blobs:
+        (contents,) = blobs.contents
+        for named in contents.images:
+            if named.subject:
+                continue
+            digest = named.image.root.digest
+            name = named.name if contents.is_bundle else named.title
+            if name and is_bundle_name(name):
+                is_list = isinstance(named.image.root.parsed, Index)
+                yield _delivered(_registry(registry), name, digest, str(path), is_list)
+            else:
+                yield f"{path}: {digest} {_NO_NAME}"
+
+
+def _registry(text: str) -> Reference:
+    """Read a host with, perhaps, a part of a repository: a host alone has no form as a reference of its own."""
+    bare = text.removeprefix("docker://").rstrip("/")
+    if "/" not in bare:
+        probe = registry_reference(f"docker://{bare}/image", "the registry")
+        return Reference("docker", probe.name.removesuffix("/image"))
+    return registry_reference(f"docker://{bare}", "the registry")
+
+
+def _delivered(registry: Reference, name: str, digest: str, where: str, is_list: bool) -> FoundImage:
+    return FoundImage(f"{registry.name}/{name}@{digest}", where, name, is_list)
+
+
+def _pinned(reference: Reference, digest: str) -> str:
+    tag = f":{reference.tag}" if reference.tag else ""
+    return f"{reference.name}{tag}@{digest}"

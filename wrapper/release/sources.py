@@ -1,0 +1,127 @@
+"""What a user gives, told by its content and its name: each is read by the file of its kind."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..errors import UsageError, host_errors
+from ..oci.mistakes import kind_of_file
+from . import compose, kubernetes
+from .documents import STREAM_BYTES, documents_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .hints import Finding
+
+_MANIFESTS = (".json", ".yaml", ".yml")
+_LISTS = (".list", ".txt")
+_PACKED = (".tgz", ".tar.gz")
+_GZIP = b"\x1f\x8b"
+
+
+def images_in(source: str | Path | BinaryIO, registry: str | None) -> Iterator[Finding]:
+    """Yield the images that something names, and warnings.
+
+    Args:
+        source: a file, a folder, or a binary file that is open for reading, such as standard input.
+        registry: where the images of archives are, and those of receipts, unless where they were pushed to.
+
+    Raises:
+        UsageError: there is no such file; or it needs something that is not given, or not installed.
+        ContentError: it is not what it seems to be, or breaks a bound.
+        HostError: it can't be read.
+    """
+    if not isinstance(source, (str, Path)):
+        yield from _in_stream(source, "standard input")
+        return
+    path = Path(source)
+    if path.is_dir():
+        yield from _in_folder(path)
+    elif path.is_file():
+        yield from _in_file(path, registry)
+    elif path.exists():
+        # A pipe or a device is read once, and not looked at before.
+        with host_errors(f"cannot read {path}"), path.open("rb") as file:
+            yield from _in_stream(file, str(path))
+    elif os.path.lexists(f"{path}.001"):
+        from .earlier import images_in_archive
+
+        yield from images_in_archive(path, registry)
+    else:
+        raise UsageError(f"there is no file or folder {path}", "give - to read standard input")
+
+
+def _in_folder(folder: Path) -> Iterator[Finding]:
+    """Yield what is in a folder's manifests and charts; links to folders, and hidden ones, are not followed."""
+    from .helm import images_in as images_in_chart
+    from .helm import is_chart
+
+    if is_chart(folder):
+        yield from images_in_chart(folder)
+        return
+    with host_errors(f"cannot read {folder}"):
+        children = sorted(folder.iterdir())
+    for path in children:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if not path.is_symlink():
+                yield from _in_folder(path)
+        elif path.name.endswith(_PACKED):
+            yield f"{path} is not read: if it is a chart, give it by itself"
+        elif path.is_file() and path.suffix in _MANIFESTS:
+            yield from _in_manifests(_read(path), str(path))
+
+
+def _in_file(path: Path, registry: str | None) -> Iterator[Finding]:
+    with host_errors(f"cannot read {path}"), path.open("rb") as file:
+        is_gzip = file.read(len(_GZIP)) == _GZIP
+    if is_gzip and path.name.endswith(_PACKED):
+        from .helm import images_in as images_in_chart
+
+        yield from images_in_chart(path)
+        return
+    _, transport = kind_of_file(path)
+    if transport == "oci-archive":
+        from .earlier import images_in_archive
+
+        yield from images_in_archive(path, registry)
+    elif transport == "receipt":
+        from .earlier import images_in_receipt
+
+        yield from images_in_receipt(path, registry)
+    else:
+        yield from _in_bytes(_read(path), str(path))
+
+
+def _in_stream(file: BinaryIO, what: str) -> Iterator[Finding]:
+    with host_errors(f"cannot read {what}"):
+        raw = file.read(STREAM_BYTES + 1)
+    yield from _in_bytes(raw, what)
+
+
+def _in_bytes(raw: bytes, what: str) -> Iterator[Finding]:
+    from .listing import images_in as images_in_list
+    from .listing import is_listing
+
+    text = "" if what.endswith(_MANIFESTS) else raw.decode("utf-8-sig", errors="replace")
+    if what.endswith(_LISTS) or is_listing(text):
+        yield from images_in_list(text, what)
+    else:
+        yield from _in_manifests(raw, what)
+
+
+def _in_manifests(raw: bytes, what: str) -> Iterator[Finding]:
+    for document in documents_in(raw, what):
+        if compose.is_compose(document.value):
+            yield from compose.images_in(document.value, document.where)  # type: ignore[arg-type]
+        else:
+            yield from kubernetes.images_in(document.value, document.where)
+
+
+def _read(path: Path) -> bytes:
+    with host_errors(f"cannot read {path}"), path.open("rb") as file:
+        return file.read(STREAM_BYTES + 1)

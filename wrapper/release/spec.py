@@ -1,0 +1,130 @@
+"""The spec of a bundle, made from manifests, Compose files, charts, lists, receipts and archives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..errors import BundleError, ContentError, IncrementalError, UsageError, one_line
+from ..host.text import plural
+from ..results import FoundImage, SpecResult
+from ..source.spec import SpecImage
+from .hints import Hint
+from .images import name_images, whole_image, with_digest
+from .sources import images_in
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ..host.progress import Progress
+    from ..oci.reference import Reference
+    from ..skopeo.access import Access
+    from ..skopeo.options import SkopeoOptions
+    from .images import WholeImage
+
+FOUND = 20_000
+"""How many places may be found, images and warnings together."""
+
+
+def make_spec(
+    sources: Sequence[str | Path | BinaryIO],
+    registry: str | None,
+    pin_at: tuple[SkopeoOptions, Access] | None,
+    report: Progress,
+) -> SpecResult:
+    """Make a spec.
+
+    Args:
+        sources: files, folders and open binary files, as `sources.images_in` reads them.
+        registry: where the images of archives are; see there.
+        pin_at: to look up the digest of each tag: which skopeo runs, and how registries are reached; else None.
+        report: is told each step and each warning.
+
+    Raises:
+        UsageError: nothing was found.
+        BundleError: tags can't be looked up.
+        IncrementalError: something can't be read.
+    """
+    report.plan("reading")
+    with report.phase("reading"):
+        found, warnings = _found(sources, registry)
+        for warning in warnings:
+            report.warn(warning)
+        if not found:
+            raise UsageError(
+                f"there is no image in {', '.join(map(_called, sources)):.300}",
+                "give rendered manifests, Compose files, charts, a list, a receipt or an archive",
+            )
+        if pin_at:
+            digests = _digests(list(dict.fromkeys(image for image, _ in found)), *pin_at, report)
+            found = [(with_digest(image, digests), place) for image, place in found]
+    names, about_names = name_images(dict.fromkeys(image for image, _ in found))
+    for warning in about_names:
+        report.warn(warning)
+    for image, name in names.items():
+        # It checks what it is given.
+        SpecImage(name, image.reference)
+    lists = {image for image, place in found if place.all_platforms}
+    return SpecResult(
+        changed=False,
+        spec={"images": [_entry(image, name, image in lists) for image, name in names.items()]},
+        found=tuple(replace(place, reference=image.text, name=names[image]) for image, place in found),
+        warnings=(*warnings, *about_names),
+    )
+
+
+def _found(
+    sources: Sequence[str | Path | BinaryIO], registry: str | None
+) -> tuple[list[tuple[WholeImage, FoundImage]], list[str]]:
+    """Return each image, written out and as it was found, and what there is to warn of."""
+    found: list[tuple[WholeImage, FoundImage]] = []
+    warnings: dict[str, None] = {}
+    hints: list[Hint] = []
+    for each in (each for source in sources for each in images_in(source, registry)):
+        if isinstance(each, FoundImage):
+            image, warning = whole_image(each)
+            if image:
+                found.append((image, each))
+            if warning:
+                warnings[one_line(warning)] = None
+        elif isinstance(each, Hint):
+            hints.append(each)
+        else:
+            warnings[one_line(each)] = None
+        if len(found) + len(warnings) + len(hints) > FOUND:
+            raise ContentError(f"there are more than {FOUND} images", "give fewer files at a time")
+    known = {image.reference for image, _ in found}
+    for hint in hints:
+        image, _ = whole_image(FoundImage(hint.reference, hint.where))
+        if image and image.reference not in known:
+            warnings[one_line(f"{hint.where}: {hint.reference} may be an image, and is not in the spec")] = None
+    return found, list(warnings)
+
+
+def _entry(image: WholeImage, name: str, is_list: bool) -> dict[str, str | bool]:
+    return {"name": name, "final": image.text} | ({"all": True} if is_list else {})
+
+
+def _digests(
+    images: Sequence[WholeImage], options: SkopeoOptions, access: Access, report: Progress
+) -> dict[Reference, str]:
+    """Ask registries, side by side, which digest each tag has now."""
+    from ..skopeo.inspect import ImageSource, try_roots
+    from ..skopeo.runner import Skopeo
+
+    wanted = [image for image in images if not image.reference.digest]
+    if not wanted:
+        return {}
+    report(f"asking for {plural(len(wanted), 'digest')}")
+    with Skopeo(options) as skopeo:
+        roots = try_roots(skopeo, [ImageSource(image.reference, access, "final") for image in wanted])
+    pairs = list(zip(wanted, roots, strict=True))
+    failures = [(image.text, root) for image, root in pairs if isinstance(root, IncrementalError)]
+    if failures:
+        raise BundleError("pinned", failures, len(wanted))
+    return {image.reference: root.digest for image, root in pairs if not isinstance(root, IncrementalError)}
+
+
+def _called(source: str | Path | BinaryIO) -> str:
+    return "standard input" if hasattr(source, "read") else str(source)
