@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .results import Outcome as Outcome
     from .results import PullResult as PullResult
     from .results import PushResult as PushResult
+    from .results import ReadBack as ReadBack
     from .results import TagChange as TagChange
     from .results import VetResult as VetResult
     from .skopeo.access import Access as Access
@@ -95,6 +96,7 @@ _HOMES = {
         "Outcome",
         "PullResult",
         "PushResult",
+        "ReadBack",
         "TagChange",
         "VetResult",
     ],

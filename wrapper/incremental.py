@@ -206,6 +206,7 @@ class Incremental:
         only: Sequence[str] = (),
         names: Mapping[str, str] | None = None,
         expect_sha256: str | Sequence[str] = (),
+        deep: bool = False,
     ) -> VetResult:
         """Check archives, and whether a destination has what they leave out (Go: `Incremental.PushVet`).
 
@@ -216,6 +217,9 @@ class Incremental:
             only: as for `push`.
             names: as for `push`.
             expect_sha256: as for `push`.
+            deep: also read every layer that the destination says it has, and verify it: a registry's cache may say
+                yes to a layer that garbage collection has removed. skopeo fetches them as a part of the bases that
+                the archive names, of the image that `dst` names, or of those of `base` in the same repository.
 
         Returns:
             What was found; `missing` names the layers that nobody has. Nothing is written anywhere.
@@ -223,13 +227,14 @@ class Incremental:
         Raises:
             UsageError: there is no such archive, or a reference is malformed.
             ContentError: an archive is broken, hostile, made by a newer version, or not what it is to hash to.
-            RegistryError: the destination gave no clear answer.
+            RegistryError: the destination gave no clear answer; or, where `deep`, a layer that it says it has can't
+                be read, or no image there is known that has it.
             HostError: skopeo is missing or too old.
         """
         from .push.options import Selection
 
         with self.operation() as report:
-            return self._pusher(report).vet(src, dst, base, Selection(only, names or {}), expect_sha256)
+            return self._pusher(report).vet(src, dst, base, Selection(only, names or {}), expect_sha256, deep=deep)
 
     def push(
         self,
@@ -246,6 +251,7 @@ class Incremental:
         fail_fast: bool = False,
         expect_sha256: str | Sequence[str] = (),
         as_delta: bool = False,
+        verify: str | None = None,
     ) -> PushResult:
         """Push archives to a destination that holds their bases (Go: `Incremental.Push`).
 
@@ -274,6 +280,8 @@ class Incremental:
             as_delta: store the archive itself at `dst`, a tag of a registry, for others to read it from there: an
                 artifact whose subject is its image. Nothing is vetted then, and no layer that it leaves out is
                 needed; of the other arguments `overwrite_tag`, `dry_run` and `expect_sha256` count.
+            verify: read images back from a registry before any tag points to them: "manifests" for manifests and
+                configs, "layers" for every layer, too, whoever has sent it. By default each tag is read back.
 
         Returns:
             What was done. `changed` is False where every tag already pointed to its image.
@@ -285,7 +293,8 @@ class Incremental:
             MissingLayersError: layers that the archives leave out are nowhere to be had.
             ContentError: an archive is broken, hostile, made by a newer version, or not what it is to hash to; or a
                 base is not what it says.
-            RegistryError: skopeo or a registry failed, or a tag would be overwritten.
+            RegistryError: skopeo or a registry failed, a tag would be overwritten, or what was sent can't be read
+                back.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
         from .push.options import Selection
@@ -303,6 +312,7 @@ class Incremental:
                 fail_fast=fail_fast,
                 expect_sha256=expect_sha256,
                 as_delta=as_delta,
+                verify=verify,
             )
 
     def complete(self, src: ArchiveFiles, base: References, *, output: Output = None) -> RemoveOnClose:
