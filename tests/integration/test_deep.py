@@ -28,14 +28,8 @@ _SCHEMA = json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text())
 class Forgetful:
     """A customer's registry that keeps in memory which blobs it has, and an application that is delivered to it."""
 
-    def __init__(self, tool: Tool, vendor: Registry, folder: Path) -> None:
-        cached = {
-            "filesystem": {"rootdirectory": str(folder / "data")},
-            "delete": {"enabled": True},
-            "cache": {"blobdescriptor": "inmemory"},
-        }
-        self.registry = Registry(folder, extra={"storage": cached}).start()
-        self.tool, self.at = tool, fresh()
+    def __init__(self, tool: Tool, vendor: Registry, registry: Registry) -> None:
+        self.tool, self.registry, self.at = tool, registry, fresh()
         self.shared = [layer(f"{self.at}a"), layer(f"{self.at}b")]
         self.base = put_image(vendor, self.at, "1", self.shared)
         self.image = put_image(vendor, self.at, "2", [*self.shared, layer(f"{self.at}c")])
@@ -70,9 +64,6 @@ class Forgetful:
         assert not any(self.blob(digest).exists() for digest in self.base.layers)
         assert all(self.registry.has_blob(self.at, digest) for digest in self.base.layers)
 
-    def restart(self) -> None:
-        self.registry.restart()
-
     def can_be_pulled(self, tag: str, image: Image) -> bool:
         if self.registry.manifest(self.at, tag) != image.raw:
             return False
@@ -82,11 +73,22 @@ class Forgetful:
         return True
 
 
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    folder = tmp_path_factory.mktemp("cached")
+    storage = {
+        "filesystem": {"rootdirectory": str(folder / "data")},
+        "delete": {"enabled": True},
+        "cache": {"blobdescriptor": "inmemory"},
+    }
+    registry = Registry(folder, extra={"storage": storage}).start()
+    yield registry
+    registry.stop()
+
+
 @pytest.fixture
-def forgetful(tool: Tool, vendor: Registry, tmp_path: Path) -> Iterator[Forgetful]:
-    found = Forgetful(tool, vendor, tmp_path / "forgetful")
-    yield found
-    found.registry.stop()
+def forgetful(tool: Tool, vendor: Registry, cached: Registry) -> Forgetful:
+    return Forgetful(tool, vendor, cached)
 
 
 def test_a_registry_that_says_yes_to_what_it_has_removed(forgetful: Forgetful) -> None:
@@ -103,7 +105,7 @@ def test_a_registry_that_says_yes_to_what_it_has_removed(forgetful: Forgetful) -
     refused(forgetful.run("push", "1"), 5, "restart")
     assert forgetful.registry.manifest(forgetful.at, "1") is None
     # What the errors say to do.
-    forgetful.restart()
+    forgetful.registry.restart()
     refused(forgetful.run("vet", "2", "--deep"), 3, f"{forgetful.at}:1")
     forgetful.good("push", "1", "--verify=layers")
     sizes = {"layers": 2, "bytes": sum(map(len, forgetful.shared))}
@@ -118,7 +120,7 @@ def test_a_plain_push_is_mended_by_one_that_verifies(forgetful: Forgetful) -> No
     with pytest.raises(AssertionError, match="EOF"):
         forgetful.can_be_pulled("2", forgetful.image)
     refused(forgetful.run("push", "2", "--verify=layers"), 5, "can't give it back")
-    forgetful.restart()
+    forgetful.registry.restart()
     forgetful.good("push", "1")
     # The tag was there all the time.
     assert forgetful.good("push", "2", "--verify=layers")["changed"] is False
@@ -128,7 +130,7 @@ def test_a_plain_push_is_mended_by_one_that_verifies(forgetful: Forgetful) -> No
 def test_own_layers_are_sent_again_although_the_tag_is_there(forgetful: Forgetful) -> None:
     forgetful.good("push", "1")
     shutil.rmtree(forgetful.blob(forgetful.base.layers[1]))
-    forgetful.restart()
+    forgetful.registry.restart()
     assert forgetful.good("push", "1")["changed"] is False
     assert not forgetful.registry.has_blob(forgetful.at, forgetful.base.layers[1])
     read = forgetful.good("push", "1", "--verify=layers")["read_back"]

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 PHASE = "reading back"
 
-_AT_ONCE = 6
-"""How many layers skopeo fetches side by side: only these are on the disk."""
+_ON_DISK = 10
+"""How many layers are on the disk: skopeo fetches six side by side, and some wait until they are verified."""
 
 
 class _Verifier:
@@ -170,7 +170,7 @@ def _unreadable(
     begin = partial(Download, skopeo, preserve=True, cache=None, report=report, writer=verifier, phase=PHASE)
 
     def fetch(wanted: Mapping[str, int]) -> None:
-        with room_for(skopeo.folder, sum(sorted(wanted.values())[-_AT_ONCE:])):
+        with room_for(skopeo.folder, sum(sorted(wanted.values())[-_ON_DISK:])):
             fetch_alone(skopeo, begin, source, leaf, wanted)
 
     try:
