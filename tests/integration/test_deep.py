@@ -136,6 +136,8 @@ def test_own_layers_are_sent_again_although_the_tag_is_there(forgetful: Forgetfu
     read = forgetful.good("push", "1", "--verify=layers")["read_back"]
     assert (read["manifests"], read["layers"]) == (1, 2)
     assert forgetful.can_be_pulled("1", forgetful.base)
+    shown = forgetful.tool.good("push", "1.tar", forgetful.there("1"), "--verify", *PLAIN_DEST)
+    assert shown.text.endswith("result:         already there\n")
 
 
 def test_which_layer_it_is(forgetful: Forgetful) -> None:

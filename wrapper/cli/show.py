@@ -84,7 +84,8 @@ def show_push(
         _show_json(_with_outcomes(result) | ({"error": _error(failure)} if failure else {}), out)
         return
     sent = "would be pushed" if dry_run else "pushed"
-    done = sent if result.changed else f"{_THERE}: nothing sent"
+    # Of an image that is read back, lost layers are sent again whatever its tags point to.
+    done = sent if result.changed else _THERE if result.read_back else f"{_THERE}: nothing sent"
     if result.outcomes:
         _show_outcomes(result.outcomes, out, sent)
         _show_missing(result.missing, sys.stderr, result.names, _lacked_by(result.outcomes))
