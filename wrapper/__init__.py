@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .results import Outcome as Outcome
     from .results import PullResult as PullResult
     from .results import PushResult as PushResult
+    from .results import ReadBack as ReadBack
     from .results import SpecResult as SpecResult
     from .results import TagChange as TagChange
     from .results import VetResult as VetResult
@@ -102,6 +103,7 @@ _HOMES = {
         "Outcome",
         "PullResult",
         "PushResult",
+        "ReadBack",
         "SpecResult",
         "TagChange",
         "VetResult",

@@ -216,6 +216,7 @@ class Incremental:
         only: Sequence[str] = (),
         names: Mapping[str, str] | None = None,
         expect_sha256: str | Sequence[str] = (),
+        deep: bool = False,
     ) -> VetResult:
         """Check archives, and whether a destination has what they leave out (Go: `Incremental.PushVet`).
 
@@ -226,6 +227,9 @@ class Incremental:
             only: as for `push`.
             names: as for `push`.
             expect_sha256: as for `push`.
+            deep: also read every layer that the destination says it has, and verify it: a registry's cache may say
+                yes to a layer that garbage collection has removed. skopeo fetches them as a part of the bases that
+                the archive names, of the image that `dst` names, or of those of `base` in the same repository.
 
         Returns:
             What was found; `missing` names the layers that nobody has. Nothing is written anywhere.
@@ -233,13 +237,14 @@ class Incremental:
         Raises:
             UsageError: there is no such archive, or a reference is malformed.
             ContentError: an archive is broken, hostile, made by a newer version, or not what it is to hash to.
-            RegistryError: the destination gave no clear answer.
+            RegistryError: the destination gave no clear answer; or, where `deep`, a layer that it says it has can't
+                be read, or no image there is known that has it.
             HostError: skopeo is missing or too old.
         """
         from .push.options import Selection
 
         with self.operation() as report:
-            return self._pusher(report).vet(src, dst, base, Selection(only, names or {}), expect_sha256)
+            return self._pusher(report).vet(src, dst, base, Selection(only, names or {}), expect_sha256, deep=deep)
 
     def push(
         self,
@@ -258,6 +263,7 @@ class Incremental:
         as_delta: bool = False,
         mirror_config: str | Path | None = None,
         spec: Spec | None = None,
+        verify: str | None = None,
     ) -> PushResult:
         """Push archives to a destination that holds their bases (Go: `Incremental.Push`).
 
@@ -289,6 +295,8 @@ class Incremental:
             mirror_config: of a bundle, a folder for files that make clusters pull from there, as the method of this
                 name writes them; they are written when all images are there, and a dry run writes none.
             spec: the images that the bundle was pulled with, or their file; for `mirror_config` alone.
+            verify: read images back from a registry before any tag points to them: "manifests" for manifests and
+                configs, "layers" for every layer, too, whoever has sent it. By default each tag is read back.
 
         Returns:
             What was done. `changed` is False where every tag already pointed to its image.
@@ -300,7 +308,8 @@ class Incremental:
             MissingLayersError: layers that the archives leave out are missing everywhere.
             ContentError: an archive is broken, hostile, made by a newer version, or not what it is to hash to; or a
                 base is not what it says.
-            RegistryError: skopeo or a registry failed, or a tag would be overwritten.
+            RegistryError: skopeo or a registry failed, a tag would be overwritten, or what was sent can't be read
+                back.
             HostError: skopeo is missing or too old, or a folder can't be written.
         """
         from .push.options import Selection
@@ -320,6 +329,7 @@ class Incremental:
                 expect_sha256=expect_sha256,
                 as_delta=as_delta,
                 planned=mirror.prepare if mirror else None,
+                verify=verify,
             )
             return replace(result, mirror_config=mirror.write(report, dry_run=dry_run)) if mirror else result
 

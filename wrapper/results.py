@@ -273,6 +273,21 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class ReadBack:
+    """What was read back from a destination, and is what its digests say.
+
+    Attributes:
+        manifests: how many manifests and lists were read.
+        layers: how many layers were read, each counted once for each image of a bundle.
+        bytes: size in bytes of these layers.
+    """
+
+    manifests: int
+    layers: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class VetResult(Contents):
     """What `push_vet` found.
 
@@ -281,12 +296,14 @@ class VetResult(Contents):
         destination: which destination was asked; None where only the archive was checked.
         missing: the layers that neither the archive nor the destination has.
         outcomes: for a bundle, what was found for each image.
+        read_back: of a deep vet, which layers were read at the destination; None where nobody asked for it.
     """
 
     changed: bool
     destination: str | None
     missing: tuple[MissingLayer, ...]
     outcomes: tuple[Outcome, ...] = ()
+    read_back: ReadBack | None = None
 
 
 @dataclass(frozen=True)
@@ -332,6 +349,7 @@ class PushResult(Contents):
         outcomes: for a bundle, what happened to each image.
         missing: for a bundle, the layers that neither it nor a destination has, each once.
         mirror_config: the files for clients that were written, too; None where nobody asked for them.
+        read_back: what was verified at the destination; None where nobody asked for it, and in a dry run.
     """
 
     changed: bool
@@ -342,6 +360,7 @@ class PushResult(Contents):
     outcomes: tuple[Outcome, ...] = ()
     missing: tuple[MissingLayer, ...] = ()
     mirror_config: MirrorConfigResult | None = None
+    read_back: ReadBack | None = None
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,12 @@ class Registry:
             self.process.wait()
             self.process = None
 
+    def restart(self) -> None:
+        """Stop it, and start it where it was: what it keeps in memory is gone."""
+        self.stop()
+        self._launch()
+        assert self._answers()
+
     def _launch(self) -> None:
         web: dict[str, Any] = {"addr": self.host, "secret": "test"}
         if self.tls:

@@ -51,6 +51,15 @@ from .options import (
 @holding_bases
 @option(IMAGES, "--additional-tag", multiple=True, metavar="TAG", help="Also push this tag. May be repeated.")
 @option(IMAGES, "--no-overwrite-tag", is_flag=True, help="Stop if a tag already points to another image.")
+@option(
+    IMAGES,
+    "--verify",
+    is_flag=False,
+    flag_value="manifests",
+    type=click.Choice(["manifests", "layers"]),
+    help="Read the image back before a tag points to it: manifests and configs, or every layer, too. The default "
+    "value is manifests.",
+)
 @option(IMAGES, "--as-delta", is_flag=True, help="Store ARCHIVE itself at DESTINATION, for others to read.")
 @option(
     OUTPUT,
@@ -111,6 +120,7 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
             as_delta=options["as_delta"],
             mirror_config=options["mirror_config"],
             spec=options["spec"],
+            verify=options["verify"],
         )
     except BundleError as error:
         if error.result is None:

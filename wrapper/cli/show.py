@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Outcome,
         PullResult,
         PushResult,
+        ReadBack,
         SpecResult,
         VetResult,
     )
@@ -65,10 +66,12 @@ def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
         _show_outcomes(result.outcomes, out, "ready")
         _show_missing(result.missing, out, result.names, _lacked_by(result.outcomes))
         _show_amounts(result, out)
+        _show_read_back(result.read_back, out)
         _line(out, "result", _count(result.outcomes, "ready"))
         return
     _show_images(result, out)
     _show_amounts(result, out)
+    _show_read_back(result.read_back, out)
     if result.destination is None:
         _line(out, "result", "the archive is sound" + _whether_needed(result))
     else:
@@ -83,12 +86,14 @@ def show_push(
         _show_json(_with_outcomes(result) | ({"error": _error(failure)} if failure else {}), out)
         return
     sent = "would be pushed" if dry_run else "pushed"
-    done = sent if result.changed else f"{_THERE}: nothing sent"
+    # Of an image that is read back, lost layers are sent again whatever its tags point to.
+    done = sent if result.changed else _THERE if result.read_back else f"{_THERE}: nothing sent"
     if result.outcomes:
         _show_outcomes(result.outcomes, out, sent)
         _show_missing(result.missing, sys.stderr, result.names, _lacked_by(result.outcomes))
         _show_failures([outcome.error for outcome in result.outcomes if outcome.error])
         _show_amounts(result, out)
+        _show_read_back(result.read_back, out)
         _show_files(result.mirror_config, out)
         _line(out, "result", _count(result.outcomes, sent))
         return
@@ -99,6 +104,7 @@ def show_push(
     if result.image_id:
         _line(out, "image ID", result.image_id)
     _show_amounts(result, out)
+    _show_read_back(result.read_back, out)
     _line(out, "result", done)
 
 
@@ -308,6 +314,12 @@ def _show_amounts(contents: Contents, out: TextIO) -> None:
         _line(out, "needed", f"{plural(len(contents.omitted), 'layer')}, {human_bytes(contents.bytes_needed)}")
     if contents.layers_foreign:
         _line(out, "foreign", f"{plural(contents.layers_foreign, 'layer')}, not in the archive")
+
+
+def _show_read_back(read_back: ReadBack | None, out: TextIO) -> None:
+    if read_back:
+        counts = (plural(read_back.manifests, "manifest"), plural(read_back.layers, "layer"))
+        _line(out, "read back", f"{', '.join(counts)}, {human_bytes(read_back.bytes)}")
 
 
 def _show_missing(

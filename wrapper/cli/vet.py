@@ -9,7 +9,7 @@ import click
 
 from ..errors import MissingLayersError
 from .completion import files
-from .help import Command
+from .help import IMAGES, Command, option
 from .options import (
     bundle_options,
     common_options,
@@ -33,8 +33,8 @@ from .options import (
             "skopeo-incremental vet app-2.tar docker://registry.example/team/app:2",
         ),
         (
-            "Check some images of a bundle",
-            "skopeo-incremental vet release-2.tar registry.example/mirror --only 'team/*'",
+            "Read these layers, too: the registry's cache may be wrong",
+            "skopeo-incremental vet app-2.tar docker://registry.example/team/app:2 --deep",
         ),
     ),
 )
@@ -44,6 +44,12 @@ from .options import (
 @jobs_option
 @expect_option
 @holding_bases
+@option(
+    IMAGES,
+    "--deep",
+    is_flag=True,
+    help="Also read from DESTINATION every layer that it says it has, and verify it. This fetches these layers.",
+)
 @login_options("base", "dest", "src")
 @delta_memory_option
 @skopeo_options
@@ -65,6 +71,7 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
         only=options["only"],
         names=new_names(options),
         expect_sha256=options["expect_sha256"],
+        deep=options["deep"],
     )
     show_vet(result, sys.stdout, as_json=options["json"])
     return MissingLayersError.code if result.missing else 0

@@ -15,6 +15,7 @@ OPTIONS = {
     "all_architectures": "--all",
     "as_delta": "--as-delta",
     "base": "--base",
+    "deep": "--deep",
     "deltas.enabled": "--delta",
     "deltas.memory": "--delta-memory",
     "jobs=1": "--jobs 1",
@@ -36,6 +37,7 @@ OPTIONS = {
     "spec": "--spec",
     "temp_dir": "--tmpdir",
     "trace": "--debug",
+    "verify": "--verify",
 }
 """The options that set arguments of the library which belong to no side."""
 

@@ -53,7 +53,7 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
         blob_source.verify(report)
         with Skopeo(skopeo_options, target.folder) as skopeo:
             with report.phase("vetting"):
-                absent, missing = vet(skopeo, blob_source, item, bases, report)
+                absent, missing, _ = vet(skopeo, blob_source, item, bases, report)
             if missing:
                 names = merge(blob_source.contents, blob_source.__contains__).names
                 raise missing_error(target.name, missing, names, local=True)

@@ -9,14 +9,16 @@ from ..errors import UsageError
 from ..oci.reference import is_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from ..archive.contents import ArchiveContents, NamedImage
     from ..host.progress import Progress
     from ..oci.manifest import Descriptor
     from ..oci.reference import Reference
+    from ..results import MissingLayer, ReadBack
     from ..skopeo.access import Access
+    from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
     from .upload import Upload, UploadResult
@@ -109,6 +111,28 @@ class Destination(ABC):
             IncrementalError: it gave no clear answer.
         """
 
+    @abstractmethod
+    def read_layers(
+        self,
+        skopeo: Skopeo,
+        layers: Sequence[MissingLayer],
+        bases: Sequence[ImageSource],
+        names: Mapping[str, str],
+        report: Progress,
+    ) -> ReadBack:
+        """Read layers that `present_layers` has found, and compare: a place may say yes, and be wrong.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            layers: what to read, as `missing_layers` tells it.
+            bases: the user's own.
+            names: what people call bases, by their digests.
+            report: is told each step.
+
+        Raises:
+            IncrementalError: one can't be read.
+        """
+
     def look(  # noqa: B027 - only a registry has tags
         self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress
     ) -> None:
@@ -123,12 +147,31 @@ class Destination(ABC):
             IncrementalError: it gave no clear answer, or something there would be replaced that must not be.
         """
 
-    def upload_untagged(self, upload: Upload) -> None:  # noqa: B027 - only a registry can
+    def upload_untagged(self, upload: Upload, *, again: bool) -> None:  # noqa: B027 - only a registry can
         """Upload all that tags will point to, and leave the tags as they are.
+
+        Args:
+            upload: what goes there.
+            again: upload also what tags point to already.
 
         Raises:
             IncrementalError: it can't be written.
         """
+
+    def verify(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress, *, layers: bool) -> ReadBack:
+        """Read images back that were uploaded without tags.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            images: what was uploaded.
+            report: is told each step.
+            layers: read every layer, too, and not manifests and configs alone.
+
+        Raises:
+            UsageError: this destination is no registry.
+            RegistryError: something can't be read, or is not what was sent.
+        """
+        raise UsageError(f"{self.reference} is no registry", "leave out `verify`")
 
     @abstractmethod
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:

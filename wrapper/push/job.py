@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..archive.contents import merge
+from ..archive.contents import merge, missing_layers
 from ..archive.summary import describe, with_references
 from ..errors import BundleError, IncrementalError
-from ..results import Outcome, PushResult, VetResult
+from ..results import Outcome, PushResult, ReadBack, VetResult
+from .options import LAYERS
 from .tags import missing_error, require_sent
 from .upload import Upload
 from .vet import vet
@@ -42,6 +43,8 @@ class PushJob:
         report: Progress,
         *,
         fail_fast: bool = False,
+        deep: bool = False,
+        verify: str | None = None,
     ) -> None:
         """Prepare.
 
@@ -52,6 +55,8 @@ class PushJob:
             bases: what has layers that the destination lacks.
             report: is told each step.
             fail_fast: stop at the first item of a bundle that fails.
+            deep: also read the layers that destinations say they have.
+            verify: what to read back before there are tags, as `Incremental.push` takes it.
         """
         self._skopeo = skopeo
         self._blob_source = blob_source
@@ -59,6 +64,8 @@ class PushJob:
         self._bases = bases
         self._report = report
         self._fail_fast = fail_fast
+        self._deep = deep
+        self._verify = verify
         # Now, while nothing is written: the archives may become unreadable later.
         found = merge(blob_source.contents, blob_source.archived, plan.told)
         self._contents = describe(found, blob_source.read)
@@ -66,6 +73,7 @@ class PushJob:
         self._missing: dict[str, tuple[MissingLayer, ...]] = {}
         self._errors: dict[str, IncrementalError] = {}
         self._uploaded: dict[str, UploadResult] = {}
+        self._read_back: list[ReadBack] = []
 
     def vet(self, *, look: bool = False) -> None:
         """Ask all destinations, side by side, whether they have what the archives leave out.
@@ -75,6 +83,7 @@ class PushJob:
 
         Raises:
             MissingLayersError: the only one has not.
+            RegistryError: in a deep vet, the only one can't give a layer that it says it has.
             IncrementalError: the only one gave no clear answer.
         """
 
@@ -90,7 +99,7 @@ class PushJob:
             self._for_each(vet_one, self._plan.items)
 
     def upload(self, *, dry_run: bool = False) -> None:
-        """Upload the items that passed: of several, first all that they are made of, then their tags.
+        """Upload the items that passed: of several, or to verify, first all that they are made of, then their tags.
 
         Args:
             dry_run: only look what would be uploaded.
@@ -102,6 +111,10 @@ class PushJob:
         if self._fail_fast and self._errors:
             return
         left = [item for item in items if item.name not in self._errors]
+
+        def upload_untagged(item: PushItem) -> None:
+            # A tag may point to what a registry once took, and can't give any more.
+            item.destination.upload_untagged(self._upload_of(item), again=bool(self._verify))
 
         def upload_one(item: PushItem) -> None:
             self._uploaded[item.name] = item.destination.upload(self._upload_of(item), dry_run=dry_run)
@@ -116,13 +129,27 @@ class PushJob:
 
         total = 0 if dry_run else sum(self._upload_of(item).bytes_to_send for item in left)
         with self._report.phase(items[0].destination.phase, total):
-            if len(items) > 1 and not dry_run:
+            if (len(items) > 1 or self._verify) and not dry_run:
                 for wave in waves(left, self._blobs_to_send):
-                    self._for_each(lambda item: item.destination.upload_untagged(self._upload_of(item)), wave)
+                    self._for_each(upload_untagged, wave)
+            if self._verify and not dry_run:
+                self._verify_all(left)
             self._for_each(upload_one, items)
         sent = [item for item in items if item.name in self._uploaded]
         with self._report.phase("reading back"):
             self._for_each(read_back, sent, whatever_failed=True)
+
+    def _verify_all(self, items: Sequence[PushItem]) -> None:
+        """Read back what was uploaded; the tags of what can't be read are not written."""
+        layers = self._verify == LAYERS
+
+        def verify_one(item: PushItem) -> None:
+            read_back = item.destination.verify(self._skopeo, item.images, self._report, layers=layers)
+            self._read_back.append(read_back)
+
+        total = sum(layer.size for item in items for layer in _layers_of(item).values()) if layers else 0
+        with self._report.phase("reading back", total):
+            self._for_each(verify_one, items)
 
     def failure(self, done: str) -> BundleError | None:
         """Return the error that says which items of a bundle failed; None where none did.
@@ -149,6 +176,7 @@ class PushJob:
             destination=self._plan.destination,
             missing=self._all_missing(),
             outcomes=self._outcomes(),
+            read_back=self._all_read_back() if self._deep else None,
         )
 
     def push_result(self) -> PushResult:
@@ -166,16 +194,23 @@ class PushJob:
             image_id=single.image_id if single else None,
             outcomes=self._outcomes(),
             missing=self._all_missing(),
+            read_back=self._all_read_back() if self._read_back else None,
         )
 
     def _vet_one(self, item: PushItem) -> None:
-        absent, missing = vet(self._skopeo, self._blob_source, item, self._bases, self._report)
+        absent, missing, there = vet(self._skopeo, self._blob_source, item, self._bases, self._report)
         self._absent[item.name] = absent
         if missing:
             self._missing[item.name] = missing
             reference = item.destination.reference
             local = reference.transport != "docker"
             raise missing_error(str(reference), missing, self._contents.names, local=local)
+        if self._deep:
+            layers = missing_layers(there, self._blob_source.contents)
+            read_back = item.destination.read_layers(
+                self._skopeo, layers, self._bases, self._contents.names, self._report
+            )
+            self._read_back.append(read_back)
 
     def _upload_of(self, item: PushItem) -> Upload:
         absent = self._absent[item.name]
@@ -222,6 +257,11 @@ class PushJob:
         missing = {layer.digest: layer for found in self._missing.values() for layer in found}
         return tuple(missing[digest] for digest in sorted(missing))
 
+    def _all_read_back(self) -> ReadBack:
+        """Return what was read back of all items together."""
+        amounts = [(each.manifests, each.layers, each.bytes) for each in self._read_back]
+        return ReadBack(*map(sum, zip((0, 0, 0), *amounts, strict=True)))
+
     def _outcomes(self) -> tuple[Outcome, ...]:
         """Say what happened to each image of a bundle so far, in the bundle's order."""
         return tuple(self._outcome(item) for item in self._plan.items) if self._plan.is_bundle else ()
@@ -237,3 +277,7 @@ class PushJob:
             missing=self._missing.get(item.name, ()),
             error=error.as_failure() if error else None,
         )
+
+
+def _layers_of(item: PushItem) -> dict[str, Descriptor]:
+    return {digest: layer for named in item.images for digest, layer in named.image.layers.items()}

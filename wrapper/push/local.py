@@ -22,7 +22,7 @@ from ..oci.manifest import LISTS, Manifest, build_layers_dictionary, digest_of, 
 from ..oci.platforms import choose as choose_platform
 from ..oci.platforms import wanted_platform
 from ..oci.reference import DEFAULT_TAG, Reference, path_and_tag
-from ..results import TagChange
+from ..results import ReadBack, TagChange
 from ..skopeo.inspect import ImageSource
 from ..skopeo.probe import present_in_storage
 from ..source.stores import BlobFolder
@@ -32,11 +32,12 @@ from .tags import SIDE, refuse_overwriting
 from .upload import Upload, UploadResult
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import BinaryIO
 
     from ..archive.contents import ArchiveContents
     from ..oci.manifest import Descriptor
+    from ..results import MissingLayer
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
 
@@ -77,6 +78,17 @@ class LocalDestination(Destination):
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Return nothing: it begins empty."""
         return frozenset()
+
+    def read_layers(
+        self,
+        skopeo: Skopeo,
+        layers: Sequence[MissingLayer],
+        bases: Sequence[ImageSource],
+        names: Mapping[str, str],
+        report: Progress,
+    ) -> ReadBack:
+        """Count them: whatever was found here, `present_layers` has read."""
+        return ReadBack(0, len(layers), sum(layer.size for layer in layers))
 
     def refuse_replacing(self, path: Path) -> None:
         """Refuse to replace a file or folder, where that was forbidden.
@@ -316,6 +328,20 @@ class StorageDestination(CopiedDestination):
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the store which layers it has."""
         return present_in_storage(skopeo, self.reference, layers, preserve=self.preserve)
+
+    def read_layers(
+        self,
+        skopeo: Skopeo,
+        layers: Sequence[MissingLayer],
+        bases: Sequence[ImageSource],
+        names: Mapping[str, str],
+        report: Progress,
+    ) -> ReadBack:
+        """Refuse: what a layer was before it was unpacked is nowhere any more."""
+        raise UsageError(
+            f"{self.reference} keeps layers unpacked: they can't be read back as they were pushed",
+            "leave out `deep`, and let podman system check look at the store",
+        )
 
     def offer_delta_sources(
         self, skopeo: Skopeo, blob_source: BlobSource, layers: Collection[str], manifests: Sequence[str]

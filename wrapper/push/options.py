@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from ..delta.options import DeltaOptions
     from ..skopeo.access import Access
 
+MANIFESTS, LAYERS = VERIFY = ("manifests", "layers")
+"""What a push may read back before it writes a tag: manifests and configs alone, or every layer, too."""
+
 
 @dataclass(frozen=True)
 class PushOptions:

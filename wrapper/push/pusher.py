@@ -20,7 +20,7 @@ from ..source.blobs import BlobSource
 from ..source.stored import archives_at_hand
 from ..source.stores import require_layer_transports
 from ..source.unpacked import UNPACKED_TRANSPORTS
-from .options import Selection
+from .options import VERIFY, Selection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,6 +57,8 @@ class Pusher(NamedTuple):
         base: References,
         selection: Selection,
         expect_sha256: str | Sequence[str],
+        *,
+        deep: bool = False,
     ) -> VetResult:
         """Check archives, and whether a destination has what they leave out.
 
@@ -66,10 +68,13 @@ class Pusher(NamedTuple):
             base: where layers come from that the destination lacks.
             selection: which images of a bundle go.
             expect_sha256: what the archives hash to, as `Incremental.push` takes it.
+            deep: also read the layers that the destination says it has.
 
         Raises:
             IncrementalError: an archive is not what it should be, or there was no clear answer.
         """
+        if deep and to is None:
+            raise UsageError("there is no destination to read layers from", "name one, or leave out `deep`")
         bases = self._bases(base)
         refuse_swapped(archives, to)
         destination = self._destination(to, writes=False) if to is not None else None
@@ -88,10 +93,10 @@ class Pusher(NamedTuple):
 
             require_bases(bases, blob_source)
             plan = make_plan(blob_source, destination, selection)
-            self.report.plan("verifying", "vetting")
+            self.report.plan("verifying", "vetting", *(["reading back"] if deep else []))
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
-                job = PushJob(skopeo, blob_source, plan, bases, self.report)
+                job = PushJob(skopeo, blob_source, plan, bases, self.report, deep=deep)
                 # What is missing, the result says.
                 with suppress(MissingLayersError):
                     job.vet()
@@ -112,6 +117,7 @@ class Pusher(NamedTuple):
         expect_sha256: str | Sequence[str],
         as_delta: bool = False,
         planned: Callable[[PushPlan], None] | None = None,
+        verify: str | None = None,
     ) -> PushResult:
         """Push archives to a destination that holds their bases.
 
@@ -128,6 +134,7 @@ class Pusher(NamedTuple):
             expect_sha256: what the archives hash to, as `Incremental.push` takes it.
             as_delta: store the archive itself.
             planned: is told what goes where, before anything is sent; what it raises ends the push.
+            verify: what to read back before tags are written, one of `VERIFY`.
 
         Raises:
             BundleError: images of a bundle failed; its `result` says what happened to each.
@@ -137,10 +144,11 @@ class Pusher(NamedTuple):
         if as_delta:
             from .store import Store
 
-            if receipt is not None or additional_tags or base or planned or selection != Selection():
+            further = base or planned or verify or selection != Selection()
+            if receipt is not None or additional_tags or further:
                 raise UsageError(
                     "an archive is stored unchanged, under one tag",
-                    "leave out `base`, `additional_tags`, `receipt`, `mirror_config`, `only` and `names`",
+                    "leave out `base`, `additional_tags`, `receipt`, `mirror_config`, `only`, `names` and `verify`",
                 )
             storing = Store(self.skopeo, self.options, self.report)
             target = storing.target(to, archive_files(archives))
@@ -157,6 +165,8 @@ class Pusher(NamedTuple):
 
         destination = self._destination(to, additional_tags, overwrite_tag=overwrite_tag, writes=not dry_run)
         bases = self._bases(base)
+        if verify is not None:
+            require_verifiable(destination, verify)
         if receipt is not None and destination.reference.transport in ("docker-archive", "docker-daemon"):
             raise UsageError(
                 f"{destination.reference} keeps layers unpacked: a later archive can't leave them out",
@@ -183,7 +193,7 @@ class Pusher(NamedTuple):
             self.report.plan("verifying", "vetting", *fetching, *making, destination.phase, *reading_back)
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
-                job = PushJob(skopeo, blob_source, plan, bases, self.report, fail_fast=fail_fast)
+                job = PushJob(skopeo, blob_source, plan, bases, self.report, fail_fast=fail_fast, verify=verify)
                 job.vet(look=True)
                 job.upload(dry_run=dry_run)
             result = job.push_result()
@@ -246,6 +256,26 @@ def destination_type(reference: Reference) -> type[Destination]:
     if reference.transport not in types:
         raise UsageError(f"{reference} can't be a destination", "give a registry, or an oci: layout")
     return types[reference.transport]
+
+
+def require_verifiable(destination: Destination, verify: str) -> None:
+    """Refuse to verify what can't be read back as it was sent.
+
+    Raises:
+        UsageError: there is no such way, the destination is no registry, or skopeo may convert what it sends.
+    """
+    if verify not in VERIFY:
+        raise UsageError(f"'{verify}' can't be read back", f"give {' or '.join(VERIFY)} as `verify`")
+    if destination.reference.transport != "docker":
+        raise UsageError(
+            f"{destination.reference} is not in a registry: only a registry may say yes to what it has not",
+            "leave out `verify`",
+        )
+    if not destination.preserve:
+        raise UsageError(
+            "what skopeo converts can't be compared with the archive",
+            "leave out `verify`, or `preserve_digests=False`",
+        )
 
 
 def archive_files(archives: ArchiveFiles) -> Sequence[ArchiveFile]:

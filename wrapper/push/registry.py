@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
@@ -12,6 +13,7 @@ from ..errors import ContentError, IncrementalError, NotFoundError, RegistryErro
 from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary
 from ..oci.reference import DEFAULT_TAG, is_tag
+from ..results import ReadBack
 from ..skopeo import probe
 from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runs import PARALLEL_RUNS
@@ -22,7 +24,7 @@ from .upload import OfferedBlobs, Upload, UploadResult
 from .waves import waves
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from ..archive.contents import ArchiveContents, NamedImage
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from ..oci.image import Image
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
-    from ..results import TagChange
+    from ..results import MissingLayer, TagChange
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
 
@@ -97,6 +99,38 @@ class RegistryDestination(Destination):
         leaves = [(source, known.get(str(source.reference))) for source in sources]
         return [(source, leaf) for source, leaf in leaves if leaf and isinstance(leaf.parsed, Manifest)]
 
+    def read_layers(
+        self,
+        skopeo: Skopeo,
+        layers: Sequence[MissingLayer],
+        bases: Sequence[ImageSource],
+        names: Mapping[str, str],
+        report: Progress,
+    ) -> ReadBack:
+        """Find images of the repository that have the layers, and fetch these as a part of them."""
+        from .readback import read_layers
+
+        if not layers:
+            return ReadBack(0, 0, 0)
+        here = ImageSource(self.reference, self.access, SIDE)
+        times = Counter(base for layer in layers for base in layer.bases)
+        digests = [digest for digest, _ in times.most_common(_LOOKUPS)]
+        likely = [*map(here.at, digests), here, *(each for each in bases if self._is_here(each.reference))]
+        return read_layers(skopeo, self.reference, layers, likely, names, report)
+
+    def _is_here(self, reference: Reference) -> bool:
+        """Say whether a reference leads to this repository."""
+        own = self.reference
+        if reference.transport != own.transport:
+            return False
+        return (reference.registry, reference.repository) == (own.registry, own.repository)
+
+    def verify(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress, *, layers: bool) -> ReadBack:
+        """Read them by their digests."""
+        from .readback import verify_images
+
+        return verify_images(skopeo, ImageSource(self.reference, self.access, SIDE), images, report, layers=layers)
+
     def look(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress) -> None:
         """Look at what the tags point to."""
         parts = self._parts(images)
@@ -109,20 +143,22 @@ class RegistryDestination(Destination):
         """Upload what the tags don't point to yet, as `look` has found them."""
         return self._upload(upload, dry_run=dry_run)
 
-    def upload_untagged(self, upload: Upload) -> None:
-        """Upload what the tags don't point to yet, by digest alone."""
+    def upload_untagged(self, upload: Upload, *, again: bool) -> None:
+        """Upload what the tags don't point to yet, by digest alone; or all of it."""
         # What skopeo converts has no digest yet.
         if self.preserve:
-            self._upload(upload, tagged=False)
+            self._upload(upload, tagged=False, again=again)
             self._blobs_are_there = True
 
-    def _upload(self, upload: Upload, *, dry_run: bool = False, tagged: bool = True) -> UploadResult:
+    def _upload(
+        self, upload: Upload, *, dry_run: bool = False, tagged: bool = True, again: bool = False
+    ) -> UploadResult:
         wanted = upload.image
         parts = self._parts(upload.images)
         behind = [
             (named, reference)
             for (named, reference), tag in zip(parts, self._found, strict=True)
-            if tag.previous_digest != named.image.root.digest
+            if again or tag.previous_digest != named.image.root.digest
         ]
         digest = wanted.image.root.digest
         sent: dict[Reference, str] = {}

@@ -135,7 +135,8 @@ def require_sent(skopeo: Skopeo, sent: Mapping[Reference, str], access: Access, 
         if isinstance(raw, NotFoundError):
             raise RegistryError(
                 f"{reference} was sent, and the registry accepted it, but it is not there: {raw.message}",
-                f"check that {reference.registry} is the right registry, and who else writes there",
+                f"check that {reference.registry} is the right registry, and who else writes there; restart it if "
+                "garbage collection has run since its start",
             )
         if isinstance(raw, IncrementalError):
             raise RegistryError(f"{reference} was sent, but can't be read back: {raw.message}", raw.next_step)

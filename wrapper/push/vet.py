@@ -28,7 +28,7 @@ def vet(
     item: PushItem,
     bases: Sequence[ImageSource],
     report: Progress,
-) -> tuple[dict[str, Descriptor], tuple[MissingLayer, ...]]:
+) -> tuple[dict[str, Descriptor], tuple[MissingLayer, ...], dict[str, int]]:
     """Look where every layer will come from.
 
     Args:
@@ -39,7 +39,8 @@ def vet(
         report: is told each step.
 
     Returns:
-        The layers that have to come from bases, by digest; and those that nobody has, which are among them.
+        The layers that have to come from bases, by digest; those that nobody has, which are among them; and digest
+        and size in bytes of those that the destination says it has.
 
     Raises:
         IncrementalError: the destination or a base gave no clear answer.
@@ -48,16 +49,17 @@ def vet(
     layers = {digest: layer for named in images for digest, layer in named.image.layers.items()}
     outside = {digest: layers[digest] for digest in sorted(layers) if digest not in blob_source}
     if not outside:
-        return {}, ()
+        return {}, (), {}
     # What changes are made from counts, too: it may be there in place of a layer, or be needed to make it.
     reached = blob_source.making(_sizes(outside), blob_source.__contains__)
     asked = {digest: layers.get(digest) or unnamed_layer(digest, size) for digest, size in reached.lacking.items()}
     what = f"asking {destination.reference} for {plural(len(asked), 'layer')}"
     report.begin("vetting", str(destination.reference), what)
     present = destination.present_layers(skopeo, list(asked.values()))
+    there = {digest: asked[digest].size for digest in sorted(present)}
     absent = {digest: layer for digest, layer in outside.items() if digest not in present}
     if not absent:
-        return {}, ()
+        return {}, (), there
     with blob_source.lock:
         if bases:
             blob_source.add_bases(skopeo, bases, report)
@@ -67,7 +69,7 @@ def vet(
         if sources and bases:
             blob_source.learn_contents(skopeo, bases, sources, report)
             missing = blob_source.making(_sizes(absent)).missing
-    return absent, missing_layers(missing, blob_source.contents)
+    return absent, missing_layers(missing, blob_source.contents), there
 
 
 def _offer_delta_sources(

@@ -5,7 +5,7 @@ A layer goes into the archive as soon as it is whole; a placeholder in its place
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import BusyError, LinkError
 from ..host.space import INCREDIBLE
@@ -15,8 +15,8 @@ from ..skopeo.options import preserve_flags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
 
-    from ..archive.writer import ArchiveWriter
     from ..host.progress import Progress
     from ..oci.manifest import FetchedManifest
     from ..skopeo.inspect import ImageSource
@@ -32,6 +32,16 @@ _INSIDE_A_LAYER = (
     "only skopeo 1.10 or newer can continue inside a layer after a cut; an older one starts that layer again: "
     "doctor shows the version"
 )
+
+
+class LayerSink(Protocol):
+    """Where layers go as they arrive, such as an `ArchiveWriter`."""
+
+    def lacks(self, digest: str) -> bool:
+        """Say whether a layer is wanted, and is not there yet."""
+
+    def add(self, digest: str, source: Path) -> None:
+        """Take a layer, whose file then goes."""
 
 
 class Download:
@@ -51,8 +61,9 @@ class Download:
         report: Progress,
         *,
         remove_signatures: bool = False,
-        writer: ArchiveWriter | None = None,
+        writer: LayerSink | None = None,
         staying: Collection[str] = (),
+        phase: str = "fetching",
     ) -> None:
         """Prepare; nothing is fetched yet.
 
@@ -65,6 +76,7 @@ class Download:
             remove_signatures: leave behind signatures that skopeo finds and a layout can't hold.
             writer: the archive that layers go to; without one they stay in the layout.
             staying: digests of blobs that stay in any case: they are also read as configs or manifests.
+            phase: which phase of the operation its bytes count for.
         """
         self._skopeo = skopeo
         self._layout = layout
@@ -74,6 +86,7 @@ class Download:
         self._report = report
         self._writer = writer
         self._staying = staying
+        self._phase = phase
         self._packed: set[str] = set()
         self._since_cut = 0
         self._one_layer = False
@@ -97,7 +110,7 @@ class Download:
             self._report(f"{len(taken)} of {len(layers)} layers ({total} bytes) come from the cache")
         for digest in taken:
             self._pack(digest, layers[digest])
-            self._report.add("fetching", layers[digest])
+            self._report.add(self._phase, layers[digest])
 
     def fetch(
         self,
@@ -124,7 +137,7 @@ class Download:
         """
         platform = f" ({node.platform})" if node.platform else ""
         pinned = source.reference.pinned(node.digest)
-        self._report.begin("fetching", name or str(source.reference), f"fetching {pinned}{platform}")
+        self._report.begin(self._phase, name or str(source.reference), f"{self._phase} {pinned}{platform}")
         attempts = self._skopeo.retries.begin()
         overhead = node.size + config_size + _ANSWERS
         while True:
@@ -175,7 +188,7 @@ class Download:
             flags.append("--all")
         rest = dict(portion)
         before = self._layout.bytes_written()
-        share = self._report.share("fetching", sum(portion.values()))
+        share = self._report.share(self._phase, sum(portion.values()))
 
         def settle() -> None:
             # skopeo has verified what it has renamed; placeholders are never in a portion.

@@ -61,7 +61,7 @@ OPTIONS = {
         "remove_signatures",
         "with_signatures",
     ),
-    "vet": (*_SHARED, *_ARCHIVED),
+    "vet": (*_SHARED, *_ARCHIVED, "deep"),
     "push": (
         *_SHARED,
         *_ARCHIVED,
@@ -70,6 +70,7 @@ OPTIONS = {
         "dest_daemon_host",
         "fail_fast",
         "overwrite_tag",
+        "verify",
     ),
 }
 """The options of a task that become options of each command."""

@@ -138,6 +138,18 @@ options:
     type: list
     elements: str
     default: []
+  deep:
+    description:
+      - Whether O(action=vet) also reads from the destination every layer that it says it has.
+      - This fetches these layers.
+    type: bool
+    default: false
+  verify:
+    description:
+      - What O(action=push) reads back before a tag points to it.
+      - C(manifests) means manifests and configs. C(layers) means every layer, too.
+    type: str
+    choices: [manifests, layers]
   receipt:
     description: A file to write that says what the destination has after the push. It is a base for the next pull.
     type: path
@@ -479,6 +491,8 @@ def argument_spec() -> dict:
         "only": texts,
         "map": {"type": "dict", "default": {}},
         "expect_sha256": texts,
+        "deep": off,
+        "verify": {"type": "str", "choices": ["manifests", "layers"]},
         "receipt": path,
         "mirror_config": path,
         "as_delta": off,

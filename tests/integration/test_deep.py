@@ -1,0 +1,241 @@
+"""A registry whose cache says yes to what garbage collection has removed: who reads it back notices."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from tests.support.images import fresh, layer, platform, put_image, put_list
+from tests.support.registry import Registry
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
+from wrapper import Incremental, UsageError
+from wrapper.skopeo.access import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.images import Image
+
+_SCHEMA = json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text())
+
+
+class Forgetful:
+    """A customer's registry that keeps in memory which blobs it has, and an application that is delivered to it."""
+
+    def __init__(self, tool: Tool, vendor: Registry, registry: Registry) -> None:
+        self.tool, self.registry, self.at = tool, registry, fresh()
+        self.shared = [layer(f"{self.at}a"), layer(f"{self.at}b")]
+        self.base = put_image(vendor, self.at, "1", self.shared)
+        self.image = put_image(vendor, self.at, "2", [*self.shared, layer(f"{self.at}c")])
+        one, two = (f"{vendor.host}/{self.at}:{tag}" for tag in "12")
+        tool.good("pull", one, "-o", "1.tar", *PLAIN_PULL)
+        tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
+
+    def there(self, tag: str) -> str:
+        return f"{self.registry.host}/{self.at}:{tag}"
+
+    def run(self, command: str, tag: str, *options: str) -> Any:
+        return self.tool(command, f"{tag}.tar", self.there(tag), "--json", *options, *PLAIN_DEST)
+
+    def good(self, command: str, tag: str, *options: str) -> Any:
+        ran = self.run(command, tag, *options)
+        assert ran.code == 0, ran.stderr + ran.text
+        jsonschema.validate(ran.json, _SCHEMA)
+        return ran.json
+
+    def blob(self, digest: str) -> Path:
+        name = digest.partition(":")[2]
+        return self.registry.folder / "data/docker/registry/v2/blobs/sha256" / name[:2] / name
+
+    def collect_garbage(self) -> None:
+        """Do what its people do: delete an image, and let the registry's own collector run while it serves."""
+        self.good("push", "1")
+        assert self.registry.call("DELETE", f"/v2/{self.at}/manifests/{self.base.digest}")[0] == 202
+        config = str(self.registry.folder / "config.yml")
+        collected = subprocess.run(["docker-registry", "garbage-collect", config], capture_output=True, check=True)
+        assert b"eligible for deletion" in collected.stdout
+        # The lie that all of this is about.
+        assert not any(self.blob(digest).exists() for digest in self.base.layers)
+        assert all(self.registry.has_blob(self.at, digest) for digest in self.base.layers)
+
+    def can_be_pulled(self, tag: str, image: Image) -> bool:
+        if self.registry.manifest(self.at, tag) != image.raw:
+            return False
+        folder = self.tool.home / "pulled"
+        shutil.rmtree(folder, ignore_errors=True)
+        skopeo("copy", "--src-tls-verify=false", f"docker://{self.there(tag)}", f"dir:{folder}")
+        return True
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    folder = tmp_path_factory.mktemp("cached")
+    storage = {
+        "filesystem": {"rootdirectory": str(folder / "data")},
+        "delete": {"enabled": True},
+        "cache": {"blobdescriptor": "inmemory"},
+    }
+    registry = Registry(folder, extra={"storage": storage}).start()
+    yield registry
+    registry.stop()
+
+
+@pytest.fixture
+def forgetful(tool: Tool, vendor: Registry, cached: Registry) -> Forgetful:
+    return Forgetful(tool, vendor, cached)
+
+
+def test_a_registry_that_says_yes_to_what_it_has_removed(forgetful: Forgetful) -> None:
+    forgetful.collect_garbage()
+    # This is what a plain vet and a plain push can't know.
+    assert forgetful.good("vet", "2")["missing"] == []
+    words = ("2 layers", "no image that is known there", f"push {forgetful.at}:1", "--base")
+    refused(forgetful.run("vet", "2", "--deep"), 5, *words, *forgetful.base.layers)
+    said = ("can't give it back", "no tag was written", "restart the registry", *forgetful.base.layers)
+    refused(forgetful.run("push", "2", "--verify=layers"), 5, *said)
+    assert forgetful.registry.manifest(forgetful.at, "2") is None
+    # Nobody can push the base there now: of its manifest, too, the registry says that it has it.
+    refused(forgetful.run("push", "1", "--verify"), 5, "no tag was written", "restart the registry")
+    refused(forgetful.run("push", "1"), 5, "restart")
+    assert forgetful.registry.manifest(forgetful.at, "1") is None
+    # What the errors say to do.
+    forgetful.registry.restart()
+    refused(forgetful.run("vet", "2", "--deep"), 3, f"{forgetful.at}:1")
+    forgetful.good("push", "1", "--verify=layers")
+    sizes = {"layers": 2, "bytes": sum(map(len, forgetful.shared))}
+    assert forgetful.good("vet", "2", "--deep")["read_back"] == {"manifests": 1, **sizes}
+    assert forgetful.good("push", "2", "--verify=layers")["read_back"]["layers"] == 3
+    assert forgetful.can_be_pulled("2", forgetful.image)
+
+
+def test_a_plain_push_is_mended_by_one_that_verifies(forgetful: Forgetful) -> None:
+    forgetful.collect_garbage()
+    assert forgetful.good("push", "2")["changed"]
+    with pytest.raises(AssertionError, match="EOF"):
+        forgetful.can_be_pulled("2", forgetful.image)
+    refused(forgetful.run("push", "2", "--verify=layers"), 5, "can't give it back")
+    forgetful.registry.restart()
+    forgetful.good("push", "1")
+    # The tag was there all the time.
+    assert forgetful.good("push", "2", "--verify=layers")["changed"] is False
+    assert forgetful.can_be_pulled("2", forgetful.image)
+
+
+def test_own_layers_are_sent_again_although_the_tag_is_there(forgetful: Forgetful) -> None:
+    forgetful.good("push", "1")
+    shutil.rmtree(forgetful.blob(forgetful.base.layers[1]))
+    forgetful.registry.restart()
+    assert forgetful.good("push", "1")["changed"] is False
+    assert not forgetful.registry.has_blob(forgetful.at, forgetful.base.layers[1])
+    read = forgetful.good("push", "1", "--verify=layers")["read_back"]
+    assert (read["manifests"], read["layers"]) == (1, 2)
+    assert forgetful.can_be_pulled("1", forgetful.base)
+    shown = forgetful.tool.good("push", "1.tar", forgetful.there("1"), "--verify", *PLAIN_DEST)
+    assert shown.text.endswith("result:         already there\n")
+
+
+def test_which_layer_it_is(forgetful: Forgetful) -> None:
+    forgetful.good("push", "1")
+    watch = forgetful.registry.watch()
+    shown = forgetful.tool.good("vet", "2.tar", forgetful.there("2"), "--deep", *PLAIN_DEST)
+    assert "read back:      1 manifest, 2 layers" in shown.text
+    assert sorted(each for each in watch.blobs() if each in forgetful.base.layers) == sorted(forgetful.base.layers)
+    assert watch.writes() == []
+    whole, gone = forgetful.base.layers
+    shutil.rmtree(forgetful.blob(gone))
+    ran = forgetful.run("vet", "2", "--deep")
+    refused(ran, 5, "1 layer", gone, "EOF", "restart the registry", f"push {forgetful.at}:1")
+    assert whole not in ran.json["error"]["message"]
+    assert forgetful.tool.leftovers() == []
+
+
+def test_a_layer_with_other_bytes(forgetful: Forgetful) -> None:
+    forgetful.good("push", "1")
+    damaged = forgetful.blob(forgetful.base.layers[0]) / "data"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    said = ("1 layer", forgetful.base.layers[0], "Digest did not match", "storage is damaged")
+    refused(forgetful.run("vet", "2", "--deep"), 5, *said)
+    refused(forgetful.run("push", "2", "--verify=layers"), 5, "no tag was written", *said)
+    # Manifests and configs are sound.
+    assert forgetful.good("push", "2", "--verify")["read_back"] == {"manifests": 1, "layers": 0, "bytes": 0}
+
+
+def test_an_image_that_the_archive_does_not_name(forgetful: Forgetful) -> None:
+    """The layers came there in another image: it may be named, or has the tag that is to be moved."""
+    other = forgetful.there("other")
+    put_image(forgetful.registry, forgetful.at, "other", [*forgetful.shared, layer("more")])
+    refused(forgetful.run("vet", "2", "--deep"), 5, "no image that is known there")
+    plain = ("--base-tls-verify=false",)
+    assert forgetful.good("vet", "2", "--deep", "-b", other, *plain)["read_back"]["layers"] == 2
+    put_image(forgetful.registry, forgetful.at, "2", [*forgetful.shared, layer("more")])
+    assert forgetful.good("vet", "2", "--deep")["read_back"]["layers"] == 2
+    # What skopeo converts is not what the archive has.
+    refused(forgetful.run("push", "2", "--verify", "--no-preserve-digests"), 2, "--verify", "--no-preserve")
+
+
+def test_bundles_and_lists(tool: Tool, vendor: Registry, forgetful: Forgetful) -> None:
+    name = fresh()
+    for tag, more in (("1", []), ("2", [layer("new")])):
+        children = [
+            (put_image(vendor, name, None, [layer(f"{name}{arch}"), *more], arch=arch), platform(arch))
+            for arch in ("amd64", "arm64")
+        ]
+        put_list(vendor, name, tag, children)
+    finals = [f"{vendor.host}/{name}:2", f"{vendor.host}/{forgetful.at}:2"]
+    bases = [f"{vendor.host}/{name}:1", f"{vendor.host}/{forgetful.at}:1"]
+    spec = tool.home / "spec.json"
+    entries = [
+        f'{{"final": "{final}", "base": "{base}", "name": "{title}:2", "all": true}}'
+        for final, base, title in zip(finals, bases, ["list", "one"], strict=True)
+    ]
+    spec.write_text(f'{{"images": [{", ".join(entries)}]}}')
+    tool.good("pull", "--spec", spec, "-o", "b.tar", *PLAIN_PULL)
+    tool.good("pull", bases[0], "--all", "-o", "l.tar", *PLAIN_PULL)
+    prefix = f"{forgetful.registry.host}/{name}"
+    tool.good("push", "l.tar", f"{prefix}/list:1", *PLAIN_DEST)
+    tool.good("push", "1.tar", f"{prefix}/one:1", *PLAIN_DEST)
+    vetted = tool.good("vet", "b.tar", prefix, "--deep", "--json", *PLAIN_DEST).json
+    assert (vetted["read_back"]["manifests"], vetted["read_back"]["layers"]) == (3, 4)
+    shutil.rmtree(forgetful.blob(forgetful.base.layers[0]))
+    ran = tool("vet", "b.tar", prefix, "--deep", "--json", *PLAIN_DEST)
+    refused(ran, 5, "1 of 2 images could not be vetted", "one:2", forgetful.base.layers[0])
+    # What is sound goes there; of the other one there is no tag.
+    ran = tool("push", "b.tar", prefix, "--verify=layers", "--json", *PLAIN_DEST)
+    assert ran.code == 5
+    assert [bool(each["error"]) for each in ran.json["outcomes"]] == [False, True]
+    assert (ran.json["read_back"]["manifests"], ran.json["read_back"]["layers"]) == (3, 3)
+    assert forgetful.registry.manifest(f"{name}/list", "2")
+    assert forgetful.registry.manifest(f"{name}/one", "2") is None
+
+
+def test_places_on_this_machine(forgetful: Forgetful, tool: Tool, vendor: Registry) -> None:
+    tool.good("push", "1.tar", "oci:layout:1")
+    assert tool.good("vet", "2.tar", "oci:layout:2", "--deep", "--json").json["read_back"]["layers"] == 2
+    refused(tool("push", "2.tar", "oci:layout:2", "--verify", "--json"), 2, "not in a registry", "--verify")
+    refused(tool("vet", "2.tar", "--deep", "--json"), 2, "no destination", "--deep")
+    stored = f"{forgetful.registry.host}/stored:1"
+    refused(tool("push", "1.tar", stored, "--as-delta", "--verify", "--json"), 2, "--verify")
+    tool.good("push", "1.tar", "containers-storage:app:1")
+    refused(tool("vet", "2.tar", "containers-storage:app:2", "--deep", "--json"), 2, "unpacked", "--deep")
+
+
+def test_the_library(forgetful: Forgetful, tool: Tool) -> None:
+    forgetful.good("push", "1")
+    incremental = Incremental(push_auth=Access(tls_verify=False), temp_dir=tool.temporary)
+    archive, there = str(tool.home / "2.tar"), f"docker://{forgetful.there('2')}"
+    vetted = incremental.push_vet(archive, there, deep=True)
+    assert vetted.read_back
+    assert vetted.read_back.layers == 2
+    with pytest.raises(UsageError, match="everything"):
+        incremental.push(archive, there, verify="everything")
+    pushed = incremental.push(archive, there, verify="layers")
+    assert pushed.read_back
+    assert pushed.read_back.bytes == vetted.read_back.bytes + pushed.bytes_new
+    assert incremental.push(archive, there).read_back is None
+    assert incremental.push(archive, there, verify="layers", dry_run=True).read_back is None
