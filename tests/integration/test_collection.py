@@ -38,6 +38,7 @@ CALLED = {
     "override_arch": "platform",
     "override_os": "platform",
     "override_variant": "platform",
+    "platform": "platforms",
     "spec": "images",
 }
 # Options of tasks that the command lacks until it has the option of that name.

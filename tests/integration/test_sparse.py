@@ -137,6 +137,11 @@ def test_other_places_and_operations(tool: Tool, vendor: Registry) -> None:
         base = tool.good("pull", two, *some, "--base", place, "--dry-run", "--json", *PLAIN_PULL).json
         assert (base["layers_new"], base["layers_shared"]) == (0, 3), place
     refused(tool("push", "2.tar", "dir:x", "--no-preserve-digests", "--json"), 2, "platforms", "--no-preserve")
+    # The archive itself may be stored, too.
+    stored = f"{vendor.host}/{fresh()}:2"
+    tool.good("push", "2.tar", f"docker://{stored}", "--as-delta", *PLAIN_DEST)
+    read = tool.good("inspect", f"docker://{stored}", "--json", "--src-tls-verify=false").json
+    assert [leaf["platform"] for leaf in read["images"][0]["absent"]] == ["linux/amd64", "linux/s390x"]
     tool.good("inspect", "2.tar", "--report", "page.html")
     page = (tool.home / "page.html").read_text()
     assert "not in the archive: linux/amd64, linux/s390x" in page

@@ -89,7 +89,6 @@ _platform_options = together(
     option(
         IMAGES,
         "--platform",
-        "platforms",
         multiple=True,
         metavar="OS/ARCH[/VARIANT]",
         help="Pull only these platforms of a multi-architecture image, such as linux/amd64,linux/arm64. The image "
@@ -204,7 +203,7 @@ def _architectures(options: Mapping[str, Any]) -> dict[str, Any]:
     overrides = (options["override_os"], options["override_arch"], options["override_variant"])
     if options["all"] and any(overrides):
         raise click.UsageError("--all takes every platform: leave out --override-os, -arch and -variant.")
-    platforms = [Platform.parse(each) for text in options["platforms"] for each in text.split(",")]
+    platforms = [Platform.parse(each) for text in options["platform"] for each in text.split(",")]
     if platforms and (options["all"] or any(overrides)):
         raise click.UsageError(
             "--platform keeps an image as it is, with these platforms: leave out --all, --override-os, -arch and "
