@@ -112,7 +112,7 @@ class ImageRequest(NamedTuple):
     name: str | None = None
     delta: bool = False
     base_names: Mapping[Reference, str] = {}
-    demanded: tuple[Platform, ...] = ()
+    demanded: Wanted = None
     base_platforms: Mapping[Reference, tuple[Platform, ...]] = {}
 
 
@@ -145,9 +145,7 @@ def request_image(options: PullOptions, base: References, final: str | Reference
     """
     source = ImageSource(registry_reference(final, "the final image"), options.final, "final")
     bases = tuple(image_sources(base, options.base, "base"))
-    image = ImageRequest(
-        source, bases, options.wanted, delta=options.deltas.enabled, demanded=_several(options.demanded)
-    )
+    image = ImageRequest(source, bases, options.wanted, delta=options.deltas.enabled, demanded=options.demanded)
     return PullRequest((image,))
 
 
@@ -198,7 +196,7 @@ def request_bundle(
                 image.name,
                 delta,
                 in_earlier,
-                _several(demanded),
+                demanded,
                 {
                     each.final: each.platforms
                     for each in before
@@ -207,10 +205,6 @@ def request_bundle(
             )
         )
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
-
-
-def _several(wanted: Wanted) -> tuple[Platform, ...]:
-    return (wanted,) if isinstance(wanted, Platform) else wanted or ()
 
 
 def _spec_images(spec: Spec) -> tuple[SpecImage, ...]:

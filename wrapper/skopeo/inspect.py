@@ -234,7 +234,7 @@ def read_image(
 
 
 def require_platform(
-    skopeo: Skopeo, source: ImageSource, leaf: FetchedManifest, wanted: Sequence[Platform]
+    skopeo: Skopeo, source: ImageSource, leaf: FetchedManifest, wanted: Platform | tuple[Platform, ...]
 ) -> None:
     """Refuse an image that its config says is for another platform.
 
@@ -242,7 +242,7 @@ def require_platform(
         skopeo: an entered `Skopeo`.
         source: where it is.
         leaf: its manifest.
-        wanted: the platforms of which it is to be for one.
+        wanted: the platform that it is to be for, or several, of which one will do.
 
     Raises:
         UsageError: it is for another one.
@@ -259,11 +259,13 @@ def require_platform(
     except ContentError:
         # Charts and other artifacts have configs of their own, which need not be JSON.
         return
-    if found and all(choose(platform, [found]) is None for platform in wanted):
-        names = " or ".join(map(str, wanted))
+    several = wanted if isinstance(wanted, tuple) else (wanted,)
+    if found and all(choose(platform, [found]) is None for platform in several):
+        names = " or ".join(map(str, several))
+        argument = "platforms" if isinstance(wanted, tuple) else "platform"
         raise UsageError(
             f"{source.reference} is a single image for {found}, and not for {names}",
-            f"name another platform, or an image for {names}",
+            f"leave out `{argument}`, or name an image for {names}",
         )
 
 

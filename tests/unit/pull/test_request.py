@@ -73,7 +73,7 @@ def test_platforms_of_a_list_and_those_that_the_last_bundle_had() -> None:
     earlier = [SpecImage("app:1", ONE, platforms=[amd64]), SpecImage("own:1", ONE, platforms=[amd64])]
     requests = request_bundle(options, spec, None, earlier, fail_fast=False).images
     assert [each.wanted for each in requests] == [(amd64, arm64), (arm64,), arm64, None]
-    assert [each.demanded for each in requests] == [(amd64, arm64), (arm64,), (arm64,), ()]
+    assert [each.demanded for each in requests] == [(amd64, arm64), (arm64,), arm64, None]
     # What is named as a base counts whole.
     assert [each.base_platforms for each in requests] == [{ONE: (amd64,)}, {}, {}, {}]
 
