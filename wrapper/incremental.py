@@ -54,6 +54,7 @@ class Incremental:
         archive_auth: Access | None = None,
         all_architectures: bool = False,
         platform: Platform | None = None,
+        platforms: Sequence[Platform] = (),
         preserve_digests: bool = True,
         signatures: SignatureOptions | None = None,
         cache: CacheOptions | None = None,
@@ -77,6 +78,7 @@ class Incremental:
             archive_auth: how the registry is reached that archives are read from.
             all_architectures: take a list whole; else it is narrowed to one platform.
             platform: which one; this machine's by default.
+            platforms: take a list as it is, with its digest, but of its platforms these alone.
             preserve_digests: demand that images arrive as they were; else skopeo may convert them.
             signatures: which signatures and other referrers `pull` takes along; none by default.
             cache: where `pull` keeps the layers that it fetches, for the next one.
@@ -105,6 +107,7 @@ class Incremental:
         )
         self._all_architectures = all_architectures
         self._platform = platform
+        self._platforms = tuple(platforms)
         self._preserve_digests = preserve_digests
         self._signatures = signatures
         self._cache = cache
@@ -531,6 +534,7 @@ class Incremental:
             final=self._access.final,
             all_architectures=self._all_architectures,
             platform=self._platform,
+            platforms=self._platforms,
             preserve_digests=self._preserve_digests,
             signatures=self._signatures or SignatureOptions(),
             cache=self._cache,

@@ -59,6 +59,7 @@ class ImageInfo:
         bytes_shared: size in bytes of its layers that are left out.
         change: "new", "changed" or "same", beside its bases; None where it was not compared. Where only the archive
             was read, as far as that tells: "same" is a base itself, "changed" shares layers with bases.
+        absent: for a list, the manifests that it names and that are not in the archive.
     """
 
     name: str | None
@@ -71,6 +72,7 @@ class ImageInfo:
     bytes_new: int = 0
     bytes_shared: int = 0
     change: str | None = None
+    absent: tuple[LeafInfo, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ CALLED = {
     "override_arch": "platform",
     "override_os": "platform",
     "override_variant": "platform",
+    "platform": "platforms",
     "spec": "images",
 }
 

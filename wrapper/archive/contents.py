@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 FORMAT = "1"
 BUNDLE = "1"
 
+SPARSE = "sparse-lists"
+"""What an archive requires of its reader that has a list without some of its children."""
+
+ABSENT = f"{PREFIX}absent"
+"""The annotation of a list's descriptor that says which children are absent: their digests, sorted."""
+
 LOCAL_NAME = "io.containerd.image.name"
 """The annotation by which containerd, podman and Docker name an image that they load."""
 
@@ -143,7 +149,7 @@ def index_annotations(
     names: Mapping[str, str] | None = None,
     *,
     is_bundle: bool = False,
-    requires: Sequence[str] = (),
+    requires: Iterable[str] = (),
 ) -> dict[str, str]:
     """Return the annotations of an archive's index.
 
@@ -167,10 +173,17 @@ def index_annotations(
     }
 
 
+def sparse_features(images: Iterable[NamedImage]) -> list[str]:
+    """Return what an archive of these images requires of its reader because children of lists are absent."""
+    return [SPARSE] if any(named.image.absent for named in images) else []
+
+
 def image_descriptor(named: NamedImage) -> dict[str, Any]:
     """Return an image's descriptor in an archive's index."""
     root = named.image.root
     annotations = {f"{PREFIX}beside": named.subject} if named.subject else {}
+    if named.image.absent:
+        annotations[ABSENT] = ",".join(sorted(named.image.absent))
     if named.local_name:
         annotations[LOCAL_NAME] = f"{LOCAL_HOST}{named.local_name}"
     return index_entry(root.media_type, root.digest, root.size, named.name, annotations)

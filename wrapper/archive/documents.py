@@ -8,15 +8,15 @@ from ..delta.artifact import FEATURES, PREFIX, LayerDelta, read_artifact
 from ..delta.graph import check_deltas, sources_needed
 from ..errors import ContentError
 from ..oci.documents import OURS, Bounds, check_schema, count_values, parse_document
-from ..oci.image import resolve_image
+from ..oci.image import Image, resolve_image
 from ..oci.layout import REF_NAME
 from ..oci.manifest import OCI_INDEX, Index, parse_manifest
 from ..oci.reference import is_bundle_name, is_digest
-from .contents import BUNDLE, FORMAT, ArchiveContents, NamedImage, referrer_tags, title_in
+from .contents import ABSENT, BUNDLE, FORMAT, SPARSE, ArchiveContents, NamedImage, referrer_tags, title_in
 from .reader import MEMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Protocol
 
     from ..oci.manifest import Descriptor
@@ -78,12 +78,42 @@ def read_contents(archive: Documents) -> ArchiveContents:
         key = child.digest, name if subject or f"{PREFIX}bundle" in index.annotations else None
         if key not in images:
             (raw,) = load([child])
-            image = resolve_image(parse_manifest(raw, descriptor=child), load)
-            image.require_leaves()
+            image = _read_list(archive, child, raw, load, ours=f"{PREFIX}format" in index.annotations)
             images[key] = NamedImage(
                 name, image, subject, None if subject else title_in(child.annotations) or names.get(child.digest)
             )
     return _contents(archive.name, index, list(images.values()), deltas, archive.sizes, names)
+
+
+def _read_list(
+    archive: Documents,
+    entry: Descriptor,
+    raw: bytes,
+    load: Callable[[Sequence[Descriptor]], Iterable[bytes]],
+    *,
+    ours: bool,
+) -> Image:
+    """Follow an image of an archive to everything below it that is there.
+
+    Children may be absent where the archive says so. Archives of other tools say nothing: `docker save` writes a
+    list as it was, with those children alone that this Docker has.
+    """
+    declared = {digest for digest in entry.annotations.get(ABSENT, "").split(",") if digest}
+
+    def load_present(children: Sequence[Descriptor]) -> Iterator[bytes | None]:
+        for child in children:
+            if child.digest in declared or not (ours or child.digest in archive.sizes):
+                yield None
+            else:
+                yield from load([child])
+
+    image = resolve_image(parse_manifest(raw, descriptor=entry), load_present)
+    if unknown := declared - image.absent.keys():
+        raise ContentError(
+            f"{archive.name} declares {min(unknown):.200} to be absent, which no list of {entry.digest} names"
+        )
+    image.require_leaves()
+    return image
 
 
 def require_readable(
@@ -161,6 +191,7 @@ def _contents(
     """Put together what an archive of these images, and of blobs of these sizes, holds and leaves out."""
     bases, declared = _read_annotations(index, name)
     is_bundle = f"{PREFIX}bundle" in index.annotations
+    _check_absent(images, sizes, name)
     _check_referrers(images, name)
     if is_bundle:
         _check_names(images, name)
@@ -190,7 +221,7 @@ def _read_annotations(index: Index, name: str) -> tuple[tuple[str, ...], dict[st
     said = index.annotations
     if f"{PREFIX}format" not in said:
         return (), None
-    unknown = {each for each in said.get(f"{PREFIX}requires", "").split(",") if each} - FEATURES
+    unknown = {each for each in said.get(f"{PREFIX}requires", "").split(",") if each} - FEATURES - {SPARSE}
     newer = unknown or said.get(f"{PREFIX}bundle", BUNDLE) != BUNDLE
     if said[f"{PREFIX}format"] != FORMAT or newer:
         wanted = f"format {said[f'{PREFIX}format']} {said.get(f'{PREFIX}requires', '')}".strip()
@@ -235,6 +266,14 @@ def _check_referrers(images: Iterable[NamedImage], name: str) -> None:
             raise ContentError(
                 f"{name} uses tag '{named.name:.100}' for a referrer of {named.subject}, where it does not belong"
             )
+
+
+def _check_absent(images: Collection[NamedImage], sizes: Mapping[str, int], name: str) -> None:
+    """Refuse an archive that holds what it says is absent, unless another of its images is that."""
+    there = {node.digest for named in images for node in named.image.nodes}
+    for named in images:
+        if found := named.image.absent.keys() & sizes.keys() - there:
+            raise ContentError(f"{name} holds {min(found)}, and declares it to be absent", "pull it again")
 
 
 def _check_names(images: Iterable[NamedImage], name: str) -> None:

@@ -98,7 +98,8 @@ def with_changes(contents: Contents, found: ArchiveContents) -> Contents:
     def change(named: NamedImage) -> str | None:
         if named.subject:
             return None
-        if named.image.root.digest in found.bases:
+        # Of a list that is a base itself, the base may lack platforms.
+        if named.image.root.digest in found.bases and named.image.layers.keys() <= found.omitted.keys():
             return "same"
         return "changed" if shared & named.image.layers.keys() else "new"
 
@@ -157,6 +158,10 @@ def _describe_image(
         media_type=root.media_type,
         platform=None if is_list else leaves[0].platform,
         manifests=leaves if is_list else (),
+        absent=tuple(
+            LeafInfo(child.digest, child.media_type, str(child.platform) if child.platform else None)
+            for child in named.image.absent.values()
+        ),
         beside=named.subject,
         bytes_new=sum(
             found.deltas[digest].blob_size if digest in found.deltas else layer.size

@@ -67,6 +67,11 @@ class _Image(NamedTuple):
         """What it runs on."""
         return ", ".join(manifest.platform for manifest in self.manifests)
 
+    @property
+    def absent(self) -> str:
+        """What it would run on, too, if all children of its list were in the archive."""
+        return ", ".join(leaf.platform or "no platform" for leaf in self.info.absent)
+
 
 class _Base(NamedTuple):
     """A base: its name, where it is known, and how much of it is left out."""

@@ -88,6 +88,14 @@ _platform_options = together(
     option(IMAGES, "--all", is_flag=True, help="Pull all platforms of a multi-architecture image."),
     option(
         IMAGES,
+        "--platform",
+        multiple=True,
+        metavar="OS/ARCH[/VARIANT]",
+        help="Pull only these platforms of a multi-architecture image, such as linux/amd64,linux/arm64. The image "
+        "keeps its digest, even with one platform; the others are absent. May be repeated.",
+    ),
+    option(
+        IMAGES,
         "--override-os",
         metavar="OS",
         shell_complete=systems,
@@ -190,12 +198,19 @@ def _check_images(final: tuple[str, ...], options: Mapping[str, Any]) -> None:
 
 def _architectures(options: Mapping[str, Any]) -> dict[str, Any]:
     """Say what to take of a multi-architecture image."""
-    from ..oci.platforms import wanted_platform
+    from ..oci.platforms import Platform, wanted_platform
 
     overrides = (options["override_os"], options["override_arch"], options["override_variant"])
     if options["all"] and any(overrides):
         raise click.UsageError("--all takes every platform: leave out --override-os, -arch and -variant.")
+    platforms = [Platform.parse(each) for text in options["platform"] for each in text.split(",")]
+    if platforms and (options["all"] or any(overrides)):
+        raise click.UsageError(
+            "--platform keeps an image as it is, with these platforms: leave out --all, --override-os, -arch and "
+            "-variant."
+        )
     return {
+        "platforms": platforms,
         "all_architectures": options["all"],
         "platform": wanted_platform(*overrides) if any(overrides) else None,
     }

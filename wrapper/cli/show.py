@@ -305,6 +305,8 @@ def _show_image(image: ImageInfo, names: Mapping[str, str], out: TextIO) -> None
     _line(out, "digest", f"{image.digest}  {image.media_type}")
     for leaf in image.manifests:
         _line(out, "platform", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
+    for leaf in image.absent:
+        _line(out, "absent", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
 
 
 def _show_amounts(contents: Contents, out: TextIO) -> None:

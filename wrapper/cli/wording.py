@@ -26,6 +26,7 @@ OPTIONS = {
     "only": "--only",
     "output": "--output",
     "overwrite_tag=False": "--no-overwrite-tag",
+    "platforms": "--platform",
     "platform": "--override-os, --override-arch and --override-variant",
     "preserve_digests=False": "--no-preserve-digests",
     "receipt": "--receipt",

@@ -67,6 +67,18 @@ class Image:
         return list(ordered.values())
 
     @cached_property
+    def absent(self) -> dict[str, Descriptor]:
+        """The children that lists name and that are not here, by digest: those of a sparse list."""
+        there = {node.digest for node in self.nodes}
+        return {
+            child.digest: child
+            for node in self.nodes
+            if isinstance(node.parsed, Index)
+            for child in node.parsed.manifests
+            if child.digest not in there
+        }
+
+    @cached_property
     def layers(self) -> dict[str, Descriptor]:
         """The layers that can travel, by digest."""
         return build_layers_dictionary(*self.nodes)
@@ -92,8 +104,10 @@ class Image:
         """Refuse an image that is nothing but lists.
 
         Raises:
-            ContentError: no list names a manifest.
+            ContentError: no list names a manifest, or none of them is here.
         """
+        if not self.leaves and self.absent:
+            raise ContentError(f"all manifests of index {self.root.digest} are absent: it has no image to move")
         if not self.leaves:
             raise ContentError(f"index {self.root.digest} names no manifest: it has no image to move")
 

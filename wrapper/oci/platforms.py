@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +30,8 @@ _MACHINES = {
 
 _LENGTH = 255
 """How long a part of a platform may be, in characters, as the schemas of indexes have it, too."""
+
+_TEXT = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?")
 
 # From most to least demanding, as skopeo walks them down (containers/image, internal/pkg/platform).
 _VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
@@ -64,6 +69,17 @@ class Platform:
         texts = [text or "" for text in named.values()]
         fits = all(isinstance(text, str) and len(text) <= _LENGTH for text in texts)
         return cls.from_json(named) if fits else None
+
+    @classmethod
+    def parse(cls, text: str) -> Platform:
+        """Read what `str` writes.
+
+        Raises:
+            UsageError: it is no platform.
+        """
+        if not _TEXT.fullmatch(text):
+            raise UsageError(f"'{text:.200}' is not a platform", "write it as os/architecture, such as linux/arm64")
+        return cls(*text.split("/"))
 
     def __str__(self) -> str:
         """Write it as `os/architecture[/variant]`."""

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from ..errors import BundleError, IncrementalError
 from ..host.text import human_bytes, plural
 from ..oci.manifest import FetchedManifest, Index, build_layers_dictionary
+from ..oci.platforms import Platform
 from ..oci.reference import title_in_bundle
-from ..skopeo.inspect import ImageSource, read_ahead, read_image, read_platform, require_platform, try_roots
+from ..skopeo.inspect import ImageSource, read_ahead, read_image, require_platform, try_roots
+from ..skopeo.platforms import read_platform, read_platforms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +55,7 @@ def make_plan(skopeo: Skopeo, request: PullRequest, signatures: SignatureOptions
     known = read_ahead(
         skopeo,
         [
-            (source, root, image.platform if source is image.final else None)
+            (source, root, image.wanted if source is image.final else image.base_platforms.get(source.reference))
             for image in request.images
             for source in (image.final, *image.bases)
             if isinstance(root := roots.get(source), FetchedManifest)
@@ -95,11 +97,13 @@ def _compare(
     signatures: SignatureOptions,
     report: Progress,
 ) -> PlannedImage:
-    final, platform = request.final, request.platform
+    final, wanted = request.final, request.wanted
     root = _root(roots, final)
     in_registries = [(base, _root(roots, base)) for base in request.bases if base.reference.transport == "docker"]
-    if platform:
-        image = read_platform(skopeo, final, root, platform, known)
+    if isinstance(wanted, Platform):
+        image = read_platform(skopeo, final, root, wanted, known)
+    elif wanted:
+        image = read_platforms(skopeo, final, root, wanted, known)
     else:
         image = read_image(skopeo, final, root, known=known)
     image.require_leaves()
@@ -110,7 +114,11 @@ def _compare(
     digests: set[str] = set()
     leaves: list[tuple[ImageSource, FetchedManifest]] = []
     for base, base_root in in_registries:
-        read = read_image(skopeo, base, base_root, report, known)
+        # What an earlier bundle took of a list: the other side has no more of it.
+        if platforms := request.base_platforms.get(base.reference):
+            read = read_platforms(skopeo, base, base_root, platforms, known, report)
+        else:
+            read = read_image(skopeo, base, base_root, report, known)
         layers[read.root.digest] = build_layers_dictionary(*read.nodes)
         names.append((read.root.digest, _title(base.reference, request.base_names.get(base.reference))))
         digests |= {node.digest for node in read.nodes}

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..archive import documents
-from ..archive.contents import image_descriptor, index_annotations
+from ..archive.contents import image_descriptor, index_annotations, sparse_features
 from ..archive.docker import docker_manifest
 from ..archive.output import Target, written_to
 from ..archive.writer import ArchiveLayout, ArchiveWriter, write_archive
@@ -61,15 +61,15 @@ def archive_layout(plan: PullPlan, sizes: Mapping[str, int] | None = None) -> Ar
 
 def index_of(plan: PullPlan) -> bytes:
     """Return the bytes of `index.json` of the archive that a pull will write."""
+    images = [named for _, named in plan.parts]
     return index_document(
-        [image_descriptor(named) for _, named in plan.parts]
-        + [artifact.index_entry for artifact in plan.artifacts],
+        [image_descriptor(named) for named in images] + [artifact.index_entry for artifact in plan.artifacts],
         index_annotations(
             plan.bases,
             plan.bases_of,
             plan.names,
             is_bundle=plan.is_bundle,
-            requires=required_features(plan.deltas.values()),
+            requires=[*required_features(plan.deltas.values()), *sparse_features(images)],
         ),
     )
 

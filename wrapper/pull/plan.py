@@ -46,7 +46,7 @@ class PlannedImage:
 
     Attributes:
         source: where it is; None inside an archive.
-        image: the image, narrowed to one platform unless it is to travel whole.
+        image: the image, with what is wanted of it.
         bases: for every base's digest, the layers that it has.
         name: what the image is called in the archive; None where it has no name.
         known: digests of all manifests and lists of the bases.
@@ -100,7 +100,12 @@ class PlannedImage:
         """What the image is beside its bases: "new" where there is none, "same" where it is one, else "changed"."""
         if not self.bases:
             return "new"
-        return "same" if self.image.root.digest in self.known else "changed"
+        return "same" if self.image.root.digest in self.known and self.is_there else "changed"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether bases have all layers of the image: of a list that is a base itself, they may lack platforms."""
+        return self.image.layers.keys() <= self.shared.keys() | self.image.metadata.keys()
 
 
 @dataclass(frozen=True)
@@ -266,7 +271,7 @@ class PullPlan:
             lines.append("the modules that make changes are not compiled here: all layers travel whole")
         for planned in self.images:
             final = planned.source.reference if planned.source else planned.name or planned.image.root.digest
-            if planned.image.root.digest in planned.bases:
+            if planned.image.root.digest in planned.bases and planned.is_there:
                 if not self.is_bundle:
                     lines.append(f"{final} is the same image as the base: the archive holds no layers")
             elif planned.bases and not planned.shared and not self._uses_bases(planned):

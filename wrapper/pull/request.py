@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..delta.options import DeltaOptions
     from ..oci.reference import Reference
+    from ..oci.sparse import Wanted
     from ..skopeo.access import Access
     from ..skopeo.inspect import References
     from ..source.options import CacheOptions, SignatureOptions
@@ -31,6 +32,7 @@ class PullOptions:
         final: how final images are reached.
         all_architectures: take a list whole; else it is narrowed to one platform.
         platform: which one; this machine's by default.
+        platforms: take a list as it is, with these platforms alone.
         preserve_digests: demand that images arrive as they were; else skopeo may convert them.
         signatures: which signatures and other referrers travel along.
         cache: where layers are kept for the next pull.
@@ -47,15 +49,27 @@ class PullOptions:
     cache: CacheOptions | None
     deltas: DeltaOptions
     anonymous: bool = False
+    platforms: tuple[Platform, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself.
 
         Raises:
-            UsageError: an image is to be converted, and something is asked for that needs its digest.
+            UsageError: two of what a list can become are asked for; or an image is to be converted, and something
+                is asked for that needs its digest.
         """
+        if self.platforms and (self.all_architectures or self.platform):
+            raise UsageError(
+                "a list travels whole, with some platforms, or as the image of one",
+                "give only one of `all_architectures`, `platforms` and `platform`",
+            )
         if self.preserve_digests:
             return
+        if self.platforms:
+            raise UsageError(
+                "a converted list must have all of its platforms",
+                "leave out `preserve_digests=False` or `platforms`",
+            )
         if self.signatures.include or self.signatures.referrers:
             raise UsageError(
                 "signatures do not match a converted image",
@@ -68,14 +82,14 @@ class PullOptions:
             )
 
     @property
-    def wanted_platform(self) -> Platform | None:
-        """What a list is narrowed to; None where it travels whole."""
-        return None if self.all_architectures else self.platform or wanted_platform()
+    def wanted(self) -> Wanted:
+        """What is taken of a list."""
+        return None if self.all_architectures else self.demanded or wanted_platform()
 
     @property
-    def demanded_platform(self) -> Platform | None:
-        """The platform that somebody asked for; None where a list travels whole, or this machine's counts."""
-        return None if self.all_architectures else self.platform
+    def demanded(self) -> Wanted:
+        """The platforms that somebody asked for; None where a list travels whole, or this machine's counts."""
+        return None if self.all_architectures else self.platforms or self.platform
 
 
 class ImageRequest(NamedTuple):
@@ -84,20 +98,22 @@ class ImageRequest(NamedTuple):
     Attributes:
         final: where it is.
         bases: what the other side has; of a list every child counts.
-        platform: what to narrow a list to; None takes it whole.
+        wanted: what is taken of a list.
         name: what it is called in a bundle; None for an image by itself, which is called by its tag.
         delta: whether new layers may travel as their change.
         base_names: what an earlier bundle calls those of the bases that it had.
-        demanded: the platform that somebody asked for: an image that is no list must be for it, too.
+        demanded: the platforms that somebody asked for: an image that is no list must be for one of them, too.
+        base_platforms: the platforms that an earlier bundle had of lists, where it had not all.
     """
 
     final: ImageSource
     bases: tuple[ImageSource, ...]
-    platform: Platform | None
+    wanted: Wanted
     name: str | None = None
     delta: bool = False
     base_names: Mapping[Reference, str] = {}
-    demanded: Platform | None = None
+    demanded: Wanted = None
+    base_platforms: Mapping[Reference, tuple[Platform, ...]] = {}
 
 
 class PullRequest(NamedTuple):
@@ -129,9 +145,7 @@ def request_image(options: PullOptions, base: References, final: str | Reference
     """
     source = ImageSource(registry_reference(final, "the final image"), options.final, "final")
     bases = tuple(image_sources(base, options.base, "base"))
-    image = ImageRequest(
-        source, bases, options.wanted_platform, delta=options.deltas.enabled, demanded=options.demanded_platform
-    )
+    image = ImageRequest(source, bases, options.wanted, delta=options.deltas.enabled, demanded=options.demanded)
     return PullRequest((image,))
 
 
@@ -162,18 +176,34 @@ def request_bundle(
     common = image_sources(base, options.base, "base")
     requests = []
     for image in images:
-        platform = image.platform
+        demanded = image.platforms or image.platform
+        wanted: Wanted = demanded
         if image.all is None:
-            platform = platform or options.wanted_platform
+            wanted = demanded or options.wanted
         elif not image.all:
-            platform = platform or options.platform or wanted_platform()
+            wanted = demanded or options.platforms or options.platform or wanted_platform()
         in_earlier = bases_from(before, image.name)
         own = image_sources([*image.bases, *in_earlier], options.base, "base")
         bases = dict.fromkeys([*own, *common])
         delta = options.deltas.enabled if image.delta is None else image.delta
         final = ImageSource(image.final, options.final, "final")
-        demanded = image.platform or options.demanded_platform if platform else None
-        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta, in_earlier, demanded))
+        demanded = demanded or options.demanded if wanted else None
+        requests.append(
+            ImageRequest(
+                final,
+                tuple(bases),
+                wanted,
+                image.name,
+                delta,
+                in_earlier,
+                demanded,
+                {
+                    each.final: each.platforms
+                    for each in before
+                    if each.platforms and in_earlier.get(each.final) == each.name and each.final not in image.bases
+                },
+            )
+        )
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError, host_errors
 from ..host.space import room_for
 from ..host.temporary import PrivateFolder
-from ..oci.manifest import digest_of
+from ..oci.manifest import LISTS, digest_of
 from .local import CopiedDestination
 
 if TYPE_CHECKING:
@@ -48,11 +48,32 @@ class FolderDestination(CopiedDestination):
                 new = staging.path / "new"
                 # Wherever temporary files go: skopeo writes to the file system of the destination.
                 with room_for(staging.path, sum(upload.sizes().values())):
-                    digest = self.copy(upload, f"dir:{new}")
+                    if upload.image.image.absent:
+                        self._write_sparse(upload, new)
+                    else:
+                        digest = self.copy(upload, f"dir:{new}")
                 self._swap(new, staging.path / "old")
             finally:
                 staging.remove()
         return self.sent(upload, changed=True, digest=digest, previous=previous)
+
+    def _write_sparse(self, upload: Upload, new: Path) -> None:
+        """Write a list whose other children are absent; skopeo copies a list with all or none of them."""
+        upload.fetch_absent()
+        self.warn_of_referrers(upload)
+        image, part = upload.image.image, new.with_name("part")
+        with upload.blob_layout() as blobs:
+            upload.report.begin("sending", str(self.reference))
+            for node in (*image.leaves, *image.lists):
+                flags = ["--multi-arch=index-only"] if node.media_type in LISTS else []
+                upload.copy(blobs, node, f"dir:{part}", self.access, flags, f"cannot write {self.reference}")
+                with host_errors(f"cannot write {self._path}"):
+                    if node is not image.root:
+                        name = f"{node.digest.removeprefix('sha256:')}.manifest.json"
+                        (part / "manifest.json").rename(part / name)
+                    new.mkdir(exist_ok=True)
+                    for file in part.iterdir():
+                        file.rename(new / file.name)
 
     def _swap(self, new: Path, old: Path) -> None:
         """Put the new folder into its place, and what was there to `old`.

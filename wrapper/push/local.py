@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.contents import NamedImage, image_descriptor, index_annotations, names_of
+from ..archive.contents import NamedImage, image_descriptor, index_annotations, names_of, sparse_features
 from ..archive.docker import docker_manifest
 from ..archive.documents import require_readable
 from ..archive.writer import ArchiveLayout, WrittenArchive, write_archive
@@ -227,7 +227,8 @@ def pack_whole(upload: Upload, file: BinaryIO, tag: str | None, name: str, folde
     upload.fetch_absent()
     sizes = upload.sizes()
     images = _named(upload, tag)
-    index = index_document(list(map(image_descriptor, images)), index_annotations([], {}, names_of(images, {})))
+    annotations = index_annotations([], {}, names_of(images, {}), requires=sparse_features(images))
+    index = index_document(list(map(image_descriptor, images)), annotations)
     require_readable(name, index, images, sizes)
     report = upload.report
     report.begin("packing", name)
@@ -248,8 +249,7 @@ class CopiedDestination(LocalDestination):
         """Let skopeo write the image; return its digest there."""
         upload.fetch_absent()
         root = upload.image.image.root
-        if upload.blob_source.contents[-1].referrers:
-            upload.report.warn(f"{self.reference} can't hold signatures: they are left behind")
+        self.warn_of_referrers(upload)
         flags = self.access.flags(self.reference, upload.skopeo.auth_files, "dest-")
         if root.media_type in LISTS:
             flags.append("--all")
@@ -260,6 +260,11 @@ class CopiedDestination(LocalDestination):
         if self.preserve and digest != root.digest:
             raise RegistryError(f"{self.reference} was written as {digest} instead of {root.digest}")
         return digest
+
+    def warn_of_referrers(self, upload: Upload) -> None:
+        """Say that what belongs to the image does not go there."""
+        if upload.blob_source.contents[-1].referrers:
+            upload.report.warn(f"{self.reference} can't hold signatures: they are left behind")
 
 
 class DockerArchiveDestination(CopiedDestination):

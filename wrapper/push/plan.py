@@ -63,7 +63,7 @@ class PushPlan(NamedTuple):
         return sorted(ordered, key=lambda named: named.subject is not None)
 
     def require_preserved(self) -> None:
-        """Refuse to convert images that have signatures.
+        """Refuse to convert images that have signatures, and lists that lack platforms.
 
         Raises:
             UsageError: that is what is asked for.
@@ -73,6 +73,10 @@ class PushPlan(NamedTuple):
                 raise UsageError(
                     "the archive holds signatures, which do not match a converted image",
                     "leave out `preserve_digests=False`",
+                )
+            if not item.destination.preserve and any(named.image.absent for named in item.images):
+                raise UsageError(
+                    "a list can't be converted without all of its platforms", "leave out `preserve_digests=False`"
                 )
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ..delta.artifact import MANIFESTS
-from ..errors import ContentError, IncrementalError, NotFoundError, RegistryError
+from ..errors import ContentError, DeniedError, IncrementalError, NetworkError, NotFoundError, RegistryError
 from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary
 from ..oci.reference import DEFAULT_TAG, is_tag
@@ -19,7 +19,7 @@ from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runs import PARALLEL_RUNS
 from ..source.presence import layers_in_repository
 from .destination import Destination
-from .tags import SIDE, read_tags, referrer_reference, refuse_overwriting
+from .tags import SIDE, lists_in_part, read_tags, referrer_reference, refuse_overwriting, refused_list
 from .upload import OfferedBlobs, Upload, UploadResult
 from .waves import waves
 
@@ -48,6 +48,7 @@ class RegistryDestination(Destination):
 
     _blobs_are_there = False
     _found: tuple[TagChange, ...] = ()
+    _in_part: frozenset[str] = frozenset()
 
     def select_images(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
         """Return the archives' images, the oldest first; whoever sees one is to find its signatures.
@@ -132,12 +133,15 @@ class RegistryDestination(Destination):
         return verify_images(skopeo, ImageSource(self.reference, self.access, SIDE), images, report, layers=layers)
 
     def look(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress) -> None:
-        """Look at what the tags point to."""
+        """Look at what the tags point to; of a list, at its children, too."""
         parts = self._parts(images)
         hidden = report if self.writes and self.overwrite_tag else None
         self._found = read_tags(skopeo, [reference for _, reference in parts], self.access, hidden)
         if not self.overwrite_tag:
             refuse_overwriting(self._found, [named.image.root.digest for named, _ in parts])
+        pairs = zip(parts, self._found, strict=True)
+        there = [named.image for (named, _), tag in pairs if tag.previous_digest == named.image.root.digest]
+        self._in_part = lists_in_part(skopeo, self.reference, there, self.access)
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Upload what the tags don't point to yet, as `look` has found them."""
@@ -158,7 +162,7 @@ class RegistryDestination(Destination):
         behind = [
             (named, reference)
             for (named, reference), tag in zip(parts, self._found, strict=True)
-            if again or tag.previous_digest != named.image.root.digest
+            if again or tag.previous_digest != named.image.root.digest or tag.previous_digest in self._in_part
         ]
         digest = wanted.image.root.digest
         sent: dict[Reference, str] = {}
@@ -219,6 +223,11 @@ class RegistryDestination(Destination):
         root = image.root
         if self.preserve and not self._blobs_are_there:
             self._write_below(upload, blobs, image, references[0])
+            if image.absent:
+                # Not every registry accepts it: that must show before a tag is written.
+                by_digest = references[0].pinned(root.digest)
+                self._write_sparse(upload, blobs, image, by_digest)
+                references = [reference for reference in references if reference != by_digest]
         digest = root.digest
         for reference in references:
             digest = self._copy(upload, blobs, root, reference)
@@ -240,6 +249,15 @@ class RegistryDestination(Destination):
         for node in image.lists:
             if node is not image.root:
                 copy(node, reference.pinned(node.digest))
+
+    def _write_sparse(self, upload: Upload, blobs: OfferedBlobs, image: Image, reference: Reference) -> None:
+        """Write a list whose other children are absent."""
+        try:
+            self._copy(upload, blobs, image.root, reference)
+        except (DeniedError, NetworkError):
+            raise
+        except RegistryError as error:
+            raise refused_list(reference, image, error) from error
 
     def _copy(self, upload: Upload, blobs: OfferedBlobs, node: FetchedManifest, target: Reference) -> str:
         flags = self.access.flags(target, upload.skopeo.auth_files, "dest-")

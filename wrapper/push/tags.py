@@ -19,7 +19,7 @@ from ..results import MissingLayer, TagChange
 from ..skopeo.inspect import require_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ..archive.contents import NamedImage
     from ..host.progress import Progress
@@ -113,6 +113,44 @@ def read_tags(
             require_manifest(reference, raw)
             tags.append(TagChange(str(reference), digest_of(raw)))
     return tuple(tags)
+
+
+def lists_in_part(
+    skopeo: Skopeo, destination: Reference, images: Iterable[Image], access: Access
+) -> frozenset[str]:
+    """Return the digests of those lists that a destination has without a child that is here: its copy is sparse.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        destination: the repository.
+        images: what is there by its digest.
+        access: how the registry is reached.
+
+    Raises:
+        IncrementalError: a child can't be read for another reason than that it does not exist.
+    """
+    below = {(image.root.digest, node.digest): None for image in images for node in image.nodes[1:]}
+    answers = skopeo.inspect_raw([(destination.pinned(child), access, SIDE) for _, child in below])
+    in_part = set()
+    for (root, _), raw in zip(below, answers, strict=True):
+        if isinstance(raw, NotFoundError):
+            in_part.add(root)
+        elif isinstance(raw, IncrementalError):
+            raise raw
+    return frozenset(in_part)
+
+
+def refused_list(destination: Reference, image: Image, error: IncrementalError) -> RegistryError:
+    """Return the error for a registry that refuses a list because children of it are absent."""
+    platforms = sorted({str(child.platform) for child in image.absent.values() if child.platform})
+    which = f" ({', '.join(platforms):.200})" if platforms else ""
+    # After a refusal, skopeo tries a list of the other kind, and says only why that can't be.
+    why = "" if "must be converted" in error.message else f": {error.message}"
+    return RegistryError(
+        f"{destination.registry} did not accept list {image.root.digest} without "
+        f"{plural(len(image.absent), 'manifest')} that the archive lacks{which}; no tag was written{why}",
+        "pull it again with `all_architectures`, or have the registry configured to accept such lists",
+    )
 
 
 def require_sent(skopeo: Skopeo, sent: Mapping[Reference, str], access: Access, report: Progress) -> None:

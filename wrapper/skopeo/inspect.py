@@ -20,12 +20,15 @@ from ..oci.image import Image, resolve_image
 from ..oci.manifest import LISTS, Descriptor, FetchedManifest, Index, digest_of, parse_manifest
 from ..oci.platforms import Platform, choose
 from ..oci.reference import Reference
+from ..oci.sparse import select
 from .access import Access
 from .messages import no_registry
 from .runner import Skopeo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from ..oci.sparse import Wanted
 
     Known = Mapping["ImageSource", bytes | IncrementalError]
 
@@ -171,32 +174,35 @@ def is_repository(skopeo: Skopeo, source: ImageSource) -> bool:
 
 
 def read_ahead(
-    skopeo: Skopeo, wanted: Iterable[tuple[ImageSource, FetchedManifest, Platform | None]]
+    skopeo: Skopeo, wanted: Iterable[tuple[ImageSource, FetchedManifest, Wanted]]
 ) -> dict[ImageSource, bytes | IncrementalError]:
     """Read what stands in several lists, all of it side by side: each round of questions takes ten round trips.
 
     Args:
         skopeo: an entered `Skopeo`.
-        wanted: for each manifest or list where it was read, and what it is to be narrowed to; None for all of it.
+        wanted: for each manifest or list where it was read, and what is wanted of it.
 
     Returns:
-        For `read_image` and `read_platform`: the bytes of each child, not verified, or what was wrong.
+        For `read_image` and the like: the bytes of each child, not verified, or what was wrong.
     """
     children = dict.fromkeys(
         source.at(child.digest)
-        for source, root, platform in wanted
+        for source, root, wanted_of_it in wanted
         if isinstance(root.parsed, Index)
-        for child in _needed(root.parsed.manifests, platform)
+        for child in _needed(root.parsed.manifests, wanted_of_it)
     )
     return dict(zip(children, _inspect(skopeo, list(children)), strict=True))
 
 
-def _needed(children: Sequence[Descriptor], platform: Platform | None) -> Sequence[Descriptor]:
-    if platform is None:
+def _needed(children: Sequence[Descriptor], wanted: Wanted) -> Sequence[Descriptor]:
+    if wanted is None:
         return children
     leaves = [child for child in children if child.media_type not in LISTS]
-    position = choose(platform, [leaf.platform for leaf in leaves])
-    chosen = [] if position is None else [leaves[position]]
+    if isinstance(wanted, Platform):
+        position = choose(wanted, [leaf.platform for leaf in leaves])
+        chosen = [] if position is None else [leaves[position]]
+    else:
+        chosen = [leaf for platform in wanted for leaf in select(platform, leaves)]
     return [child for child in children if child.media_type in LISTS] + chosen
 
 
@@ -227,64 +233,16 @@ def read_image(
     return resolve_image(root, load, source.reference.pinned)
 
 
-def read_platform(
-    skopeo: Skopeo, source: ImageSource, root: FetchedManifest, wanted: Platform, known: Known | None = None
-) -> Image:
-    """Narrow a list to the manifest for one platform; lists in lists are looked into.
-
-    Args:
-        skopeo: an entered `Skopeo`.
-        source: where `root` was read.
-        root: a manifest, which is taken as it is, or a list.
-        wanted: the platform.
-        known: what was read ahead.
-
-    Returns:
-        The image; the lists alone where they name no manifest at all.
-
-    Raises:
-        UsageError: none fits; the message lists the platforms that there are.
-        IncrementalError: the child can't be read, or is not what its descriptor says.
-    """
-    if not isinstance(root.parsed, Index):
-        return Image((root,))
-
-    def lists_only(children: Sequence[Descriptor]) -> list[bytes | None]:
-        lists = [child for child in children if child.media_type in LISTS]
-        found = dict(zip(lists, read_children(skopeo, source, lists, known=known), strict=True))
-        return [found.get(child) for child in children]
-
-    tree = resolve_image(root, lists_only, source.reference.pinned)
-    leaves = [
-        child
-        for node in tree.nodes
-        if isinstance(node.parsed, Index)
-        for child in node.parsed.manifests
-        if child.media_type not in LISTS
-    ]
-    if not leaves:
-        return tree
-    position = choose(wanted, [leaf.platform for leaf in leaves])
-    if position is None:
-        offered = sorted({str(leaf.platform) for leaf in leaves if leaf.platform}) or ["none with a name"]
-        raise UsageError(
-            f"{source.reference} has no image for {wanted}; it has {', '.join(offered)}",
-            "choose one with `platform`, or take all of them with `all_architectures`",
-        )
-    leaf = leaves[position]
-    (raw,) = read_children(skopeo, source, [leaf], known=known)
-    assert raw is not None  # noqa: S101 - nothing is passed over
-    return Image((parse_manifest(raw, reference=source.reference.pinned(leaf.digest), descriptor=leaf),))
-
-
-def require_platform(skopeo: Skopeo, source: ImageSource, leaf: FetchedManifest, wanted: Platform) -> None:
+def require_platform(
+    skopeo: Skopeo, source: ImageSource, leaf: FetchedManifest, wanted: Platform | tuple[Platform, ...]
+) -> None:
     """Refuse an image that its config says is for another platform.
 
     Args:
         skopeo: an entered `Skopeo`.
         source: where it is.
         leaf: its manifest.
-        wanted: the platform that it is to be for.
+        wanted: the platform that it is to be for, or several, of which one will do.
 
     Raises:
         UsageError: it is for another one.
@@ -301,10 +259,13 @@ def require_platform(skopeo: Skopeo, source: ImageSource, leaf: FetchedManifest,
     except ContentError:
         # Charts and other artifacts have configs of their own, which need not be JSON.
         return
-    if found and choose(wanted, [found]) is None:
+    several = wanted if isinstance(wanted, tuple) else (wanted,)
+    if found and all(choose(platform, [found]) is None for platform in several):
+        names = " or ".join(map(str, several))
+        argument = "platforms" if isinstance(wanted, tuple) else "platform"
         raise UsageError(
-            f"{source.reference} is a single image for {found}, and not for {wanted}",
-            f"leave out `platform`, or name an image for {wanted}",
+            f"{source.reference} is a single image for {found}, and not for {names}",
+            f"leave out `{argument}`, or name an image for {names}",
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..archive.contents import title_in
 from ..errors import ContentError, IncrementalError, UsageError, host_errors
 from ..host.files import open_plain
+from ..host.text import plural
 from ..oci.documents import DOCUMENT_BYTES
 from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME, Layout
@@ -81,7 +82,7 @@ def read_base(
         return BaseContents(receipt.layers, (), receipt.names)
     images: Iterable[tuple[str | None, Image]]
     if reference.transport == "oci-archive":
-        images = _in_archive(reference, name)
+        images = _in_archive(reference, name, report)
     elif reference.transport == "oci":
         images = _in_layout(reference, report)
     elif reference.transport == "containers-storage":
@@ -97,7 +98,7 @@ def read_base(
     )
 
 
-def _in_archive(reference: Reference, name: str | None) -> Iterator[tuple[str | None, Image]]:
+def _in_archive(reference: Reference, name: str | None, report: Progress) -> Iterator[tuple[str | None, Image]]:
     from ..archive.documents import read_contents
     from ..archive.reader import Archive
 
@@ -105,6 +106,13 @@ def _in_archive(reference: Reference, name: str | None) -> Iterator[tuple[str | 
     with Archive.open(path) as archive:
         contents = read_contents(archive)
     named = [each for each in contents.images if not each.subject]
+    absent = {digest: child for each in named for digest, child in each.image.absent.items()}
+    if contents.format is None and absent:
+        platforms = sorted({str(child.platform or "no platform") for child in absent.values()})
+        report.warn(
+            f"{reference} lacks {plural(len(absent), 'manifest')} of its lists ({', '.join(platforms):.200}): "
+            "only what it has counts"
+        )
     if name and contents.is_bundle:
         yield from ((each.title, each.image) for each in named if repository_of(each.name) == repository_of(name))
         return

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ..skopeo.inspect import References
 
+_CHOICES = {"all", "platform", "platforms"}
 _NAMES = "a name is a repository and a tag, such as team/app:2"
 
 
@@ -31,6 +32,7 @@ class SpecImage:
         bases: what the other side has.
         all: whether a list travels whole; None where the spec does not say.
         platform: what a list is narrowed to; None where the spec does not say.
+        platforms: those that a list, which stays as it is, is to have; none where the spec does not say.
         delta: whether new layers may travel as their change; None where the spec does not say.
     """
 
@@ -40,6 +42,7 @@ class SpecImage:
     all: bool | None
     platform: Platform | None
     delta: bool | None
+    platforms: tuple[Platform, ...]
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class SpecImage:
         all: bool | None = None,  # noqa: A002 - as in the file
         platform: Platform | None = None,
         delta: bool | None = None,
+        platforms: Sequence[Platform] = (),
     ) -> None:
         """Check what was given.
 
@@ -59,15 +63,18 @@ class SpecImage:
             all: whether a list travels whole.
             platform: what a list is narrowed to.
             delta: whether new layers may travel as their change.
+            platforms: those that a list, which stays as it is, is to have.
 
         Raises:
-            UsageError: `name` is no name; a reference is malformed; `final` is not in a registry; or a list is to
-                travel whole and to be narrowed to a platform.
+            UsageError: `name` is no name; a reference is malformed; `final` is not in a registry; or more than one
+                of `all`, `platform` and `platforms` was given.
         """
         if not is_bundle_name(name):
             raise UsageError(f"'{name}' is no name", _NAMES)
-        if all and platform:
+        if all and (platform or platforms):
             raise UsageError(f"{name}: with all, every platform travels", "leave out one of the two")
+        if platform and platforms:
+            raise UsageError(f"{name}: platform takes one image, platforms the list", "leave out one of the two")
         listed = [bases] if isinstance(bases, (str, Reference)) else bases or ()
         values = {
             "name": name,
@@ -76,6 +83,7 @@ class SpecImage:
             "all": all,
             "platform": platform,
             "delta": delta,
+            "platforms": tuple(platforms),
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)
@@ -139,17 +147,24 @@ def gone_since(earlier: Sequence[SpecImage], images: Sequence[SpecImage]) -> tup
 
 
 def _defaults_for(image: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    # Whole, or one platform: an image that says either has said both.
-    said = {"all", "platform"} if {"all", "platform"} & image.keys() else set()
+    # Whole, one platform, or some: an image that says one of these has said all.
+    said = _CHOICES if _CHOICES & image.keys() else set()
     return {name: value for name, value in defaults.items() if name not in said}
 
 
 def _read_image(image: dict[str, Any], place: str, what: str) -> SpecImage:
     if not is_bundle_name(image["name"]):
         raise UsageError(f"{what}: {place}.name: '{image['name']}' is not a name for an image", _NAMES)
-    if image.get("all") and "platform" in image:
+    for name in ("platform", "platforms"):
+        if image.get("all") and name in image:
+            raise UsageError(
+                f"{what}: {place}.{name}: this image has all, which takes every platform",
+                f"leave out all or {name}",
+            )
+    if "platform" in image and "platforms" in image:
         raise UsageError(
-            f"{what}: {place}.platform: this image has all, which takes every platform", "leave out all or platform"
+            f"{what}: {place}.platforms: this image has platform, which takes the image of one",
+            "leave out platform or platforms",
         )
     bases = image.get("base", [])
     listed = [bases] if isinstance(bases, str) else bases
@@ -161,8 +176,9 @@ def _read_image(image: dict[str, Any], place: str, what: str) -> SpecImage:
             for position, base in enumerate(listed)
         ),
         image.get("all"),
-        Platform(*image["platform"].split("/")) if "platform" in image else None,
+        Platform.parse(image["platform"]) if "platform" in image else None,
         image.get("delta"),
+        tuple(map(Platform.parse, image.get("platforms", ()))),
     )
 
 

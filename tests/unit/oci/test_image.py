@@ -71,3 +71,15 @@ def test_foreign_layers_do_not_travel() -> None:
     image = Image((node(manifest(layers=[part(b"x", urls=["https://x"]), part(b"y", urls=[])])),))
     assert list(image.foreign) == [digest_of(b"x")]
     assert list(image.layers) == [digest_of(b"y")]
+
+
+def test_children_that_are_absent() -> None:
+    leaf, other = manifest(b"x"), manifest(b"y")
+    inner = index(child(other))
+    load, _ = tree(leaf, inner)
+    image = resolve_image(node(index(child(leaf), list_child(inner), child(manifest(b"z")))), load)
+    assert [*image.absent] == [digest_of(manifest(b"z")), digest_of(other)]
+    assert list(image.layers) == [digest_of(b"x")]
+    alone = Image((node(index(child(leaf))),))
+    with pytest.raises(ContentError, match="absent"):
+        alone.require_leaves()

@@ -27,9 +27,9 @@ def test_one_image_is_a_list_of_one() -> None:
     request = request_image(OPTIONS, ["host.example/app:1", ONE], TWO)
     (image,) = request.images
     assert (image.final.reference, [base.reference for base in image.bases]) == (TWO, [ONE, ONE])
-    assert (image.name, image.platform, request.is_bundle) == (None, OPTIONS.platform, False)
+    assert (image.name, image.wanted, request.is_bundle) == (None, OPTIONS.platform, False)
     (whole,) = request_image(replace(OPTIONS, all_architectures=True), None, TWO).images
-    assert (whole.platform, whole.bases) == (None, ())
+    assert (whole.wanted, whole.bases) == (None, ())
 
 
 def test_a_spec_is_a_list_of_its_images() -> None:
@@ -41,7 +41,7 @@ def test_a_spec_is_a_list_of_its_images() -> None:
     ]
     earlier = [SpecImage("app:1", ONE), SpecImage("gone:1", ONE)]
     request = request_bundle(OPTIONS, spec, None, earlier, fail_fast=True)
-    assert [(image.name, image.platform, image.delta) for image in request.images] == [
+    assert [(image.name, image.wanted, image.delta) for image in request.images] == [
         ("app:2", OPTIONS.platform, False),
         ("whole:2", None, True),
         ("one:2", amd64, False),
@@ -57,3 +57,31 @@ def test_a_spec_is_a_list_of_its_images() -> None:
 def test_what_needs_a_digest_forbids_conversion(change: dict[str, SignatureOptions | DeltaOptions]) -> None:
     with pytest.raises(UsageError):
         replace(OPTIONS, preserve_digests=False, **change)
+
+
+def test_platforms_of_a_list_and_those_that_the_last_bundle_had() -> None:
+    amd64, arm64 = Platform("linux", "amd64"), Platform("linux", "arm64")
+    options = replace(OPTIONS, platform=None, platforms=(amd64, arm64))
+    (image,) = request_image(options, ONE, TWO).images
+    assert (image.wanted, image.demanded, image.base_platforms) == ((amd64, arm64), (amd64, arm64), {})
+    spec = [
+        SpecImage("app:2", TWO),
+        SpecImage("own:2", TWO, ONE, platforms=[arm64]),
+        SpecImage("one:2", TWO, platform=arm64),
+        SpecImage("whole:2", TWO, all=True),
+    ]
+    earlier = [SpecImage("app:1", ONE, platforms=[amd64]), SpecImage("own:1", ONE, platforms=[amd64])]
+    requests = request_bundle(options, spec, None, earlier, fail_fast=False).images
+    assert [each.wanted for each in requests] == [(amd64, arm64), (arm64,), arm64, None]
+    assert [each.demanded for each in requests] == [(amd64, arm64), (arm64,), arm64, None]
+    # What is named as a base counts whole.
+    assert [each.base_platforms for each in requests] == [{ONE: (amd64,)}, {}, {}, {}]
+
+
+@pytest.mark.parametrize(
+    "change", [{"all_architectures": True}, {"platform": Platform("linux", "arm")}, {"preserve_digests": False}]
+)
+def test_platforms_contradict_other_choices(change: dict[str, object]) -> None:
+    options = replace(OPTIONS, platform=None, platforms=(Platform("linux", "arm64"),))
+    with pytest.raises(UsageError):
+        replace(options, **change)

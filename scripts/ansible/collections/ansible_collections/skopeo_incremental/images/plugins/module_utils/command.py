@@ -57,6 +57,7 @@ OPTIONS = {
         "delta_effort",
         "delta_min_saving",
         "platform",
+        "platforms",
         "referrers",
         "remove_signatures",
         "with_signatures",
@@ -79,7 +80,7 @@ LOCAL = ("delta_memory", "tmpdir")
 """The options that matter when `vet` checks an archive alone, without any network."""
 
 # Where the command's option is not called as the task's.
-_FLAGS = {"additional_tags": "--additional-tag", "referrers": "--with"}
+_FLAGS = {"additional_tags": "--additional-tag", "platforms": "--platform", "referrers": "--with"}
 # Options that are on until the command is told otherwise.
 _OFF = {"overwrite_tag": "--no-overwrite-tag", "preserve_digests": "--no-preserve-digests"}
 

@@ -50,7 +50,7 @@ options:
     description:
       - The images of a bundle. Required with O(action=bundle), and with O(mirror_config).
       - Each entry has C(name), the image's name in the bundle, and C(final), the image to pull. It may also have
-        C(base), C(all), C(platform) and C(delta).
+        C(base), C(all), C(platform), C(platforms) and C(delta).
     type: list
     elements: dict
   base:
@@ -78,6 +78,13 @@ options:
       - The platform to pull from multi-architecture images, as V(OS/ARCHITECTURE) or V(OS/ARCHITECTURE/VARIANT).
       - The default is the platform of the machine where the task runs.
     type: str
+  platforms:
+    description:
+      - The platforms to keep of multi-architecture images, in the same form as O(platform).
+      - The images keep their digests, even with one platform. Their other platforms are absent.
+    type: list
+    elements: str
+    default: []
   delta:
     description: Whether new layers may travel as their change, or repacked, where that saves enough.
     type: bool
@@ -476,6 +483,7 @@ def argument_spec() -> dict:
         "destination": text,
         "all": off,
         "platform": text,
+        "platforms": texts,
         "delta": off,
         "delta_effort": {"type": "str", "choices": ["fast", "default", "best"]},
         "delta_min_saving": number,
