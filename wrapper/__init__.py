@@ -62,6 +62,10 @@ if TYPE_CHECKING:
     from .results import Outcome as Outcome
     from .results import PullResult as PullResult
     from .results import PushResult as PushResult
+    from .results import ReleaseImage as ReleaseImage
+    from .results import SiteImage as SiteImage
+    from .results import SiteStatus as SiteStatus
+    from .results import StatusResult as StatusResult
     from .results import TagChange as TagChange
     from .results import VetResult as VetResult
     from .skopeo.access import Access as Access
@@ -95,6 +99,10 @@ _HOMES = {
         "Outcome",
         "PullResult",
         "PushResult",
+        "ReleaseImage",
+        "SiteImage",
+        "SiteStatus",
+        "StatusResult",
         "TagChange",
         "VetResult",
     ],

@@ -23,7 +23,19 @@ if TYPE_CHECKING:
 
 OWN = f"cp{sys.version_info.major}{sys.version_info.minor}"
 ABI3, PURE = "cp311-abi3", "py3-none-any"
-COMMANDS = ("complete", "diff", "doctor", "inspect", "kit", "kit export", "kit import", "pull", "push", "vet")
+COMMANDS = (
+    "complete",
+    "diff",
+    "doctor",
+    "inspect",
+    "kit",
+    "kit export",
+    "kit import",
+    "pull",
+    "push",
+    "status",
+    "vet",
+)
 PAGES = {"skopeo-incremental.1", *(f"skopeo-incremental-{each.replace(' ', '-')}.1" for each in COMMANDS)}
 FORMATS = {"skopeo-incremental-spec.5"}
 

@@ -27,7 +27,7 @@ PREFIX = "SKOPEO_INCREMENTAL"
 _NO_MEMORY = "there is not enough memory"
 _LIMITED = (errno.EAGAIN, errno.ENOMEM)
 
-_COMMANDS = ("pull", "vet", "push", "inspect", "complete", "diff", "kit", "doctor")
+_COMMANDS = ("pull", "vet", "push", "inspect", "complete", "diff", "status", "kit", "doctor")
 """Each command is a function in the file of its name. Help has them in this order."""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, one_line
 from ..host.text import human_bytes, named, plural
-from ..results import WHOLE
+from ..results import OLDER, WHOLE
 from .wording import as_options
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
         Outcome,
         PullResult,
         PushResult,
+        SiteImage,
+        StatusResult,
         VetResult,
     )
 
@@ -137,6 +139,29 @@ def show_doctor(result: DoctorResult, out: TextIO, *, as_json: bool) -> None:
         out.write(f"{finding.status:<8}{finding.check + ':':<10}{one_line(message)}\n")
         if step:
             out.write(f"{'':<8}next: {one_line(step)}\n")
+
+
+def show_status(result: StatusResult, out: TextIO, *, as_json: bool) -> None:
+    """Show what each site has of each image of a release, and what it has beside them."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    rows = [("IMAGE", "DIGEST", *(site.receipt for site in result.sites))]
+    for position, image in enumerate(result.release):
+        rows.append((image.name, image.digest, *(_state(site.images[position]) for site in result.sites)))
+    _table(rows, out)
+    others = [(site.receipt, image) for site in result.sites for image in site.others]
+    if others:
+        out.write("\n")
+        _table(
+            [("ONLY AT THE SITE", "IMAGE", "DIGEST", "SINCE")]
+            + [(receipt, image.name, str(image.digest), str(image.date)) for receipt, image in others],
+            out,
+        )
+
+
+def _state(image: SiteImage) -> str:
+    return f"{image.state} {image.digest}" if image.state == OLDER else image.state
 
 
 def show_error(error: IncrementalError, json_out: TextIO | None) -> None:

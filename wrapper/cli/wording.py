@@ -27,6 +27,7 @@ OPTIONS = {
     "platform": "--override-os, --override-arch and --override-variant",
     "preserve_digests=False": "--no-preserve-digests",
     "receipt": "--receipt",
+    "sent_ledger": "--sent-ledger",
     "signatures.include": "--with-signatures",
     "signatures.referrers": "--with",
     "signatures.remove": "--remove-signatures",

@@ -96,6 +96,7 @@ def _compare(
     report: Progress,
 ) -> PlannedImage:
     final, platform = request.final, request.platform
+    title = _title(final.reference, request.name)
     root = _root(roots, final)
     in_registries = [(base, _root(roots, base)) for base in request.bases if base.reference.transport == "docker"]
     if platform:
@@ -118,14 +119,22 @@ def _compare(
     notes = []
     for base in request.bases:
         if base.reference.transport != "docker":
-            from ..source.bases import read_base, why_nothing
+            from ..source.bases import read_base, what_is_uncertain, why_nothing
 
-            found = read_base(skopeo, base, report, request.name, unpacked=request.delta)
+            found = read_base(skopeo, base, report, request.name, title=title, unpacked=request.delta)
             layers |= found.layers
             names += found.names.items()
             digests |= {node.digest for each in found.images for node in each.nodes}
             leaves += [(base, leaf) for each in found.images for leaf in each.leaves]
-            notes += [why] if (why := why_nothing(base.reference)) else []
+            notes += [why for why in (why_nothing(base.reference), what_is_uncertain(base.reference)) if why]
+    if request.sites:
+        from ..source.ledger import images_for, in_all
+
+        held = [images_for(site.images, title, in_bundle=request.name is not None) for site in request.sites]
+        shared, shared_names = in_all(held, image.root.digest)
+        for digest, each in shared.items():
+            layers[digest] = {**each, **layers.get(digest, {})}
+        names += shared_names.items()
     referrers: tuple[tuple[ImageSource, NamedImage], ...] = ()
     if signatures.include or signatures.referrers:
         from ..source.signatures import find_referrers, read_referrers
@@ -144,7 +153,7 @@ def _compare(
         referrers=referrers,
         notes=tuple(notes),
         delta=request.delta,
-        title=_title(final.reference, request.name),
+        title=title,
         # Of several names of one base the first in the alphabet, in whatever order they were given.
         base_names=dict(sorted(names, reverse=True)),
     )
