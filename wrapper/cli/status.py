@@ -22,14 +22,13 @@ from .options import asking_options, common_options, login_options
             "skopeo-incremental status release-2.json \\\n    --site berlin.json --site oslo.json",
         ),
         (
-            "Name the images that Oslo has not got yet",
-            "skopeo-incremental status release-2.json --site oslo.json --json |\n"
+            "Name the images that Oslo does not have yet",
+            "skopeo-incremental status release-2.json --site oslo.json --json | \\\n"
             "    jq -r '.sites[].images[] | select(.state != \"same\").name'",
         ),
         (
-            "Pull one archive for both sites",
-            "skopeo-incremental pull --spec release-2.json --for-site berlin.json \\\n"
-            "    --for-site oslo.json -o release-2.tar",
+            "Ask a vendor's registry that wants a login",
+            "skopeo-incremental status release-2.json --site oslo.json \\\n    --final-authfile vendor-auth.json",
         ),
     ),
 )

@@ -135,6 +135,8 @@ def _compare(
         for digest, each in shared.items():
             layers[digest] = {**each, **layers.get(digest, {})}
         names += shared_names.items()
+        if not shared:
+            notes.append(f"the receipts name no layer for {title} that every site has: it travels whole")
     referrers: tuple[tuple[ImageSource, NamedImage], ...] = ()
     if signatures.include or signatures.referrers:
         from ..source.signatures import find_referrers, read_referrers

@@ -48,7 +48,7 @@ def sent_ledger(path: Path) -> Iterator[Callable[[PullPlan], None]]:
             ]
             # Another pull may have added to it since.
             images = merged(new, read_if_there(path, SENT))
-            require_room("one list of what was sent", "sent_ledger", images)
+            require_room(SENT, images)
             write_ledger(SENT, images, file)
 
         yield add

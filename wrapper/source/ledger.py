@@ -31,6 +31,10 @@ _WRITTEN_BY = {
     RECEIPT: "give a file that push wrote with `receipt`",
     SENT: "give a file that pull wrote with `sent_ledger`",
 }
+_BEGIN_ANOTHER = {
+    RECEIPT: "begin a new file with `receipt`, or push fewer images at a time with `only`",
+    SENT: "begin a new file with `sent_ledger`",
+}
 
 _IMAGE_BYTES, _LAYER_BYTES, _MANIFEST_BYTES = 1_000, 300, 400
 """What an image, its layer or its manifest takes in a ledger, in bytes; more where a name is long."""
@@ -101,7 +105,7 @@ def read_ledger(path: Path, kind: str) -> Ledger:
         ContentError: it is none of this kind; the message names the place, such as `images[3].digest`.
         HostError: it can't be read.
     """
-    called = _CALLED[kind].partition(" ")[2]
+    called = _CALLED[kind].removeprefix("a ")
     if not path.is_file():
         raise UsageError(f"the {called} {path} does not exist", _WRITTEN_BY[kind])
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
@@ -170,12 +174,11 @@ def merged(new: Iterable[LedgerImage], earlier: Ledger | None) -> tuple[LedgerIm
     return (*latest, *(old for old in (earlier.images if earlier else ()) if old.reference not in replaced))
 
 
-def require_room(what: str, argument: str, images: Sequence[LedgerImage]) -> None:
+def require_room(kind: str, images: Sequence[LedgerImage]) -> None:
     """Refuse a ledger that would be too long to be read.
 
     Args:
-        what: what it is, such as "one receipt".
-        argument: the library's argument that names it.
+        kind: `RECEIPT` or `SENT`.
         images: what it would name.
 
     Raises:
@@ -185,8 +188,9 @@ def require_room(what: str, argument: str, images: Sequence[LedgerImage]) -> Non
     manifests = sum(len(image.about.get("manifests", ())) for image in images)
     if layers * _LAYER_BYTES + manifests * _MANIFEST_BYTES + len(images) * _IMAGE_BYTES > OURS.size:
         raise UsageError(
-            f"{what} can't hold {plural(len(images), 'image')} with {plural(layers, 'layer')}",
-            f"begin a new file with `{argument}`, or leave it out",
+            f"one {_CALLED[kind].removeprefix('a ')} can't hold {plural(len(images), 'image')} with "
+            f"{plural(layers, 'layer')}",
+            _BEGIN_ANOTHER[kind],
         )
 
 

@@ -64,7 +64,7 @@ def require_room(images: Iterable[NamedImage], earlier: Ledger | None = None) ->
         )
         for named in images
     ]
-    ledger.require_room("one receipt", "receipt", [*planned, *(earlier.images if earlier else ())])
+    ledger.require_room(RECEIPT, [*planned, *(earlier.images if earlier else ())])
 
 
 def write_receipt(
