@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..oci.manifest import Descriptor
     from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
+    from ..source.ledger import Shared
     from ..source.options import SignatureOptions
     from .plan import PlannedImage, PullPlan
     from .request import ImageRequest, PullRequest
@@ -128,15 +129,10 @@ def _compare(
             leaves += [(base, leaf) for each in found.images for leaf in each.leaves]
             notes += [why for why in (why_nothing(base.reference), what_is_uncertain(base.reference)) if why]
     if request.sites:
-        from ..source.ledger import images_for, in_all
-
-        held = [images_for(site.images, title, in_bundle=request.name is not None) for site in request.sites]
-        shared, shared_names = in_all(held, image.root.digest)
-        for digest, each in shared.items():
-            layers[digest] = {**each, **layers.get(digest, {})}
-        names += shared_names.items()
-        if not shared:
-            notes.append(f"the receipts name no layer for {title} that every site has: it travels whole")
+        shared = _shared_by_sites(request, title, image.root.digest)
+        layers |= {digest: {**each, **layers.get(digest, {})} for digest, each in shared.layers.items()}
+        names += shared.names.items()
+        notes += [] if shared.layers else [f"the receipts name no layer for {title} that every site has"]
     referrers: tuple[tuple[ImageSource, NamedImage], ...] = ()
     if signatures.include or signatures.referrers:
         from ..source.signatures import find_referrers, read_referrers
@@ -159,6 +155,13 @@ def _compare(
         # Of several names of one base the first in the alphabet, in whatever order they were given.
         base_names=dict(sorted(names, reverse=True)),
     )
+
+
+def _shared_by_sites(request: ImageRequest, title: str, digest: str) -> Shared:
+    from ..source.ledger import images_for, in_all
+
+    in_bundle = request.name is not None
+    return in_all([images_for(site.images, title, in_bundle=in_bundle) for site in request.sites], digest)
 
 
 def _title(reference: Reference, name: str | None) -> str:

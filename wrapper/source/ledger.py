@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    Layers = Mapping[str, Mapping[str, Descriptor]]
-
 FORMAT = "1"
 
 RECEIPT, SENT = KINDS = ("receipt", "sent")
@@ -91,6 +89,18 @@ class Ledger(NamedTuple):
     destination: str
     date: str
     images: tuple[LedgerImage, ...]
+
+
+class Shared(NamedTuple):
+    """What several sites have in common.
+
+    Attributes:
+        layers: for the digest of each image, those of its layers, by digest, that every site has.
+        names: what people call the images, by their digests.
+    """
+
+    layers: Mapping[str, Mapping[str, Descriptor]]
+    names: Mapping[str, str]
 
 
 def read_ledger(path: Path, kind: str) -> Ledger:
@@ -274,16 +284,13 @@ def titles_of(images: Iterable[LedgerImage]) -> dict[str, str]:
     return {image.digest: image.title for image in reversed(list(images)) if image.title}
 
 
-def in_all(sites: Sequence[Sequence[LedgerImage]], digest: str) -> tuple[Layers, Mapping[str, str]]:
+def in_all(sites: Sequence[Sequence[LedgerImage]], digest: str) -> Shared:
     """Return what several sites have in common, as bases.
 
     Args:
         sites: for each site, those of its images that are of use.
         digest: that of the image to be pulled. It is a base only if all sites have it: each common layer is in
             another image, too, where one lacks it.
-
-    Returns:
-        For the digest of each image, those of its layers that every site has; and what people call the images.
     """
     held = [{layer for image in images for layer in image.layers} for images in sites]
     common = set.intersection(*held)
@@ -293,4 +300,4 @@ def in_all(sites: Sequence[Sequence[LedgerImage]], digest: str) -> tuple[Layers,
         image.digest: {each: layer for each, layer in image.layers.items() if each in common} for image in images
     }
     used = {base: kept for base, kept in layers.items() if kept or (whole and base == digest)}
-    return used, {base: title for base, title in titles_of(images).items() if base in used}
+    return Shared(used, {base: title for base, title in titles_of(images).items() if base in used})
