@@ -66,7 +66,11 @@ if TYPE_CHECKING:
     from .results import PullResult as PullResult
     from .results import PushResult as PushResult
     from .results import ReadBack as ReadBack
+    from .results import ReleaseImage as ReleaseImage
+    from .results import SiteImage as SiteImage
+    from .results import SiteStatus as SiteStatus
     from .results import SpecResult as SpecResult
+    from .results import StatusResult as StatusResult
     from .results import TagChange as TagChange
     from .results import VetResult as VetResult
     from .skopeo.access import Access as Access
@@ -104,7 +108,11 @@ _HOMES = {
         "PullResult",
         "PushResult",
         "ReadBack",
+        "ReleaseImage",
+        "SiteImage",
+        "SiteStatus",
         "SpecResult",
+        "StatusResult",
         "TagChange",
         "VetResult",
     ],

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         PullResult,
         PushResult,
         SpecResult,
+        StatusResult,
         VetResult,
     )
     from .skopeo.inspect import References
@@ -123,22 +124,29 @@ class Incremental:
             trace=trace,
         )
 
-    def plan(self, base: References, final: str | Reference) -> PullResult:
+    def plan(self, base: References, final: str | Reference, *, for_site: Sequence[str | Path] = ()) -> PullResult:
         """Say what `pull` would do; no layer and no config is fetched.
 
         Args:
             base: as for `pull`.
             final: as for `pull`.
+            for_site: as for `pull`.
 
         Raises:
             IncrementalError: as for `pull`.
         """
         with self.operation() as report:
             puller = self.puller(report)
-            return puller.plan(puller.request_image(base, final))
+            return puller.plan(puller.request_image(base, final, for_site))
 
     def plan_bundle(
-        self, spec: Spec, *, base: References = None, earlier: Spec | None = None, fail_fast: bool = False
+        self,
+        spec: Spec,
+        *,
+        base: References = None,
+        earlier: Spec | None = None,
+        for_site: Sequence[str | Path] = (),
+        fail_fast: bool = False,
     ) -> PullResult:
         """Say what `pull_bundle` would do; no layer and no config is fetched.
 
@@ -146,6 +154,7 @@ class Incremental:
             spec: as for `pull_bundle`.
             base: as for `pull_bundle`.
             earlier: as for `pull_bundle`.
+            for_site: as for `pull`.
             fail_fast: as for `pull_bundle`.
 
         Raises:
@@ -153,9 +162,17 @@ class Incremental:
         """
         with self.operation() as report:
             puller = self.puller(report)
-            return puller.plan(puller.request_bundle(spec, base, earlier, fail_fast=fail_fast))
+            return puller.plan(puller.request_bundle(spec, base, earlier, for_site, fail_fast=fail_fast))
 
-    def pull(self, base: References, final: str | Reference, *, output: Output = None) -> RemoveOnClose:
+    def pull(
+        self,
+        base: References,
+        final: str | Reference,
+        *,
+        output: Output = None,
+        for_site: Sequence[str | Path] = (),
+        sent_ledger: str | Path | None = None,
+    ) -> RemoveOnClose:
         """Pull the difference between bases and a final image (Go: `Incremental.Pull`).
 
         Args:
@@ -163,6 +180,9 @@ class Incremental:
             final: the image to pull.
             output: a path, where the archive appears complete or not at all; or a binary file, to which it is
                 streamed once it is known to be good; or None for a temporary file.
+            for_site: the receipts of all sites that are to get the archive: what each of them has is a base, too.
+            sent_ledger: a file that lists what was sent, for `sent:FILE` as a base: the image is added when the
+                archive is complete.
 
         Returns:
             The archive, open for reading; `.result` says what was pulled. A binary file given as `output` is
@@ -176,7 +196,7 @@ class Incremental:
         """
         with self.operation() as report:
             puller = self.puller(report)
-            return puller.pull(puller.request_image(base, final), output)
+            return puller.pull(puller.request_image(base, final, for_site), output, sent_ledger)
 
     def pull_bundle(
         self,
@@ -186,6 +206,8 @@ class Incremental:
         earlier: Spec | None = None,
         output: Output = None,
         fail_fast: bool = False,
+        for_site: Sequence[str | Path] = (),
+        sent_ledger: str | Path | None = None,
     ) -> RemoveOnClose:
         """Pull several images into one archive, each as the difference to its own bases.
 
@@ -198,6 +220,8 @@ class Incremental:
                 repository of an image's name are its bases too.
             output: as for `pull`.
             fail_fast: stop at the first image that can't be read; else all are tried, and all failures told.
+            for_site: as for `pull`; for each image, what the sites have in the repository of its name.
+            sent_ledger: as for `pull`.
 
         Returns:
             The archive, as for `pull`. It holds all of the images, or there is none.
@@ -208,7 +232,8 @@ class Incremental:
         """
         with self.operation() as report:
             puller = self.puller(report)
-            return puller.pull(puller.request_bundle(spec, base, earlier, fail_fast=fail_fast), output)
+            request = puller.request_bundle(spec, base, earlier, for_site, fail_fast=fail_fast)
+            return puller.pull(request, output, sent_ledger)
 
     def push_vet(
         self,
@@ -285,7 +310,7 @@ class Incremental:
             overwrite_tag: whether a tag that points elsewhere may be moved, or a file replaced.
             dry_run: do all but the writing.
             receipt: a file that will say what the destination has then, for `receipt:FILE` as the next pull's base;
-                a dry run writes none.
+                one of the same registry is added to. A dry run writes none.
             only: of a bundle, the images whose names fit one of these patterns, with or without their tags.
             names: of a bundle, other names for images, by their names with or without tags.
             fail_fast: of a bundle, stop at the first image that fails; else the others are pushed all the same.
@@ -500,6 +525,24 @@ class Incremental:
         with self.operation() as report:
             options = replace(self._skopeo, report=report)
             return make_spec(sources, registry, (options, self._access.final) if pin else None, report)
+
+    def status(self, spec: Spec, sites: Sequence[str | Path]) -> StatusResult:
+        """Say what sites have of a release, as their receipts say.
+
+        Args:
+            spec: the release, as for `pull_bundle`. Its registries are asked only for images without a digest, by
+                the final image's access.
+            sites: the receipts of the sites.
+
+        Raises:
+            UsageError: there is no such file, or the spec is malformed.
+            ContentError: a receipt is none.
+            BundleError: images can't be read.
+        """
+        from .source.status import status
+
+        with self.operation() as report:
+            return status(replace(self._skopeo, report=report), self._access.final, spec, sites)
 
     @contextmanager
     def operation(self) -> Iterator[Progress]:

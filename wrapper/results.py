@@ -14,6 +14,9 @@ WHOLE, REPACKED, CHANGE = TRAVELS = ("whole", "repacked", "change")
 OK, WARNING, ERROR = STATUSES = ("ok", "warning", "error")
 """How something is that `doctor` looked at."""
 
+SAME, OLDER, ABSENT = STATES = ("same", "older", "absent")
+"""What a site has of a release's image: it, another one of its repository, or none."""
+
 
 @dataclass(frozen=True)
 class OmittedLayer:
@@ -467,3 +470,69 @@ class SpecResult:
     spec: dict[str, Any]
     found: tuple[FoundImage, ...]
     warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReleaseImage:
+    """One image of a release.
+
+    Attributes:
+        name: what the spec calls it.
+        reference: where the vendor has it.
+        digest: the digest of its manifest or list.
+    """
+
+    name: str
+    reference: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class SiteImage:
+    """What a site has of one image of a release, or an image that it has beside these.
+
+    Attributes:
+        name: what the spec calls it; of others, what the receipt does, else where it is.
+        state: one of `STATES`; "other" for an image that the release does not have.
+        digest: the digest that the site has; None where it has none.
+        date: when that was pushed, as RFC 3339 writes it; None where it has none.
+    """
+
+    name: str
+    state: str
+    digest: str | None
+    date: str | None
+
+
+@dataclass(frozen=True)
+class SiteStatus:
+    """What one site has of a release, as its receipt says.
+
+    Attributes:
+        receipt: the receipt's file.
+        destination: where the last push there went.
+        date: when that was, as RFC 3339 writes it.
+        images: for each image of the release, in its order, what the site has.
+        others: images that the site has, and the release has not; without those that `images` has as older.
+    """
+
+    receipt: str
+    destination: str
+    date: str
+    images: tuple[SiteImage, ...]
+    others: tuple[SiteImage, ...]
+
+
+@dataclass(frozen=True)
+class StatusResult:
+    """What `status` found.
+
+    Attributes:
+        changed: always False.
+        release: the images of the release.
+        sites: what each site has of them.
+    """
+
+    changed: bool
+    release: tuple[ReleaseImage, ...]
+    sites: tuple[SiteStatus, ...]

@@ -56,7 +56,7 @@ class Writer:
         """
         self._from = Reference.parse(from_) if isinstance(from_, str) else from_
         self._to = Reference.parse(to) if isinstance(to, str) else to
-        if self._to.transport in ("manifest", "receipt"):
+        if self._to.transport in ("manifest", "receipt", "sent"):
             raise UsageError(f"{self._to} can't be a destination", "give an oci: layout or a registry")
         self._from_access = from_access
         self._to_access = to_access

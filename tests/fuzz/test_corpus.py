@@ -53,9 +53,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from wrapper.errors import IncrementalError
-from wrapper.source.receipt import read_receipt
+from wrapper.source.ledger import RECEIPT, images_for, read_ledger
 try:
-    read_receipt(Path(sys.argv[1]), "team/app")
+    images_for(read_ledger(Path(sys.argv[1]), RECEIPT).images, "team/app", in_bundle=True)
 except IncrementalError as error:
     print(error, file=sys.stderr)
 print([int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0])

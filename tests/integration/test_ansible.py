@@ -195,6 +195,16 @@ def test_one_image(release: Release, plain: dict[str, bool]) -> None:
     assert (release.tool.home / "receipt.json").exists()
     assert play(release, push).changed == 0
     assert play(release, vet).code == 0
+    home = release.tool.home
+    told = {"for_site": [str(home / "receipt.json")], "sent_ledger": str(home / "sent.json")}
+    pull = task(
+        release, "pull", archive=str(home / "again.tar"), final=release.reference("team/one:2"), **told, **plain
+    )
+    assert play(release, pull, "--check").changed == 1
+    assert not (home / "sent.json").exists()
+    assert play(release, pull).changed == 1
+    assert (home / "sent.json").exists()
+    assert release.tool.good("inspect", "again.tar", "--json").json["layers_new"] == 0
     others = task(
         release, "vet", archive=archive, destination=there, dest_tls_verify=False, expect_sha256=["0" * 64]
     )

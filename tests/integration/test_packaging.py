@@ -35,6 +35,7 @@ COMMANDS = (
     "pull",
     "push",
     "spec",
+    "status",
     "vet",
 )
 PAGES = {"skopeo-incremental.1", *(f"skopeo-incremental-{each.replace(' ', '-')}.1" for each in COMMANDS)}

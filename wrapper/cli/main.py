@@ -27,7 +27,19 @@ PREFIX = "SKOPEO_INCREMENTAL"
 _NO_MEMORY = "there is not enough memory"
 _LIMITED = (errno.EAGAIN, errno.ENOMEM)
 
-_COMMANDS = ("pull", "vet", "push", "mirror-config", "inspect", "complete", "diff", "spec", "kit", "doctor")
+_COMMANDS = (
+    "pull",
+    "vet",
+    "push",
+    "mirror-config",
+    "inspect",
+    "complete",
+    "diff",
+    "spec",
+    "status",
+    "kit",
+    "doctor",
+)
 """Each command is a function in the file of its name, with `_` for `-`. Help has them in this order."""
 
 

@@ -46,6 +46,24 @@ _bundle_options = together(
     jobs_option,
 )
 
+_site_options = together(
+    option(
+        IMAGES,
+        "--for-site",
+        multiple=True,
+        metavar="FILE",
+        shell_complete=files,
+        help="Receipt of a site that is to get the archive. May be repeated: the archive then serves all of them.",
+    ),
+    option(
+        OUTPUT,
+        "--sent-ledger",
+        metavar="FILE",
+        shell_complete=files,
+        help="Add the images to this list of what was sent. --base sent:FILE reads it.",
+    ),
+)
+
 _cache_options = together(
     option(
         LINK,
@@ -141,6 +159,7 @@ _platform_options = together(
 @click.argument("final", nargs=-1, metavar="[FINAL]")
 @base_option("Image that the other side already has.")
 @_bundle_options
+@_site_options
 @_platform_options
 @_signature_options
 @option(
@@ -173,14 +192,16 @@ def pull(final: tuple[str, ...], base: tuple[str, ...], output: str | None, **op
     where, out = (None, sys.stdout) if dry_run else where_to(output, options)
     incremental = incremental_of(options, **_architectures(options))
     several = {"base": base, "earlier": options["base_spec"], "fail_fast": options["fail_fast"]}
+    sites = {"for_site": options["for_site"]}
     if dry_run:
-        plan = incremental.plan_bundle(spec, **several) if spec else incremental.plan(base, final[0])
+        plan = (
+            incremental.plan_bundle(spec, **several, **sites) if spec else incremental.plan(base, final[0], **sites)
+        )
         show_pull(plan, out, as_json=options["json"])
         return
+    more = {**sites, "output": where, "sent_ledger": options["sent_ledger"]}
     with (
-        incremental.pull_bundle(spec, **several, output=where)
-        if spec
-        else incremental.pull(base, final[0], output=where)
+        incremental.pull_bundle(spec, **several, **more) if spec else incremental.pull(base, final[0], **more)
     ) as archive:
         show_pull(archive.result, out, as_json=options["json"])
 

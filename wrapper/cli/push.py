@@ -66,7 +66,8 @@ from .options import (
     "--receipt",
     metavar="FILE",
     shell_complete=files,
-    help="Write to this file what the destination has after the push. The next pull takes it as a base.",
+    help="Write to this file what the destination has after the push. If the file already is a receipt of the same "
+    "registry, the push adds to it. The next pull takes it as a base.",
 )
 @option(
     OUTPUT,

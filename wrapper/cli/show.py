@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, one_line
 from ..host.text import human_bytes, named, plural
-from ..results import WHOLE
+from ..results import OLDER, WHOLE
 from .wording import as_options
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
         PullResult,
         PushResult,
         ReadBack,
+        SiteImage,
         SpecResult,
+        StatusResult,
         VetResult,
     )
 
@@ -161,6 +163,29 @@ def show_doctor(result: DoctorResult, out: TextIO, *, as_json: bool) -> None:
 def show_spec(result: SpecResult, out: TextIO) -> None:
     """Show the spec that was made, and what it was made from, as JSON; the spec alone is shown as it is."""
     _show_json(asdict(result), out)
+
+
+def show_status(result: StatusResult, out: TextIO, *, as_json: bool) -> None:
+    """Show what each site has of each image of a release, and what it has beside them."""
+    if as_json:
+        _show_json(asdict(result), out)
+        return
+    rows = [("IMAGE", "DIGEST", *(site.receipt for site in result.sites))]
+    for position, image in enumerate(result.release):
+        rows.append((image.name, image.digest, *(_state(site.images[position]) for site in result.sites)))
+    _table(rows, out)
+    others = [(site.receipt, image) for site in result.sites for image in site.others]
+    if others:
+        out.write("\n")
+        _table(
+            [("ONLY AT THE SITE", "IMAGE", "DIGEST", "SINCE")]
+            + [(receipt, image.name, str(image.digest), str(image.date)) for receipt, image in others],
+            out,
+        )
+
+
+def _state(image: SiteImage) -> str:
+    return f"{image.state} {image.digest}" if image.state == OLDER else image.state
 
 
 def show_error(error: IncrementalError, json_out: TextIO | None) -> None:

@@ -31,6 +31,7 @@ OPTIONS = {
     "preserve_digests=False": "--no-preserve-digests",
     "receipt": "--receipt",
     "registry": "--from",
+    "sent_ledger": "--sent-ledger",
     "signatures.include": "--with-signatures",
     "signatures.referrers": "--with",
     "signatures.remove": "--remove-signatures",

@@ -124,6 +124,8 @@ def kind_of_json(raw: bytes) -> tuple[str, str | None]:
         return "a JSON file", None
     if "receipt" in document:
         return "a receipt", "receipt"
+    if "sent" in document:
+        return "a list of what was sent", "sent"
     if {"schemaVersion", "mediaType"} & document.keys():
         return "a manifest", "manifest"
     return (_BUNDLE, None) if "images" in document else ("a JSON file", None)

@@ -1,6 +1,7 @@
 """References to images, as skopeo takes them: `transport:details`; a bare name means `docker://`.
 
-`manifest:FILE` and `receipt:FILE` are ours: bases of which nothing is known but which layers they have.
+`manifest:FILE`, `receipt:FILE` and `sent:FILE` are ours: bases of which nothing is known but which layers they
+have.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ TRANSPORTS = (
     "oci",
     "oci-archive",
     "receipt",
+    "sent",
 )
 
 DOCKER_HUB = "docker.io"

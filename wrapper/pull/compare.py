@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..oci.manifest import Descriptor
     from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
+    from ..source.ledger import Shared
     from ..source.options import SignatureOptions
     from .plan import PlannedImage, PullPlan
     from .request import ImageRequest, PullRequest
@@ -98,6 +99,7 @@ def _compare(
     report: Progress,
 ) -> PlannedImage:
     final, wanted = request.final, request.wanted
+    title = _title(final.reference, request.name)
     root = _root(roots, final)
     in_registries = [(base, _root(roots, base)) for base in request.bases if base.reference.transport == "docker"]
     if isinstance(wanted, Platform):
@@ -126,14 +128,19 @@ def _compare(
     notes = []
     for base in request.bases:
         if base.reference.transport != "docker":
-            from ..source.bases import read_base, why_nothing
+            from ..source.bases import read_base, what_is_uncertain, why_nothing
 
-            found = read_base(skopeo, base, report, request.name, unpacked=request.delta)
+            found = read_base(skopeo, base, report, request.name, title=title, unpacked=request.delta)
             layers |= found.layers
             names += found.names.items()
             digests |= {node.digest for each in found.images for node in each.nodes}
             leaves += [(base, leaf) for each in found.images for leaf in each.leaves]
-            notes += [why] if (why := why_nothing(base.reference)) else []
+            notes += [why for why in (why_nothing(base.reference), what_is_uncertain(base.reference)) if why]
+    if request.sites:
+        shared = _shared_by_sites(request, title, image.root.digest)
+        layers |= {digest: {**each, **layers.get(digest, {})} for digest, each in shared.layers.items()}
+        names += shared.names.items()
+        notes += [] if shared.layers else [f"the receipts name no layer for {title} that every site has"]
     referrers: tuple[tuple[ImageSource, NamedImage], ...] = ()
     if signatures.include or signatures.referrers:
         from ..source.signatures import find_referrers, read_referrers
@@ -152,10 +159,17 @@ def _compare(
         referrers=referrers,
         notes=tuple(notes),
         delta=request.delta,
-        title=_title(final.reference, request.name),
+        title=title,
         # Of several names of one base the first in the alphabet, in whatever order they were given.
         base_names=dict(sorted(names, reverse=True)),
     )
+
+
+def _shared_by_sites(request: ImageRequest, title: str, digest: str) -> Shared:
+    from ..source.ledger import images_for, in_all
+
+    in_bundle = request.name is not None
+    return in_all([images_for(site.images, title, in_bundle=in_bundle) for site in request.sites], digest)
 
 
 def _title(reference: Reference, name: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..host.late import import_later
@@ -11,7 +12,7 @@ from .request import request_bundle, request_image
 
 # The rest takes long to import: that is done while skopeo runs.
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..archive.output import Output, RemoveOnClose, Target
     from ..archive.writer import ArchiveWriter
@@ -57,13 +58,23 @@ class Puller(NamedTuple):
     options: PullOptions
     report: Progress
 
-    def request_image(self, base: References, final: str | Reference) -> PullRequest:
+    def request_image(
+        self, base: References, final: str | Reference, for_site: Sequence[str | Path] = ()
+    ) -> PullRequest:
         """Ask for one image, as `request.request_image`."""
-        return request_image(self.options, base, final)
+        return request_image(self.options, base, final, for_site)
 
-    def request_bundle(self, spec: Spec, base: References, earlier: Spec | None, *, fail_fast: bool) -> PullRequest:
+    def request_bundle(
+        self,
+        spec: Spec,
+        base: References,
+        earlier: Spec | None,
+        for_site: Sequence[str | Path] = (),
+        *,
+        fail_fast: bool,
+    ) -> PullRequest:
         """Ask for the images of a spec, as `request.request_bundle`."""
-        return request_bundle(self.options, spec, base, earlier, fail_fast=fail_fast)
+        return request_bundle(self.options, spec, base, earlier, for_site, fail_fast=fail_fast)
 
     def plan(self, request: PullRequest) -> PullResult:
         """Say what a pull would do; no layer and no config is fetched.
@@ -78,22 +89,31 @@ class Puller(NamedTuple):
 
         return pull_result(plan, lambda _: None)
 
-    def pull(self, request: PullRequest, output: Output) -> RemoveOnClose:
+    def pull(self, request: PullRequest, output: Output, sent: str | Path | None = None) -> RemoveOnClose:
         """Pull into one archive.
 
         Args:
             request: what to pull.
             output: as `open_target` takes it.
+            sent: a list of what was sent, to which it is added when the archive is complete.
 
         Raises:
             IncrementalError: something can't be fetched or written, or is not what its digest, size or schema says.
         """
         from ..archive.output import RemoveOnClose, open_target
 
-        with open_target(output, self.skopeo.temp_dir) as target, self.fetched(request, target) as fetched:
-            from .pack import finish_archive
+        with ExitStack() as after:
+            add_to_sent = None
+            if sent is not None:
+                from .sent import sent_ledger
 
-            result = finish_archive(fetched.layout, fetched.plan, target, self.report, fetched.writer)
+                add_to_sent = after.enter_context(sent_ledger(Path(sent)))
+            with open_target(output, self.skopeo.temp_dir) as target, self.fetched(request, target) as fetched:
+                from .pack import finish_archive
+
+                result = finish_archive(fetched.layout, fetched.plan, target, self.report, fetched.writer)
+            if add_to_sent:
+                add_to_sent(fetched.plan)
         return RemoveOnClose(target, result)
 
     @contextmanager

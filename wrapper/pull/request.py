@@ -12,13 +12,14 @@ from ..oci.reference import registry_reference
 from ..skopeo.inspect import ImageSource, image_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ..delta.options import DeltaOptions
     from ..oci.reference import Reference
     from ..oci.sparse import Wanted
     from ..skopeo.access import Access
     from ..skopeo.inspect import References
+    from ..source.ledger import Ledger
     from ..source.options import CacheOptions, SignatureOptions
     from ..source.spec import Spec, SpecImage
 
@@ -104,6 +105,7 @@ class ImageRequest(NamedTuple):
         base_names: what an earlier bundle calls those of the bases that it had.
         demanded: the platforms that somebody asked for: an image that is no list must be for one of them, too.
         base_platforms: the platforms that an earlier bundle had of lists, where it had not all.
+        sites: for each site that is to get the archive, what it has.
     """
 
     final: ImageSource
@@ -114,6 +116,7 @@ class ImageRequest(NamedTuple):
     base_names: Mapping[Reference, str] = {}
     demanded: Wanted = None
     base_platforms: Mapping[Reference, tuple[Platform, ...]] = {}
+    sites: tuple[Ledger, ...] = ()
 
 
 class PullRequest(NamedTuple):
@@ -132,25 +135,42 @@ class PullRequest(NamedTuple):
     fail_fast: bool = False
 
 
-def request_image(options: PullOptions, base: References, final: str | Reference) -> PullRequest:
+def request_image(
+    options: PullOptions, base: References, final: str | Reference, for_site: Sequence[str | Path] = ()
+) -> PullRequest:
     """Ask for one image.
 
     Args:
         options: how it is pulled.
         base: what the other side has: one reference, several, or None.
         final: the image.
+        for_site: the receipts of several sites: what all of them have is a base.
 
     Raises:
-        UsageError: a reference is malformed, or the image is in no registry.
+        UsageError: a reference is malformed, the image is in no registry, or there is no such receipt.
+        ContentError: a receipt is none.
     """
     source = ImageSource(registry_reference(final, "the final image"), options.final, "final")
     bases = tuple(image_sources(base, options.base, "base"))
-    image = ImageRequest(source, bases, options.wanted, delta=options.deltas.enabled, demanded=options.demanded)
+    image = ImageRequest(
+        source,
+        bases,
+        options.wanted,
+        delta=options.deltas.enabled,
+        demanded=options.demanded,
+        sites=_sites(for_site),
+    )
     return PullRequest((image,))
 
 
 def request_bundle(
-    options: PullOptions, spec: Spec, base: References, earlier: Spec | None, *, fail_fast: bool
+    options: PullOptions,
+    spec: Spec,
+    base: References,
+    earlier: Spec | None,
+    for_site: Sequence[str | Path] = (),
+    *,
+    fail_fast: bool,
 ) -> PullRequest:
     """Ask for the images of a spec.
 
@@ -159,6 +179,7 @@ def request_bundle(
         spec: the images, or the path of a file that names them, as `spec.read_spec` reads it.
         base: bases of all images, beside those that the spec names.
         earlier: the spec of the bundle that the other side has: its images are bases of those with the same name.
+        for_site: as for `request_image`.
         fail_fast: whether to stop at the first image that can't be read.
 
     Raises:
@@ -173,7 +194,7 @@ def request_bundle(
             "a referrer belongs to one image, and a bundle has several", "leave out `signatures.referrers`"
         )
     images, before = _spec_images(spec), _spec_images(earlier or ())
-    common = image_sources(base, options.base, "base")
+    common, sites = image_sources(base, options.base, "base"), _sites(for_site)
     requests = []
     for image in images:
         demanded = image.platforms or image.platform
@@ -202,9 +223,18 @@ def request_bundle(
                     for each in before
                     if each.platforms and in_earlier.get(each.final) == each.name and each.final not in image.bases
                 },
+                sites,
             )
         )
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
+
+
+def _sites(receipts: Sequence[str | Path]) -> tuple[Ledger, ...]:
+    if not receipts:
+        return ()
+    from ..source.ledger import RECEIPT, read_ledger
+
+    return tuple(read_ledger(Path(each), RECEIPT) for each in receipts)
 
 
 def _spec_images(spec: Spec) -> tuple[SpecImage, ...]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
     from ..skopeo.options import SkopeoOptions
+    from ..source.ledger import Ledger
     from .destination import Destination
     from .options import PushOptions
     from .plan import PushPlan
@@ -129,7 +130,8 @@ class Pusher(NamedTuple):
             additional_tags: further tags in the same repository.
             overwrite_tag: whether a tag that points elsewhere may be moved, or a file replaced.
             dry_run: do all but the writing.
-            receipt: a file that will say what the destination has then.
+            receipt: a file that will say what the destination has then; what it says already stays, as far as the
+                place keeps it.
             fail_fast: of a bundle, stop at the first image that fails.
             expect_sha256: what the archives hash to, as `Incremental.push` takes it.
             as_delta: store the archive itself.
@@ -172,6 +174,7 @@ class Pusher(NamedTuple):
                 f"{destination.reference} keeps layers unpacked: a later archive can't leave them out",
                 "leave out `receipt`",
             )
+        earlier = self._earlier(receipt, destination)
         with ExitStack() as stack:
             # That there is no room for it must show before the push.
             file = stack.enter_context(output_file(Path(receipt))) if receipt is not None and not dry_run else None
@@ -186,7 +189,7 @@ class Pusher(NamedTuple):
             if file:
                 from ..source.receipt import require_room
 
-                require_room(named for named in plan.told if not named.subject)
+                require_room((named for named in plan.told if not named.subject), earlier)
             fetching = ["fetching"] if bases or blob_source.deltas else []
             making = ["making"] if blob_source.deltas else []
             reading_back = ["reading back"] if destination.reference.transport == "docker" else []
@@ -203,7 +206,9 @@ class Pusher(NamedTuple):
             if file:
                 from ..source.receipt import write_receipt
 
-                write_receipt(result, [named for named in plan.told if not named.subject], file)
+                # Another push may have added to it since.
+                earlier = self._earlier(receipt, destination)
+                write_receipt(result, [named for named in plan.told if not named.subject], file, earlier)
         return result
 
     def at_hand(self, archives: ArchiveFiles) -> AbstractContextManager[Sequence[ArchiveFile]]:
@@ -228,6 +233,13 @@ class Pusher(NamedTuple):
             overwrite_tag=overwrite_tag,
             writes=writes,
         )
+
+    def _earlier(self, receipt: str | Path | None, destination: Destination) -> Ledger | None:
+        if receipt is None:
+            return None
+        from ..source.receipt import earlier_receipt
+
+        return earlier_receipt(Path(receipt), destination.reference)
 
     def _bases(self, base: References) -> list[ImageSource]:
         return base_sources(base, self.options.base)

@@ -30,24 +30,25 @@ def images_in_receipt(path: Path, registry: str | None) -> Iterator[Finding]:
         UsageError: the destination was no registry, and no other is given.
         ContentError: it is no receipt.
     """
-    from ..source.receipt import read_receipt_document
+    from ..source.ledger import RECEIPT, read_ledger
 
-    document = read_receipt_document(path)
-    if not (document["destination"].startswith("docker://") or registry):
+    ledger = read_ledger(path, RECEIPT)
+    if not registry and not any(image.where for image in ledger.images):
         raise UsageError(
-            f"{path} is of a push to {document['destination']}, where nothing can be pulled from",
+            f"{path} is of a push to {ledger.destination}, where nothing can be pulled from",
             "say where the images are with `registry`",
         )
-    destination = _registry(registry or document["destination"])
-    for position, image in enumerate(document["images"]):
+    for position, image in enumerate(ledger.images):
         where = f"{path}: images[{position}]"
-        if is_bundle_name(image.get("name", "")):
-            yield _delivered(destination, image["name"], image["digest"], where, bool(image["manifests"]))
-        elif position == 0 and "name" not in image and not registry:
-            # The destination of an image by itself is the image.
-            yield FoundImage(_pinned(destination, image["digest"]), where, "", bool(image["manifests"]))
+        name = image.name if is_bundle_name(image.name or "") else None
+        is_list = bool(image.about.get("manifests"))
+        if registry and (name or image.title):
+            yield _delivered(_registry(registry), str(name or image.title), image.digest, where, is_list)
+        elif not registry and image.where:
+            reference = Reference.parse(f"docker://{image.where}")
+            yield FoundImage(_pinned(reference, image.digest), where, name or "", is_list)
         else:
-            yield f"{where}: {image['digest']} {_NO_NAME}"
+            yield f"{where}: {image.digest} {_NO_NAME}"
 
 
 def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:

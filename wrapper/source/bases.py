@@ -14,7 +14,7 @@ from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME, Layout
 from ..oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
 from ..oci.reference import path_and_tag, repository_of, title_of
-from .receipt import read_receipt
+from .ledger import RECEIPT, SENT, images_for, layers_of, read_ledger, titles_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
 
-    Layers = dict[str, dict[str, Descriptor]]
+    Layers = Mapping[str, Mapping[str, Descriptor]]
 
 
 class BaseContents(NamedTuple):
@@ -53,6 +53,7 @@ def read_base(
     report: Progress,
     name: str | None = None,
     *,
+    title: str | None = None,
     unpacked: bool = False,
 ) -> BaseContents:
     """Read which layers a base has that is not in a registry.
@@ -63,6 +64,7 @@ def read_base(
         report: receives a line for each child of a list that is not at hand: its layers don't count.
         name: of an image in a bundle: of a base that is a bundle, only images of that name count, whatever their
             tags are. Another repository's layers are of no use to it.
+        title: what people call an image that is no bundle's: of a ledger only images in its repository count.
         unpacked: whether images count whose layers are only known unpacked: nothing is left out because of them,
             but others can be made of their layers.
 
@@ -77,9 +79,10 @@ def read_base(
     reference = base.reference
     if reference.transport in WITHOUT_DIGESTS:
         return BaseContents({}, (_in_storage(skopeo, base, report),) if unpacked else ())
-    if reference.transport == "receipt":
-        receipt = read_receipt(Path(reference.name), name)
-        return BaseContents(receipt.layers, (), receipt.names)
+    if reference.transport in (RECEIPT, SENT):
+        listed = read_ledger(Path(reference.name), reference.transport).images
+        held = images_for(listed, name or title, in_bundle=name is not None)
+        return BaseContents(layers_of(held), (), titles_of(held))
     images: Iterable[tuple[str | None, Image]]
     if reference.transport == "oci-archive":
         images = _in_archive(reference, name, report)
@@ -203,6 +206,13 @@ def _read(path: Path) -> bytes:
 def _no_tag(reference: Reference, names: Sequence[str | None]) -> UsageError:
     offered = ", ".join(sorted({name for name in names if name})) or "none with a name"
     return UsageError(f"{reference} does not exist; the images there are: {offered:.500}", "check the tag")
+
+
+def what_is_uncertain(base: Reference) -> str | None:
+    """Return what the user should know of a base that the other side may not have; None of any other."""
+    if base.transport == SENT:
+        return f"{base} says what was sent: nobody has confirmed that it arrived"
+    return None
 
 
 def why_nothing(base: Reference) -> str | None:

@@ -64,6 +64,18 @@ options:
     description: The images of an earlier bundle that the other side has, in the same form as O(images).
     type: list
     elements: dict
+  for_site:
+    description:
+      - Receipts of the sites that are to get the archive, as O(receipt) writes them.
+      - The archive leaves out what all of these sites have.
+    type: list
+    elements: path
+    default: []
+  sent_ledger:
+    description:
+      - A list of what was sent, to which the images are added when the archive is complete.
+      - V(sent:FILE) reads it as a base. A task that reads and adds to the same file must run once for each archive.
+    type: path
   destination:
     description:
       - Where the images go, such as V(docker://HOST/NAME:TAG). For a bundle, the prefix of all its images.
@@ -158,7 +170,9 @@ options:
     type: str
     choices: [manifests, layers]
   receipt:
-    description: A file to write that says what the destination has after the push. It is a base for the next pull.
+    description:
+      - A file to write that says what the destination has after the push. It is a base for the next pull.
+      - A receipt of the same registry is added to.
     type: path
   mirror_config:
     description:
@@ -480,6 +494,8 @@ def argument_spec() -> dict:
         "images": dicts,
         "base": texts,
         "base_images": dicts,
+        "for_site": {"type": "list", "elements": "path", "default": []},
+        "sent_ledger": path,
         "destination": text,
         "all": off,
         "platform": text,

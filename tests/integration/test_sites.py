@@ -1,0 +1,476 @@
+"""Several sites: receipts that grow, one archive for all, what each site has, and what was sent."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from tests.integration.test_kills import processes_in, started
+from tests.support.images import Image, fresh, layer, put_image, put_list
+from tests.support.proxy import Proxy
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.support.registry import Registry
+
+NAMES = ("team/app", "team/worker")
+SITES = ("berlin", "oslo", "rome")
+ZEROS = "sha256:" + "0" * 64
+
+
+def valid(path: Path, kind: str) -> Any:
+    document = json.loads(path.read_text())
+    schema = json.loads((ROOT / f"wrapper/oci/schemas/{kind}.json").read_text())
+    Draft202012Validator(schema).validate(document)
+    return document
+
+
+class Sites:
+    """A vendor with four releases of two images, and sites in one registry, each with a prefix of its own."""
+
+    def __init__(self, tool: Tool, vendor: Registry, customer: Registry) -> None:
+        self.tool, self.vendor, self.customer = tool, vendor, customer
+        self.at = fresh("vendor")
+        self.prefixes = {site: fresh(site) for site in SITES}
+        self.layers = {
+            f"{name}:{release}": [layer(f"{self.at}{name}{seed}") for seed in ("base", release // 2, f"v{release}")]
+            for name in NAMES
+            for release in range(1, 5)
+        }
+        self.images: dict[str, Image] = {}
+        for name, layers in self.layers.items():
+            repository, _, tag = name.partition(":")
+            self.images[name] = put_image(vendor, f"{self.at}/{repository}", tag, layers)
+
+    def reference(self, name: str) -> str:
+        return f"{self.vendor.host}/{self.at}/{name}"
+
+    def there(self, site: str, name: str = "") -> str:
+        return f"docker://{self.customer.host}/{self.prefixes[site]}" + (f"/{name}" if name else "")
+
+    def spec(self, release: int, *, names: tuple[str, ...] = NAMES, pinned: bool = False) -> Path:
+        images = []
+        for name in (f"{each}:{release}" for each in names):
+            tagless = self.reference(name).rpartition(":")[0]
+            final = f"{tagless}@{self.images[name].digest}" if pinned else self.reference(name)
+            images.append({"name": name, "final": final})
+        path = self.tool.home / f"release-{release}.json"
+        path.write_text(json.dumps({"images": images}))
+        return path
+
+    def pull(self, release: int, output: str, *options: str | Path, **more: Any) -> Any:
+        words = ("pull", "--spec", self.spec(release, **more), "-o", output, "--json", *options)
+        return self.tool.good(*words, *PLAIN_PULL).json
+
+    def push(self, site: str, archive: str, *options: str) -> Any:
+        words = ("push", archive, self.there(site), "--receipt", f"{site}.json", "--json", *options)
+        return self.tool.good(*words, *PLAIN_DEST).json
+
+    def status(self, release: int, *options: str, **more: Any) -> Any:
+        files = [word for site in SITES for word in ("--site", f"{site}.json")]
+        return self.tool.good("status", self.spec(release, **more), *files, *options, *PLAIN_FINAL)
+
+    def receipt(self, site: str) -> Any:
+        return valid(self.tool.home / f"{site}.json", "receipt")
+
+    def has(self, site: str, name: str) -> bool:
+        repository, _, tag = name.partition(":")
+        return self.customer.manifest(f"{self.prefixes[site]}/{repository}", tag) == self.images[name].raw
+
+
+PLAIN_FINAL = ("--final-tls-verify", "false")
+
+
+@pytest.fixture
+def sites(tool: Tool, vendor: Registry, customer: Registry) -> Sites:
+    return Sites(tool, vendor, customer)
+
+
+@pytest.fixture
+def apart(sites: Sites) -> Sites:
+    """Berlin has release 1, Oslo has 2 and of release 1 the worker; Rome has release 3, but no worker."""
+    for release in (1, 2, 3):
+        sites.pull(release, f"{release}.tar")
+    sites.push("berlin", "1.tar")
+    sites.push("oslo", "1.tar", "--only", "team/worker")
+    sites.push("oslo", "2.tar", "--only", "team/app")
+    sites.push("rome", "3.tar", "--only", "team/app")
+    return sites
+
+
+def for_sites(*names: str) -> list[str]:
+    return [word for name in names for word in ("--for-site", f"{name}.json")]
+
+
+def test_one_archive_serves_sites_at_different_releases(apart: Sites) -> None:
+    pulled = apart.pull(4, "4.tar", *for_sites(*SITES))
+    # Of the application all have the lowest layer; Rome has no worker, so all of that travels.
+    assert [each["digest"] for each in pulled["omitted"]] == [apart.images["team/app:4"].layers[0]]
+    assert {image["name"]: image["change"] for image in pulled["images"]} == {
+        "team/app:4": "changed",
+        "team/worker:4": "new",
+    }
+    whole = "the receipts name no layer for team/worker:4 that every site has"
+    assert pulled["warnings"] == [whole]
+    for site in SITES:
+        apart.push(site, "4.tar")
+        assert all(apart.has(site, f"{name}:4") for name in NAMES), site
+    # Fewer sites have more in common; the order does not matter.
+    two = apart.pull(4, "two.tar", *for_sites("berlin", "oslo"))
+    assert two["layers_shared"] == 6
+    first = (apart.tool.home / "two.tar").read_bytes()
+    apart.pull(4, "two.tar", *for_sites("oslo", "berlin"))
+    assert (apart.tool.home / "two.tar").read_bytes() == first
+
+
+def test_one_site_is_served_as_by_its_receipt_as_a_base(apart: Sites) -> None:
+    for name, words in (("a.tar", ("--for-site", "oslo.json")), ("b.tar", ("--base", "receipt:oslo.json"))):
+        apart.pull(2, name, *words)
+    assert (apart.tool.home / "a.tar").read_bytes() == (apart.tool.home / "b.tar").read_bytes()
+
+
+def test_what_only_some_sites_have_already_still_travels(apart: Sites) -> None:
+    pulled = apart.pull(2, "2.tar", *for_sites("berlin", "oslo"), names=("team/app",))
+    assert pulled["images"][0]["change"] == "changed"
+    assert [each["digest"] for each in pulled["omitted"]] == [apart.images["team/app:2"].layers[0]]
+    apart.push("berlin", "2.tar")
+    assert apart.has("berlin", "team/app:2")
+    # Now both have it.
+    again = apart.pull(2, "2.tar", *for_sites("berlin", "oslo"), names=("team/app",))
+    assert (again["images"][0]["change"], again["layers_new"]) == ("same", 0)
+
+
+def test_one_image_counts_what_sites_have_in_its_repository(apart: Sites) -> None:
+    final = apart.reference("team/app:4")
+    pulled = apart.tool.good("pull", final, *for_sites(*SITES), "-o", "o.tar", "--json", *PLAIN_PULL).json
+    assert [each["digest"] for each in pulled["omitted"]] == [apart.images["team/app:4"].layers[0]]
+    would = ("pull", final, "--dry-run", "--json", "--base", apart.reference("team/app:3"), *PLAIN_PULL)
+    # A base is what all have, too, whatever the receipts say.
+    assert apart.tool.good(*would, *for_sites(*SITES)).json["layers_shared"] == 1
+    assert apart.tool.good(*would[:-2], *PLAIN_PULL).json["layers_shared"] == 1
+    missing = apart.tool("pull", final, "--for-site", "none.json", "--dry-run", "--json", *PLAIN_PULL)
+    refused(missing, 2, "none.json does not exist")
+
+
+def states(told: Any) -> dict[str, list[str]]:
+    return {site["receipt"]: [image["state"] for image in site["images"]] for site in told["sites"]}
+
+
+def test_status_before_and_after(apart: Sites) -> None:
+    schema = Draft202012Validator(json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
+    watch = apart.customer.watch()
+    before = apart.status(2, "--json").json
+    assert watch.requests() == []
+    schema.validate(before)
+    assert before["changed"] is False
+    assert [image["digest"] for image in before["release"]] == [apart.images[f"{name}:2"].digest for name in NAMES]
+    assert states(before) == {
+        "berlin.json": ["older", "older"],
+        "oslo.json": ["same", "older"],
+        "rome.json": ["older", "absent"],
+    }
+    rome = before["sites"][2]
+    assert rome["images"][0]["digest"] == apart.images["team/app:3"].digest
+    assert rome["images"][0]["date"] == apart.receipt("rome")["date"]
+    assert not any(site["others"] for site in before["sites"])
+    apart.pull(2, "update.tar", *for_sites(*SITES))
+    for site in SITES:
+        apart.push(site, "update.tar")
+    after = apart.status(2, "--json").json
+    assert set(states(after)) == {f"{site}.json" for site in SITES}
+    assert all(each == ["same", "same"] for each in states(after).values())
+    assert {each["name"] for site in after["sites"] for each in site["others"]} == {
+        "team/app:1",
+        "team/worker:1",
+        "team/app:3",
+    }
+    assert all(each["state"] == "other" for site in after["sites"] for each in site["others"])
+
+
+def test_status_as_a_table(apart: Sites) -> None:
+    lines = apart.status(2, names=("team/app",)).text.splitlines()
+    assert lines[0].split() == ["IMAGE", "DIGEST", "berlin.json", "oslo.json", "rome.json"]
+    one, three = (apart.images[f"team/app:{release}"].digest for release in (1, 3))
+    own = apart.images["team/app:2"].digest
+    assert lines[1].split() == ["team/app:2", own, "older", one, "same", "older", three]
+    assert lines[3].split() == ["ONLY", "AT", "THE", "SITE", "IMAGE", "DIGEST", "SINCE"]
+    assert [line.split()[:2] for line in lines[4:]] == [
+        ["berlin.json", "team/worker:1"],
+        ["oslo.json", "team/worker:1"],
+    ]
+
+
+def test_status_of_pinned_images_asks_nobody(apart: Sites) -> None:
+    watch = apart.vendor.watch()
+    told = apart.status(2, "--json", "--skopeo", "/nowhere", pinned=True).json
+    assert states(told)["oslo.json"] == ["same", "older"]
+    assert watch.requests() == []
+
+
+def test_status_of_a_list_of_which_sites_have_one_platform(
+    tool: Tool, vendor: Registry, customer: Registry
+) -> None:
+    repository = fresh("list")
+    leaves = [
+        (
+            put_image(vendor, repository, None, [layer(f"{repository}{cpu}")], arch=cpu),
+            {"os": "linux", "architecture": cpu},
+        )
+        for cpu in ("amd64", "arm64")
+    ]
+    put_list(vendor, repository, "1", leaves)
+    image = {"name": repository, "final": f"{vendor.host}/{repository}:1"}
+    (tool.home / "spec.json").write_text(json.dumps({"images": [image]}))
+    (tool.home / "all.json").write_text(json.dumps({"images": [image | {"all": True}]}))
+    tool.good("pull", "--spec", "spec.json", "--override-arch", "arm64", "-o", "o.tar", *PLAIN_PULL)
+    tool.good("push", "o.tar", f"{customer.host}/{fresh()}", "--receipt", "r.json", *PLAIN_DEST)
+    for spec, state in (("spec.json", "same"), ("all.json", "older")):
+        told = tool.good("status", spec, "--site", "r.json", "--json", *PLAIN_FINAL).json
+        assert states(told) == {"r.json": [state]}
+
+
+def test_status_that_can_not_be_told(apart: Sites) -> None:
+    bad = json.loads(apart.spec(2).read_text())
+    bad["images"][1]["final"] += "none"
+    (apart.tool.home / "bad.json").write_text(json.dumps(bad))
+    ran = apart.tool("status", "bad.json", "--site", "oslo.json", "--json", *PLAIN_FINAL)
+    refused(ran, 5, "1 of 2 images could not be read", "team/worker:2")
+    refused(apart.tool("status", "release-2.json", "--json"), 2, "--site")
+
+
+def test_a_receipt_grows(apart: Sites) -> None:
+    held = apart.receipt("oslo")
+    assert [image["name"] for image in held["images"]] == ["team/app:2", "team/worker:1"]
+    new, old = held["images"]
+    assert (new["reference"], old["reference"]) == (
+        apart.there("oslo", "team/app:2"),
+        apart.there("oslo", "team/worker:1"),
+    )
+    assert "date" not in new
+    assert old["date"] <= held["date"]
+    # What stood under the same tag is not known any more: a registry may remove what no tag points to.
+    put_image(apart.vendor, f"{apart.at}/team/app", "2", apart.layers["team/app:3"])
+    apart.pull(2, "moved.tar", names=("team/app",))
+    apart.push("oslo", "moved.tar")
+    assert [image["name"] for image in apart.receipt("oslo")["images"]] == ["team/app:2", "team/worker:1"]
+    assert apart.receipt("oslo")["images"][0]["digest"] != new["digest"]
+    # An older version of this program reads the first without a name, and all layers.
+    assert set(held) == {"receipt", "destination", "date", "version", "images"}
+
+
+def test_images_by_themselves_share_a_receipt(apart: Sites) -> None:
+    tool, there = apart.tool, f"docker://{apart.customer.host}/{apart.prefixes['rome']}/{apart.at}"
+    for name in ("team/app:1", "team/worker:1", "team/app:2"):
+        tool.good("pull", apart.reference(name), "-o", "o.tar", *PLAIN_PULL)
+        tool.good("push", "o.tar", f"{there}/{name}", "--receipt", "one.json", *PLAIN_DEST)
+    held = valid(tool.home / "one.json", "receipt")
+    assert [image["reference"] for image in held["images"]] == [
+        f"{there}/{name}" for name in ("team/app:2", "team/worker:1", "team/app:1")
+    ]
+    # A registry has layers by repository: those of the worker's are of no use to the application.
+    would = ("pull", "--base", "receipt:one.json", "--dry-run", "--json", *PLAIN_PULL)
+    assert tool.good(*would, apart.reference("team/app:3")).json["layers_shared"] == 2
+    put_image(apart.vendor, f"{apart.at}/other", "1", apart.layers["team/worker:1"])
+    assert tool.good(*would, apart.reference("other:1")).json["layers_shared"] == 0
+    told = tool.good("status", apart.spec(2), "--site", "one.json", "--json", *PLAIN_FINAL).json
+    assert states(told) == {"one.json": ["same", "older"]}
+    assert [each["name"] for each in told["sites"][0]["others"]] == [
+        f"{apart.prefixes['rome']}/{apart.at}/team/app:1"
+    ]
+
+
+def test_receipts_of_older_versions(apart: Sites) -> None:
+    path = apart.tool.home / "berlin.json"
+    held = apart.receipt("berlin")
+    for image in held["images"]:
+        del image["reference"]
+    path.write_text(json.dumps(held))
+    assert states(apart.status(1, "--json").json)["berlin.json"] == ["same", "same"]
+    put_image(apart.vendor, f"{apart.at}/team/app", "1", apart.layers["team/app:3"])
+    apart.pull(1, "moved.tar", "--for-site", "berlin.json", names=("team/app",))
+    apart.push("berlin", "moved.tar")
+    assert [image["reference"] for image in apart.receipt("berlin")["images"]] == [
+        apart.there("berlin", f"{name}:1") for name in NAMES
+    ]
+
+
+def test_an_empty_file_is_no_receipt_yet(apart: Sites) -> None:
+    (apart.tool.home / "rome.json").write_bytes(b"")
+    apart.push("rome", "1.tar")
+    assert len(apart.receipt("rome")["images"]) == 2
+
+
+def test_places_that_keep_one_image_have_a_receipt_of_that_one(apart: Sites) -> None:
+    tool = apart.tool
+    for place, count in (("oci:layout", 2), ("dir:folder", 1)):
+        for release, tag in ((1, "a"), (2, "b")):
+            tool.good("pull", apart.reference(f"team/app:{release}"), "-o", "o.tar", *PLAIN_PULL)
+            where = f"{place}:{tag}" if place == "oci:layout" else place
+            tool.good("push", "o.tar", where, "--receipt", f"{count}.json")
+        assert len(valid(tool.home / f"{count}.json", "receipt")["images"]) == count
+
+
+HOSTILE: dict[str, tuple[Any, ...]] = {
+    "not JSON": (b"{", "not valid JSON"),
+    "an array": (b"[]", "not a JSON object"),
+    "no receipt": (b"{}", "is not a receipt"),
+    "of another format": (b'{"receipt": "2"}', "is not a receipt of format 1"),
+    "a date that is a number": ("date", 1, "at date"),
+    "an endless reference": ("reference", "x" * 9000, "at images[0].reference: it is longer"),
+    "no digest": ("digest", "sha256:0", "at images[0].digest"),
+    "a size below nothing": (
+        "layers",
+        [{"digest": ZEROS, "media_type": "x", "size": -1}],
+        "images[0].layers[0].size",
+    ),
+}
+
+
+def test_bad_receipts(apart: Sites) -> None:
+    path, spec = apart.tool.home / "oslo.json", apart.spec(2)
+    for kind, (*change, words) in HOSTILE.items():
+        held = json.loads((apart.tool.home / "rome.json").read_text())
+        if len(change) == 1:
+            path.write_bytes(change[0])
+        else:
+            (held if change[0] == "date" else held["images"][0])[change[0]] = change[1]
+            path.write_text(json.dumps(held))
+        raw, watch = path.read_bytes(), apart.customer.watch()
+        push = ("push", "2.tar", apart.there("oslo"), "--receipt", "oslo.json", "--json", *PLAIN_DEST)
+        refused(apart.tool(*push), 4, "oslo.json", words)
+        assert watch.requests() == [], kind
+        assert path.read_bytes() == raw
+        refused(apart.tool("status", spec, "--site", "oslo.json", "--json"), 4, "oslo.json", words)
+        pull = ("pull", "--spec", spec, "--for-site", "oslo.json", "-o", "o.tar", "--json", *PLAIN_PULL)
+        refused(apart.tool(*pull), 4, "oslo.json", words)
+        assert not (apart.tool.home / "o.tar").exists()
+
+
+def test_references_in_a_receipt_are_only_compared(apart: Sites) -> None:
+    """Whoever made it may have written anything there."""
+    path = apart.tool.home / "oslo.json"
+    held = apart.receipt("oslo")
+    odd = ("docker://", "docker://a b", "../../etc/passwd", "docker://\u2028\x1b[2J/x:1", "x" * 8000, "receipt:/x")
+    for image, reference in zip(held["images"] * 3, odd, strict=True):
+        image["reference"] = reference
+        image.pop("name", None)
+        path.write_text(json.dumps(held))
+        apart.pull(2, "o.tar", "--for-site", "oslo.json")
+        told = apart.status(4)
+        assert "\x1b" not in told.text
+        assert all(line.isprintable() for line in told.text.splitlines())
+
+
+def test_another_place_has_another_receipt(apart: Sites, vendor: Registry) -> None:
+    raw, watch = (apart.tool.home / "oslo.json").read_bytes(), vendor.watch()
+    ran = apart.tool("push", "2.tar", f"{vendor.host}/x", "--receipt", "oslo.json", "--json", *PLAIN_DEST)
+    refused(ran, 2, "oslo.json is the receipt of", apart.customer.host, "--receipt")
+    assert watch.requests() == []
+    assert (apart.tool.home / "oslo.json").read_bytes() == raw
+
+
+def test_what_was_sent_is_a_base(sites: Sites) -> None:
+    one = sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
+    first = valid(sites.tool.home / "sent.json", "sent")
+    assert [(each["name"], each["reference"]) for each in first["images"]] == [
+        (f"{name}:1", f"docker://{sites.reference(f'{name}:1')}") for name in NAMES
+    ]
+    assert not one["warnings"]
+    two = sites.pull(2, "2.tar", "--base", "sent:sent.json", "--sent-ledger", "sent.json")
+    assert two["layers_shared"] == 2
+    assert two["warnings"] == ["sent:sent.json says what was sent: nobody has confirmed that it arrived"]
+    # The same as if the site had told; and a chain arrives.
+    sites.push("berlin", "1.tar")
+    sites.pull(2, "told.tar", "--base", "receipt:berlin.json")
+    assert (sites.tool.home / "told.tar").read_bytes() == (sites.tool.home / "2.tar").read_bytes()
+    sites.push("berlin", "2.tar")
+    assert all(sites.has("berlin", f"{name}:2") for name in NAMES)
+    held = valid(sites.tool.home / "sent.json", "sent")
+    assert [each["name"] for each in held["images"]] == [
+        f"{name}:{release}" for release in (2, 1) for name in NAMES
+    ]
+    assert held["images"][2]["date"] == first["date"]
+    # What was sent of one image is of no use to another, and one image is added as a bundle's are.
+    words = ("pull", sites.reference("team/app:3"), "--base", "sent:sent.json", "--sent-ledger", "sent.json")
+    assert sites.tool.good(*words, "-o", "3.tar", "--json", *PLAIN_PULL).json["layers_shared"] == 2
+    assert len(valid(sites.tool.home / "sent.json", "sent")["images"]) == 5
+
+
+def test_a_site_that_did_not_get_it_finds_out(sites: Sites) -> None:
+    sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
+    sites.pull(2, "2.tar", "--base", "sent:sent.json")
+    watch = sites.customer.watch()
+    refused(sites.tool("push", "2.tar", sites.there("oslo"), "--json", *PLAIN_DEST), 3)
+    assert watch.writes() == []
+
+
+def test_nothing_is_added_that_was_not_sent(sites: Sites) -> None:
+    sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
+    raw = (sites.tool.home / "sent.json").read_bytes()
+    files = {path.name for path in sites.tool.home.iterdir()}
+    pull = ("pull", sites.reference("team/app:2"), "--sent-ledger", "sent.json", "--json", *PLAIN_PULL)
+    sites.tool.good(*pull, "--dry-run")
+    assert sites.tool(*pull, "-o", "no/such/o.tar").code == 6
+    assert sites.tool("pull", sites.reference("none:1"), *pull[2:], "-o", "o.tar").code == 5
+    assert (sites.tool.home / "sent.json").read_bytes() == raw
+    refused(sites.tool(*pull, "-o", "o.tar", "--sent-ledger", "no/such.json"), 6, "no/such.json")
+    assert {path.name for path in sites.tool.home.iterdir()} == files
+
+
+@pytest.fixture
+def large(vendor: Registry) -> Iterator[str]:
+    repository = fresh("large")
+    put_image(vendor, repository, "1", [layer(f"{repository}{number}", 2_000_000) for number in range(3)])
+    with Proxy(vendor.host, bytes_per_second=1_000_000) as proxy:
+        yield f"{proxy.host}/{repository}:1"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_pull_adds_nothing(sites: Sites, large: str, number: signal.Signals) -> None:
+    tool = sites.tool
+    sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
+    raw = (tool.home / "sent.json").read_bytes()
+    more = ("-o", "o.tar", "--sent-ledger", "sent.json", "--tmpdir", tool.temporary, *PLAIN_PULL)
+    running = started(tool, "pull", large, *more)
+    while not any("copy" in line.split("\0") for line in processes_in(tool.temporary)):
+        assert running.poll() is None
+        time.sleep(0.005)
+    running.send_signal(number)
+    running.communicate()
+    assert running.returncode != 0
+    assert (tool.home / "sent.json").read_bytes() == raw
+    assert not (tool.home / "o.tar").exists()
+    # Nor does the next run fall over what was left.
+    sites.pull(2, "2.tar", "--sent-ledger", "sent.json")
+    assert len(valid(tool.home / "sent.json", "sent")["images"]) == 4
+    assert not [path for path in tool.home.iterdir() if path.suffix == ".part"]
+
+
+def test_ledgers_are_told_apart(sites: Sites) -> None:
+    sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
+    sites.push("oslo", "1.tar")
+    final = sites.reference("team/app:2")
+    dry = ("--dry-run", "--json", *PLAIN_PULL)
+    refused(sites.tool("pull", final, "-b", "receipt:sent.json", *dry), 4, "not a receipt", "sent:sent.json")
+    refused(
+        sites.tool("pull", final, "-b", "sent:oslo.json", *dry), 4, "not a list of what was", "receipt:oslo.json"
+    )
+    refused(sites.tool("pull", final, "-b", "sent.json", *dry), 2, "write sent:sent.json")
+    refused(sites.tool("pull", final, "-b", "sent:none.json", *dry), 2, "none.json does not exist")
+    refused(sites.tool("push", "1.tar", "sent:x", "--json"), 2, "can't be a destination")
+    watch = sites.vendor.watch()
+    refused(sites.tool("pull", final, "-o", "o.tar", "--sent-ledger", "oslo.json", *dry[1:]), 4, "not a list of")
+    bad = json.loads((sites.tool.home / "sent.json").read_text())
+    bad["images"][1]["layers"][0]["digest"] = "x"
+    (sites.tool.home / "sent.json").write_text(json.dumps(bad))
+    ran = sites.tool("pull", final, "-o", "o.tar", "--sent-ledger", "sent.json", *dry[1:])
+    refused(ran, 4, "sent.json breaks the schema at images[1].layers[0].digest")
+    assert watch.requests() == []
