@@ -10,6 +10,7 @@ from ..errors import UsageError
 from ..oci.platforms import Platform, wanted_platform
 from ..oci.reference import registry_reference
 from ..skopeo.inspect import ImageSource, image_sources
+from ..source.options import SignatureOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..oci.reference import Reference
     from ..skopeo.access import Access
     from ..skopeo.inspect import References
-    from ..source.options import CacheOptions, SignatureOptions
+    from ..source.options import CacheOptions
     from ..source.spec import Spec, SpecImage
 
 
@@ -56,10 +57,11 @@ class PullOptions:
         """
         if self.preserve_digests:
             return
-        if self.signatures.include or self.signatures.referrers:
+        if self.signatures.need_digests:
             raise UsageError(
                 "signatures do not match a converted image",
-                "leave out `preserve_digests=False`, or `signatures.include` and `signatures.referrers`",
+                "leave out `preserve_digests=False`, or what asks for signatures: `signatures.include`, "
+                "`signatures.referrers`, `signatures.referrers_from`",
             )
         if self.deltas.enabled:
             raise UsageError(
@@ -89,6 +91,8 @@ class ImageRequest(NamedTuple):
         delta: whether new layers may travel as their change.
         base_names: what an earlier bundle calls those of the bases that it had.
         demanded: the platform that somebody asked for: an image that is no list must be for it, too.
+        signatures: whether its signatures travel along, and which other referrers.
+        discovered: digests of further referrers that do, in its own repository.
     """
 
     final: ImageSource
@@ -98,6 +102,8 @@ class ImageRequest(NamedTuple):
     delta: bool = False
     base_names: Mapping[Reference, str] = {}
     demanded: Platform | None = None
+    signatures: SignatureOptions = SignatureOptions()
+    discovered: tuple[str, ...] = ()
 
 
 class PullRequest(NamedTuple):
@@ -126,11 +132,18 @@ def request_image(options: PullOptions, base: References, final: str | Reference
 
     Raises:
         UsageError: a reference is malformed, or the image is in no registry.
+        ContentError: a file with referrers is malformed.
     """
     source = ImageSource(registry_reference(final, "the final image"), options.final, "final")
     bases = tuple(image_sources(base, options.base, "base"))
     image = ImageRequest(
-        source, bases, options.wanted_platform, delta=options.deltas.enabled, demanded=options.demanded_platform
+        source,
+        bases,
+        options.wanted_platform,
+        delta=options.deltas.enabled,
+        demanded=options.demanded_platform,
+        signatures=options.signatures,
+        discovered=_discovered(options.signatures),
     )
     return PullRequest((image,))
 
@@ -149,14 +162,17 @@ def request_bundle(
 
     Raises:
         UsageError: a spec is malformed, or something is asked for that only one image can have.
+        ContentError: a file with referrers is malformed.
     """
     from ..source.spec import bases_from, gone_since
 
     if not options.preserve_digests:
         raise UsageError("the images of a bundle can't be converted", "leave out `preserve_digests=False`")
-    if options.signatures.referrers:
+    if options.signatures.referrers or options.signatures.referrers_from:
         raise UsageError(
-            "a referrer belongs to one image, and a bundle has several", "leave out `signatures.referrers`"
+            "a referrer belongs to one image, and a bundle has several",
+            "leave out `signatures.referrers` and `signatures.referrers_from`: in the spec, images have the fields "
+            "with and with_from",
         )
     images, before = _spec_images(spec), _spec_images(earlier or ())
     common = image_sources(base, options.base, "base")
@@ -173,8 +189,36 @@ def request_bundle(
         delta = options.deltas.enabled if image.delta is None else image.delta
         final = ImageSource(image.final, options.final, "final")
         demanded = image.platform or options.demanded_platform if platform else None
-        requests.append(ImageRequest(final, tuple(bases), platform, image.name, delta, in_earlier, demanded))
+        signatures = _signatures_of(image, options.signatures)
+        requests.append(
+            ImageRequest(
+                final,
+                tuple(bases),
+                platform,
+                image.name,
+                delta,
+                in_earlier,
+                demanded,
+                signatures,
+                _discovered(signatures),
+            )
+        )
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
+
+
+def _signatures_of(image: SpecImage, common: SignatureOptions) -> SignatureOptions:
+    """Say what travels along with an image of a spec: what it does not say itself is as for all."""
+    include = common.mode if image.signatures is None else image.signatures
+    return SignatureOptions(include=include, referrers=image.referrers, referrers_from=image.referrers_from)
+
+
+def _discovered(signatures: SignatureOptions) -> tuple[str, ...]:
+    """Read which referrers other tools have found."""
+    if not signatures.referrers_from:
+        return ()
+    from ..source.discovered import read_discovered
+
+    return tuple(digest for path in signatures.referrers_from for digest in read_discovered(path))
 
 
 def _spec_images(spec: Spec) -> tuple[SpecImage, ...]:

@@ -59,6 +59,8 @@ OPTIONS = {
         "platform",
         "referrers",
         "remove_signatures",
+        "signatures",
+        "with_from",
         "with_signatures",
     ),
     "vet": (*_SHARED, *_ARCHIVED),
