@@ -73,6 +73,10 @@ def gather_referrers(
     # What a list under a tag names travels with that.
     by_digest = {named.key: (source, named) for source, named in found if named.key[1] not in listed}
     travelling = (*tagged, *by_digest.values())
+    lists = {named.name for _, named in tagged}
+    for _, named in by_digest.values():
+        if (tag := str(named.image.root.parsed.subject).replace(":", "-")) in lists:
+            report.warn(f"{named.image.root.digest} travels, but the list of referrers {tag} does not name it")
     if not travelling and options.mode == REQUIRED:
         raise SignaturesError(
             f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
