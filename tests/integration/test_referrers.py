@@ -117,6 +117,10 @@ def test_a_bundle_of_signed_and_unsigned_images(tool: Tool, bundle: Bundle, cust
         bundle.signature.digest, bundle.provenance.digest, bundle.parts.digest,
     }  # fmt: skip
     assert listed(customer, worker, bundle.parts) == {bundle.signed_parts.digest}
+    entries = json.loads(customer.manifest(worker, tag_of(bundle.worker)) or b"{}")["manifests"]
+    # Older versions of skopeo can't write the type.
+    assert [each.get("artifactType", BUNDLE) for each in entries[:2]] == [BUNDLE, BUNDLE]
+    assert "predicateType" in str(entries[0]["annotations"])
     watch = customer.watch()
     again = tool.good("push", "b.tar", f"{customer.host}/{bundle.prefix}/there", "--json", *PLAIN_DEST).json
     assert again["changed"] is False

@@ -1,8 +1,8 @@
 """Lists of referrers in a registry, by which clients find what refers to an image.
 
 Such a list stands under a tag made from the image's digest: see the referrers tag schema of the OCI distribution
-specification 1.1. Registries that have a referrers API don't need it, and take no harm from it: skopeo can't tell which
-these are.
+specification 1.1. Registries that have a referrers API don't need it, and take no harm from it. skopeo can't tell
+which ones have it.
 """
 
 from __future__ import annotations
