@@ -237,6 +237,39 @@ def test_a_list_at_the_destination_keeps_its_entries(tool: Tool, bundle: Bundle,
     assert len(listed(customer, target, bundle.worker)) == 4
 
 
+def test_the_list_of_the_vendor_stays_as_it_is(
+    tool: Tool, bundle: Bundle, vendor: Registry, customer: Registry
+) -> None:
+    repository, target = f"{bundle.prefix}/app", fresh("there")
+    late = refer(vendor, repository, bundle.app, BUNDLE)
+    name = f"{vendor.host}/{repository}"
+    both = ("--with", f"{name}@{late.digest}", "--with", f"{name}@{bundle.sbom.digest}")
+    pulled = tool.good("pull", f"{name}:2", "--all", "--signatures", "required", *both, "-o", "o.tar", *PLAIN_PULL)
+    assert (
+        f"{late.digest} travels, but the list of referrers {tag_of(bundle.app)} does not name it" in pulled.stderr
+    )
+    assert f"{bundle.sbom.digest} travels" not in pulled.stderr
+    tool.good("push", "o.tar", f"{customer.host}/{target}:2", *PLAIN_DEST)
+    assert customer.manifest(target, tag_of(bundle.app)) == bundle.listed.raw
+    for image in (late, bundle.sbom):
+        assert customer.manifest(target, image.digest) == image.raw
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"signatures": "maybe"}, "images[0].signatures"),
+        ({"with": ["host.example/app:1"]}, "images[0].with[0]"),
+        ({"with": "host.example/app:1"}, "images[0].with:"),
+        ({"with_from": [1]}, "images[0].with_from[0]"),
+    ],
+)
+def test_a_spec_that_says_something_else(tool: Tool, fields: dict[str, Any], words: str) -> None:
+    image = {"name": "app:1", "final": "host.example/app:1", **fields}
+    tool.home.joinpath("spec.json").write_text(json.dumps({"images": [image]}))
+    refused(tool("pull", "--spec", "spec.json", "-o", "o.tar", "--json"), 2, words)
+
+
 def test_a_list_that_cannot_be_written_stops_nothing(tool: Tool, bundle: Bundle, customer: Registry) -> None:
     target = fresh("there")
     own = put_image(customer, target, tag_of(bundle.worker), [layer(fresh())])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _LISTS = ("manifests", "referrers", "descriptors")
-_HOW = "write the file with `oras discover --format json` or `regctl artifact list --format '{{json .}}'`"
+_HOW = "let oras discover or regctl artifact list write the file, as JSON"
 
 
 def read_discovered(path: str | Path) -> tuple[str, ...]:
