@@ -11,6 +11,9 @@ WHERE = ("inside", "omitted", "foreign", "delta")
 WHOLE, REPACKED, CHANGE = TRAVELS = ("whole", "repacked", "change")
 """How a layer travels: as it is; as its content, compressed better; as that content's change from older layers'."""
 
+SIGNATURE, ATTESTATION, SBOM, LIST, OTHER = KINDS = ("signature", "attestation", "sbom", "list", "other")
+"""What kind of thing a referrer is; a list names others."""
+
 OK, WARNING, ERROR = STATUSES = ("ok", "warning", "error")
 """How something is that `doctor` looked at."""
 
@@ -39,11 +42,13 @@ class LeafInfo:
         digest: its digest.
         media_type: its media type.
         platform: what it runs on, as `os/architecture[/variant]`; None where that is not known.
+        kind: in a list of referrers, its kind, one of `KINDS`; else None.
     """
 
     digest: str
     media_type: str
     platform: str | None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class ImageInfo:
         change: "new", "changed" or "same", beside its bases; None where it was not compared. Where only the archive
             was read, as far as that tells: "same" is a base itself, "changed" shares layers with bases.
         absent: for a list, the manifests that it names and that are not in the archive.
+        kind: what kind of referrer it is, one of `KINDS`, as its maker says; None for an image by itself.
+        referrers: for an image by itself, how many referrers of each kind travel with it: those that a list names,
+            and not the list.
     """
 
     name: str | None
@@ -76,6 +84,8 @@ class ImageInfo:
     bytes_shared: int = 0
     change: str | None = None
     absent: tuple[LeafInfo, ...] = ()
+    kind: str | None = None
+    referrers: dict[str, int] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

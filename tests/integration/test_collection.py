@@ -36,6 +36,7 @@ CALLED = {
     "no_overwrite_tag": "overwrite_tag",
     "output": "archive",
     "override_arch": "platform",
+    "referrers_from": "with_from",
     "override_os": "platform",
     "override_variant": "platform",
     "platform": "platforms",

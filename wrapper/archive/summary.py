@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from ..oci.manifest import Index
 from ..oci.platforms import Platform
 from ..results import (
     CHANGE,
+    LIST,
     REPACKED,
     WHERE,
     WHOLE,
@@ -23,6 +25,7 @@ from ..results import (
     ManifestInfo,
     OmittedLayer,
 )
+from .kinds import kind_of, kind_of_manifest, kinds_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,11 +59,14 @@ def describe(found: ArchiveContents, read_config: Callable[[str], bytes | None])
     layers = _describe_layers(found)
     sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
     changes = [layer.delta.size for layer in layers if layer.delta]
+    kinds: dict[str, Counter[str]] = {}
+    for referrer in found.referrers:
+        kinds.setdefault(str(referrer.subject), Counter()).update(kinds_in(referrer))
     needed = {digest: layer.size for digest, layer in found.omitted.items()} | dict(found.sources)
     return Contents(
         digest=None if found.is_bundle else found.images[0].image.root.digest,
         bundle=found.is_bundle,
-        images=tuple(_describe_image(named, found, read_platform) for named in found.images),
+        images=tuple(_describe_image(named, found, read_platform, kinds) for named in found.images),
         bases=found.bases,
         names=found.names,
         bytes_new=sum(sizes["inside"]) + sum(changes),
@@ -145,11 +151,19 @@ def _describe_image(
     named: NamedImage,
     found: ArchiveContents,
     read_platform: Callable[[str], str | None],
+    kinds: Mapping[str, Mapping[str, int]],
 ) -> ImageInfo:
     root, layers = named.image.root, named.image.layers
     is_list = isinstance(root.parsed, Index)
+    kind = kind_of(named) if named.subject else None
     leaves = tuple(
-        LeafInfo(leaf.digest, leaf.media_type, _platform(leaf, read_platform)) for leaf in named.image.leaves
+        LeafInfo(
+            leaf.digest,
+            leaf.media_type,
+            _platform(leaf, read_platform),
+            kind_of_manifest(leaf) if kind == LIST else None,
+        )
+        for leaf in named.image.leaves
     )
     return ImageInfo(
         name=named.name,
@@ -169,6 +183,8 @@ def _describe_image(
             if digest not in found.omitted
         ),
         bytes_shared=sum(layer.size for digest, layer in layers.items() if digest in found.omitted),
+        kind=kind,
+        referrers={} if named.subject else dict(sorted(kinds.get(root.digest, {}).items())),
     )
 
 

@@ -43,8 +43,9 @@ def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:
         preserve_digests=options.get("preserve_digests", True),
         signatures=SignatureOptions(
             options.get("remove_signatures", False),
-            options.get("with_signatures", False),
+            options.get("with_signatures", False) or options.get("signatures") or False,
             tuple(options.get("referrers", ())),
+            tuple(options.get("referrers_from", ())),
         ),
         cache=_cache_options(options),
         deltas=_delta_options(options),

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from .._version import __version__
 from ..errors import one_line
 from ..host.outputs import output_file
-from ..host.text import human_bytes, plural
+from ..host.text import human_bytes, plural, show_kinds
 from ..results import ArchiveInfo
 
 if TYPE_CHECKING:
@@ -50,12 +50,16 @@ class _Manifest(NamedTuple):
 
 
 class _Image(NamedTuple):
-    """An image: what it is called, its manifests, and the labels that all of these have alike."""
+    """An image: what it is called, its manifests, the labels that all of these have alike, and what refers to it.
+
+    Of each referrer there are its kind, its tag or "", and its digest.
+    """
 
     title: str
     info: ImageInfo
     manifests: Sequence[_Manifest]
     labels: Mapping[str, str]
+    referrers: Sequence[tuple[str, str, str]]
 
     @property
     def layer_count(self) -> int:
@@ -101,7 +105,7 @@ def write_page(result: InspectResult, archive: str, path: str) -> None:
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {"human": human_bytes, "plural": plural}
+    environment.filters |= {"human": human_bytes, "kinds": show_kinds, "plural": plural}
     stream = environment.get_template("page.html.j2").stream(_content(result, archive))
     stream.enable_buffering(1000)
     with output_file(Path(path)) as file:
@@ -111,7 +115,12 @@ def write_page(result: InspectResult, archive: str, path: str) -> None:
 def _content(result: InspectResult, archive: str) -> dict[str, Any]:
     """Return what the template shows."""
     layers = {layer.digest: layer for layer in result.layers}
-    images = [_image(image, result, layers) for image in result.images if not image.beside]
+    referrers: dict[str, list[ImageInfo]] = {}
+    for image in result.images:
+        if image.beside:
+            referrers.setdefault(image.beside, []).append(image)
+    alone = [image for image in result.images if not image.beside]
+    images = [_image(image, referrers.get(image.digest, ()), result, layers) for image in alone]
     bases = _bases(result)
     name = _name(result, archive)
     whole = sum(layer.size for layer in result.layers if layer.where != "foreign")
@@ -122,7 +131,6 @@ def _content(result: InspectResult, archive: str) -> dict[str, Any]:
         "images": images,
         "name": name,
         "names": result.names,
-        "referrers": [image for image in result.images if image.beside],
         "result": result,
         "saved": whole - result.bytes_new,
         "verdict": _verdict(result, bases),
@@ -161,7 +169,9 @@ def _whose(bases: Sequence[_Base]) -> str:
     return f" of bases {', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
-def _image(image: ImageInfo, result: InspectResult, layers: Mapping[str, LayerInfo]) -> _Image:
+def _image(
+    image: ImageInfo, referrers: Sequence[ImageInfo], result: InspectResult, layers: Mapping[str, LayerInfo]
+) -> _Image:
     leaves = [(leaf.platform, leaf.digest, leaf.media_type) for leaf in image.manifests]
     manifests = []
     for platform, digest, media_type in leaves or [(image.platform, image.digest, image.media_type)]:
@@ -172,7 +182,14 @@ def _image(image: ImageInfo, result: InspectResult, layers: Mapping[str, LayerIn
     # A bundle may have one image under two names.
     name = image.name if result.bundle else result.names.get(image.digest, image.name)
     title = name or "an image without a name"
-    return _Image(title, image, manifests, _common(manifest.labels for manifest in manifests))
+    rows = [row for referrer in referrers for row in _rows(referrer)]
+    return _Image(title, image, manifests, _common(manifest.labels for manifest in manifests), rows)
+
+
+def _rows(referrer: ImageInfo) -> list[tuple[str, str, str]]:
+    """Return kind, tag and digest of a referrer; of a list, then those of what it names."""
+    leaves = [(str(leaf.kind), "", leaf.digest) for leaf in referrer.manifests if leaf.kind]
+    return [(str(referrer.kind), referrer.name or "", referrer.digest), *leaves]
 
 
 def _common(labels: Iterable[Mapping[str, str]]) -> dict[str, str]:

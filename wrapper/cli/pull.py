@@ -82,13 +82,18 @@ _cache_options = together(
     ),
 )
 
+SIGNATURES = ("required", "if-present", "no")
+"""As `source.options` has them, which takes long to import."""
+
 _signature_options = together(
     option(
         IMAGES,
-        "--with-signatures",
-        is_flag=True,
-        help="Include the image's cosign tags and its referrers tag. Having none of them is an error.",
+        "--signatures",
+        type=click.Choice(SIGNATURES),
+        help="Include the images' cosign tags and referrers tags: required (having none of them is an error), "
+        "if-present, or no. Default: no.",
     ),
+    option(IMAGES, "--with-signatures", is_flag=True, help="The same as --signatures required."),
     option(
         IMAGES,
         "--with",
@@ -96,6 +101,15 @@ _signature_options = together(
         multiple=True,
         metavar="REF@DIGEST",
         help="Include this referrer, named by its digest. May be repeated.",
+    ),
+    option(
+        IMAGES,
+        "--with-from",
+        "referrers_from",
+        multiple=True,
+        metavar="FILE",
+        shell_complete=files,
+        help="Include the referrers that this JSON file lists, as oras discover prints it. May be repeated.",
     ),
     option(
         IMAGES, "--remove-signatures", is_flag=True, help="Leave out signatures that an archive cannot contain."
@@ -188,6 +202,7 @@ def pull(final: tuple[str, ...], base: tuple[str, ...], output: str | None, **op
 
     spec, dry_run = options["spec"], options["dry_run"]
     _check_images(final, options)
+    _check_signatures(options)
     require_output(output, options)
     where, out = (None, sys.stdout) if dry_run else where_to(output, options)
     incremental = incremental_of(options, **_architectures(options))
@@ -215,6 +230,11 @@ def _check_images(final: tuple[str, ...], options: Mapping[str, Any]) -> None:
         raise click.UsageError("Give either FINAL or --spec FILE.")
     if options["spec"] is None and (options["base_spec"] or options["fail_fast"]):
         raise click.UsageError("--base-spec and --fail-fast go with --spec.")
+
+
+def _check_signatures(options: Mapping[str, Any]) -> None:
+    if options["with_signatures"] and options["signatures"] not in (None, SIGNATURES[0]):
+        raise click.UsageError(f"--with-signatures contradicts --signatures {options['signatures']}.")
 
 
 def _architectures(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, one_line
-from ..host.text import human_bytes, named, plural
+from ..host.text import human_bytes, named, plural, show_kinds
 from ..results import OLDER, WHOLE
 from .wording import as_options
 
@@ -274,13 +274,16 @@ def _show_images(contents: Contents, out: TextIO) -> None:
             _show_image(image, contents.names, out)
         _show_bases(contents, out)
         return
-    rows = [("IMAGE", "CHANGE", "NEW", "SHARED", "PLATFORM", "DIGEST")]
+    # The column is there if anything is beside an image.
+    told = any(image.referrers for image in contents.images)
+    rows = [("IMAGE", "CHANGE", "NEW", "SHARED", "PLATFORM", *(["REFERRERS"] if told else []), "DIGEST")]
     for image in contents.images:
         if image.beside:
             continue
         platforms = ",".join(leaf.platform or "unknown" for leaf in image.manifests) or image.platform or "-"
         amounts = (human_bytes(image.bytes_new), human_bytes(image.bytes_shared))
-        rows.append((str(image.name), image.change or "-", *amounts, platforms, image.digest))
+        beside = [show_kinds(image.referrers) or "-"] if told else []
+        rows.append((str(image.name), image.change or "-", *amounts, platforms, *beside, image.digest))
     _table(rows, out)
 
 
@@ -326,10 +329,16 @@ def _table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
 
 def _show_image(image: ImageInfo, names: Mapping[str, str], out: TextIO) -> None:
     name = image.reference or names.get(image.digest) or image.name or "no name"
-    _line(out, "referrer" if image.beside else "image", f"{name} {image.platform or ''}".rstrip())
+    if image.beside:
+        _line(out, "referrer", f"{name} ({image.kind})")
+    else:
+        _line(out, "image", f"{name} {image.platform or ''}".rstrip())
     _line(out, "digest", f"{image.digest}  {image.media_type}")
     for leaf in image.manifests:
-        _line(out, "platform", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
+        if leaf.kind:
+            _line(out, leaf.kind, f"{leaf.digest}  {leaf.media_type}")
+        else:
+            _line(out, "platform", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
     for leaf in image.absent:
         _line(out, "absent", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
 

@@ -55,3 +55,9 @@ def named(digest: str, names: Mapping[str, str]) -> str:
         names: what people call images, by their digests, as `Contents.names` has them.
     """
     return f"{names[digest]} ({digest})" if digest in names else digest
+
+
+def show_kinds(kinds: Mapping[str, int]) -> str:
+    """Return how many referrers there are of each kind, such as "2 signatures, 1 SBOM"."""
+    words = {"sbom": "SBOM"}
+    return ", ".join(plural(number, words.get(kind, kind)) for kind, number in kinds.items())

@@ -85,12 +85,16 @@ class Manifest:
         config: the config's descriptor.
         layers: the layers' descriptors, in order; one digest may come twice.
         annotations: free text by name.
+        artifact_type: what kind of artifact it is, where it says so itself; else empty.
+        subject: the digest of the manifest or list that it refers to; None where there is none.
     """
 
     media_type: str
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    artifact_type: str = ""
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,11 +105,15 @@ class Index:
         media_type: OCI's or Docker's type of a list.
         manifests: the children's descriptors, in order.
         annotations: free text by name.
+        artifact_type: as for a manifest.
+        subject: as for a manifest.
     """
 
     media_type: str
     manifests: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    artifact_type: str = ""
+    subject: str | None = None
 
 
 @dataclass(frozen=True)
@@ -182,18 +190,20 @@ def parse_manifest(
     document = parse_document(raw, what, bounds)
     media_type = _media_type(document, descriptor, what)
     check_schema(document, SCHEMAS[media_type], what)
+    # Docker's have none of these, and its schemas do not check what stands there.
+    said = document if media_type in (OCI_MANIFEST, OCI_INDEX) else {}
+    subject = said.get("subject")
+    more = (said.get("annotations") or {}, said.get("artifactType", ""), subject["digest"] if subject else None)
     parsed: Manifest | Index
     if media_type in LISTS:
         children = tuple(Descriptor.from_json(child) for child in document["manifests"])
         _require_sha256(children, what)
-        parsed = Index(media_type, children, document.get("annotations") or {})
+        parsed = Index(media_type, children, *more)
     else:
         config = Descriptor.from_json(document["config"])
         layers = tuple(Descriptor.from_json(layer) for layer in document["layers"])
         _require_sha256((config, *layers), what)
-        # Docker's have none, and its schema does not check what stands there.
-        annotations = document.get("annotations") if media_type == OCI_MANIFEST else None
-        parsed = Manifest(media_type, config, layers, annotations or {})
+        parsed = Manifest(media_type, config, layers, *more)
     platform = descriptor.platform if descriptor else None
     return FetchedManifest(reference, digest, media_type, raw, parsed, platform)
 

@@ -22,18 +22,16 @@ if TYPE_CHECKING:
     from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
     from ..source.ledger import Shared
-    from ..source.options import SignatureOptions
     from .plan import PlannedImage, PullPlan
     from .request import ImageRequest, PullRequest
 
 
-def make_plan(skopeo: Skopeo, request: PullRequest, signatures: SignatureOptions, report: Progress) -> PullPlan:
+def make_plan(skopeo: Skopeo, request: PullRequest, report: Progress) -> PullPlan:
     """Read images and their bases, and compare them.
 
     Args:
         skopeo: an entered `Skopeo`.
         request: the images to pull. Of a bundle all are tried, and all failures told, unless it is to fail fast.
-        signatures: which signatures and other referrers travel along.
         report: is told each step.
 
     Raises:
@@ -68,7 +66,7 @@ def make_plan(skopeo: Skopeo, request: PullRequest, signatures: SignatureOptions
     planned = []
     failures: list[tuple[str, IncrementalError]] = []
     # For signatures, and for local stores, skopeo runs once more.
-    steps = [partial(_compare, skopeo, image, roots, known, signatures, report) for image in request.images]
+    steps = [partial(_compare, skopeo, image, roots, known, report) for image in request.images]
     for image, result in zip(request.images, skopeo.side_by_side(steps, skopeo.copies), strict=True):
         if not isinstance(result, IncrementalError):
             planned.append(result)
@@ -95,7 +93,6 @@ def _compare(
     request: ImageRequest,
     roots: Mapping[ImageSource, FetchedManifest | IncrementalError],
     known: Mapping[ImageSource, bytes | IncrementalError],
-    signatures: SignatureOptions,
     report: Progress,
 ) -> PlannedImage:
     final, wanted = request.final, request.wanted
@@ -142,11 +139,10 @@ def _compare(
         names += shared.names.items()
         notes += [] if shared.layers else [f"the receipts name no layer for {title} that every site has"]
     referrers: tuple[tuple[ImageSource, NamedImage], ...] = ()
-    if signatures.include or signatures.referrers:
-        from ..source.signatures import find_referrers, read_referrers
+    if request.signatures.need_digests:
+        from ..source.signatures import gather_referrers
 
-        referrers = find_referrers(skopeo, final, image, report) if signatures.include else ()
-        referrers += read_referrers(skopeo, final, image, signatures.referrers)
+        referrers = gather_referrers(skopeo, final, image, request.signatures, request.discovered, report)
     from .plan import PlannedImage
 
     return PlannedImage(

@@ -158,7 +158,7 @@ class Puller(NamedTuple):
         from .compare import make_plan
 
         with self.report.phase("reading"):
-            plan = make_plan(skopeo, request, self.options.signatures, self.report)
+            plan = make_plan(skopeo, request, self.report)
         if self.options.anonymous:
             plan = plan.anonymous()
         from .pack import require_readable

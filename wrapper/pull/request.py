@@ -10,6 +10,7 @@ from ..errors import UsageError
 from ..oci.platforms import Platform, wanted_platform
 from ..oci.reference import registry_reference
 from ..skopeo.inspect import ImageSource, image_sources
+from ..source.options import SignatureOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ..skopeo.access import Access
     from ..skopeo.inspect import References
     from ..source.ledger import Ledger
-    from ..source.options import CacheOptions, SignatureOptions
+    from ..source.options import CacheOptions
     from ..source.spec import Spec, SpecImage
 
 
@@ -71,10 +72,11 @@ class PullOptions:
                 "a converted list must have all of its platforms",
                 "leave out `preserve_digests=False` or `platforms`",
             )
-        if self.signatures.include or self.signatures.referrers:
+        if self.signatures.need_digests:
             raise UsageError(
                 "signatures do not match a converted image",
-                "leave out `preserve_digests=False`, or `signatures.include` and `signatures.referrers`",
+                "leave out `preserve_digests=False`, or what asks for signatures: `signatures.include`, "
+                "`signatures.referrers`, `signatures.referrers_from`",
             )
         if self.deltas.enabled:
             raise UsageError(
@@ -106,6 +108,8 @@ class ImageRequest(NamedTuple):
         demanded: the platforms that somebody asked for: an image that is no list must be for one of them, too.
         base_platforms: the platforms that an earlier bundle had of lists, where it had not all.
         sites: for each site that is to get the archive, what it has.
+        signatures: whether its signatures travel along, and which other referrers.
+        discovered: digests of further referrers that do, in its own repository.
     """
 
     final: ImageSource
@@ -117,6 +121,8 @@ class ImageRequest(NamedTuple):
     demanded: Wanted = None
     base_platforms: Mapping[Reference, tuple[Platform, ...]] = {}
     sites: tuple[Ledger, ...] = ()
+    signatures: SignatureOptions = SignatureOptions()
+    discovered: tuple[str, ...] = ()
 
 
 class PullRequest(NamedTuple):
@@ -148,7 +154,7 @@ def request_image(
 
     Raises:
         UsageError: a reference is malformed, the image is in no registry, or there is no such receipt.
-        ContentError: a receipt is none.
+        ContentError: a receipt is none, or a file with referrers is malformed.
     """
     source = ImageSource(registry_reference(final, "the final image"), options.final, "final")
     bases = tuple(image_sources(base, options.base, "base"))
@@ -159,6 +165,8 @@ def request_image(
         delta=options.deltas.enabled,
         demanded=options.demanded,
         sites=_sites(for_site),
+        signatures=options.signatures,
+        discovered=_discovered(options.signatures),
     )
     return PullRequest((image,))
 
@@ -184,14 +192,17 @@ def request_bundle(
 
     Raises:
         UsageError: a spec is malformed, or something is asked for that only one image can have.
+        ContentError: a file with referrers is malformed.
     """
     from ..source.spec import bases_from, gone_since
 
     if not options.preserve_digests:
         raise UsageError("the images of a bundle can't be converted", "leave out `preserve_digests=False`")
-    if options.signatures.referrers:
+    if options.signatures.referrers or options.signatures.referrers_from:
         raise UsageError(
-            "a referrer belongs to one image, and a bundle has several", "leave out `signatures.referrers`"
+            "a referrer belongs to one image, and a bundle has several",
+            "leave out `signatures.referrers` and `signatures.referrers_from`: in the spec, images have the fields "
+            "with and with_from",
         )
     images, before = _spec_images(spec), _spec_images(earlier or ())
     common, sites = image_sources(base, options.base, "base"), _sites(for_site)
@@ -209,6 +220,7 @@ def request_bundle(
         delta = options.deltas.enabled if image.delta is None else image.delta
         final = ImageSource(image.final, options.final, "final")
         demanded = demanded or options.demanded if wanted else None
+        signatures = _signatures_of(image, options.signatures)
         requests.append(
             ImageRequest(
                 final,
@@ -224,6 +236,8 @@ def request_bundle(
                     if each.platforms and in_earlier.get(each.final) == each.name and each.final not in image.bases
                 },
                 sites,
+                signatures,
+                _discovered(signatures),
             )
         )
     return PullRequest(tuple(requests), True, gone_since(before, images), fail_fast)
@@ -235,6 +249,21 @@ def _sites(receipts: Sequence[str | Path]) -> tuple[Ledger, ...]:
     from ..source.ledger import RECEIPT, read_ledger
 
     return tuple(read_ledger(Path(each), RECEIPT) for each in receipts)
+
+
+def _signatures_of(image: SpecImage, common: SignatureOptions) -> SignatureOptions:
+    """Say what travels along with an image of a spec: what it does not say itself is as for all."""
+    include = common.mode if image.signatures is None else image.signatures
+    return SignatureOptions(include=include, referrers=image.referrers, referrers_from=image.referrers_from)
+
+
+def _discovered(signatures: SignatureOptions) -> tuple[str, ...]:
+    """Read which referrers other tools have found."""
+    if not signatures.referrers_from:
+        return ()
+    from ..source.discovered import read_discovered
+
+    return tuple(digest for path in signatures.referrers_from for digest in read_discovered(path))
 
 
 def _spec_images(spec: Spec) -> tuple[SpecImage, ...]:

@@ -19,6 +19,7 @@ from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runs import PARALLEL_RUNS
 from ..source.presence import layers_in_repository
 from .destination import Destination
+from .referrers import ReferrerLists
 from .tags import SIDE, lists_in_part, read_tags, referrer_reference, refuse_overwriting, refused_list
 from .upload import OfferedBlobs, Upload, UploadResult
 from .waves import waves
@@ -49,6 +50,7 @@ class RegistryDestination(Destination):
     _blobs_are_there = False
     _found: tuple[TagChange, ...] = ()
     _in_part: frozenset[str] = frozenset()
+    _lists = ReferrerLists(())
 
     def select_images(self, contents: Sequence[ArchiveContents]) -> tuple[NamedImage, ...]:
         """Return the archives' images, the oldest first; whoever sees one is to find its signatures.
@@ -142,6 +144,8 @@ class RegistryDestination(Destination):
         pairs = zip(parts, self._found, strict=True)
         there = [named.image for (named, _), tag in pairs if tag.previous_digest == named.image.root.digest]
         self._in_part = lists_in_part(skopeo, self.reference, there, self.access)
+        self._lists = ReferrerLists(images)
+        self._lists.look(skopeo, self.reference, self.access)
 
     def upload(self, upload: Upload, *, dry_run: bool) -> UploadResult:
         """Upload what the tags don't point to yet, as `look` has found them."""
@@ -164,10 +168,13 @@ class RegistryDestination(Destination):
             for (named, reference), tag in zip(parts, self._found, strict=True)
             if again or tag.previous_digest != named.image.root.digest or tag.previous_digest in self._in_part
         ]
+        # Referrers and their lists come first: whoever sees an image is to find them. sorted() keeps the order.
+        behind.sort(key=lambda part: part[0].subject is None)
         digest = wanted.image.root.digest
+        changed = bool(behind) or self._lists.is_behind
         sent: dict[Reference, str] = {}
         if not behind:
-            if tagged:
+            if tagged and not changed:
                 upload.report(f"{self.reference} is {digest} already: nothing to send")
         elif not dry_run:
             if not self._blobs_are_there:
@@ -175,17 +182,21 @@ class RegistryDestination(Destination):
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
             with upload.blob_layout(piped=self.preserve, layers=not self._blobs_are_there) as blobs:
                 for image, group in groupby(behind, key=lambda part: part[0].image):
+                    if tagged and image == wanted.image:
+                        self._lists.write(upload, self.access)
                     to = [reference for _, reference in group]
                     if not tagged:
                         to = [to[0].pinned(image.root.digest)]
                     written = self._write(upload, blobs, image, to)
                     digest = written if image == wanted.image else digest
                     sent |= dict.fromkeys(to, written)
-        # sorted() keeps the order of equals.
+        if tagged and not dry_run:
+            self._lists.write(upload, self.access)
         ordered = sorted(zip(parts, self._found, strict=True), key=lambda pair: pair[0][0] is not wanted)
         # The first reference of each, where it has several.
         references = {named.key: str(reference) for named, reference in reversed(parts)}
-        return UploadResult(bool(behind), digest, tuple(tag for _, tag in ordered), references, sent=sent)
+        tags = (*(tag for _, tag in ordered), *self._lists.tags)
+        return UploadResult(changed, digest, tags, references, sent=sent)
 
     def _parts(self, images: Sequence[NamedImage]) -> list[tuple[NamedImage, Reference]]:
         """Return the images with the references that each is to have."""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..archive.stored import STORED_TYPE, is_stored, make_stored
+from ..archive.stored import is_stored, make_stored
 from ..archive.summary import describe
 from ..delta.artifact import EMPTY_CONFIG
-from ..errors import IncrementalError, NotFoundError, RegistryError, UsageError
+from ..errors import IncrementalError, RegistryError, UsageError
 from ..host.space import room_for
-from ..oci.documents import check_schema, parse_document
-from ..oci.layout import Layout, canonical_json, index_document, index_entry
+from ..oci.layout import Layout
 from ..oci.manifest import parse_manifest
 from ..oci.reference import Reference
 from ..results import PushResult
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
+from .referrers import add_to_list, list_tag, send_manifest
 from .tags import SIDE, read_tags, refuse_overwriting, require_sent
-from .upload import OfferedBlobs, Upload
+from .upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +25,8 @@ if TYPE_CHECKING:
     from ..archive.reader import ArchiveFile
     from ..host.progress import Progress
     from ..oci.manifest import FetchedManifest
-    from ..skopeo.access import Access
     from ..skopeo.options import SkopeoOptions
     from .options import PushOptions
-
-
-_WITHOUT_TYPES = "must be converted"
-"""What skopeo says of a list that has fields that it does not know."""
 
 
 class Store(NamedTuple):
@@ -119,18 +114,18 @@ class Store(NamedTuple):
                     self.report(f"{reference} is {node.digest} already: nothing to send")
                 if not dry_run:
                     layout = Layout.create(skopeo.new_folder("artifact"))
-                    sender = _Sender(Upload(skopeo, blob_source, [image], {}, True, self.report), layout, access)
+                    upload = Upload(skopeo, blob_source, [image], {}, True, self.report)
                     if before != node.digest:
                         for document in (EMPTY_CONFIG, index, node.raw):
                             layout.put(document)
                         with self.report.phase("packing"), room_for(skopeo.folder, sum(sizes.values())):
                             layout.add([], sizes, blob_source.open_blob)
                         with self.report.phase("sending", sum(sizes.values())):
-                            sender.send(node, reference)
+                            send_manifest(upload, layout, access, node, reference)
                         with self.report.phase("reading back"):
                             require_sent(skopeo, {reference: node.digest}, access, self.report)
                     with self.report.phase("sending"):
-                        sender.name(node, reference.tagged(image.image.root.digest.replace(":", "-")))
+                        self._list(upload, node, reference.tagged(list_tag(image.image.root.digest)))
             found = describe(contents, blob_source.read).shared_fields() | {"digest": node.digest}
         return PushResult(
             **found,
@@ -149,61 +144,9 @@ class Store(NamedTuple):
                 "store the archive under another tag",
             )
 
-
-class _Sender:
-    """Sends manifests whose blobs stand in a layout."""
-
-    def __init__(self, upload: Upload, layout: Layout, access: Access) -> None:
-        self._upload = upload
-        self._layout = layout
-        self._access = access
-        self._report = upload.report
-
-    def send(self, node: FetchedManifest, reference: Reference, *flags: str) -> None:
-        """Send a manifest with its blobs, or a list alone."""
-        self._report.begin("sending", str(reference))
-        flags = *self._access.flags(reference, self._upload.skopeo.auth_files, "dest-"), *flags
-        offered = OfferedBlobs(self._layout, _nothing, _nothing, makes=False)
-        doing = f"cannot send {reference}"
-        digest = self._upload.copy(offered, node, str(reference), self._access, flags, doing)
-        if digest != node.digest:
-            raise RegistryError(f"{reference} was written as {digest} instead of {node.digest}")
-
-    def name(self, node: FetchedManifest, tag: Reference) -> None:
-        """Name an artifact in the list of what refers to its subject.
-
-        It stands under a tag of its own (OCI distribution specification 1.1, referrers tag schema). Registries that
-        keep such lists themselves don't need it, and take no harm from it. The archive is there without it, too.
-        """
+    def _list(self, upload: Upload, node: FetchedManifest, tag: Reference) -> None:
+        """Name an archive in the list of what refers to its image; it is there without that, too."""
         try:
-            self._name(node, tag)
+            add_to_list(upload, self.options.destination, tag, [node])
         except IncrementalError as error:
-            self._report.warn(f"the archive is stored, but {tag} does not list it: {error.message}")
-
-    def _name(self, node: FetchedManifest, tag: Reference) -> None:
-        (raw,) = self._upload.skopeo.inspect_raw([(tag, self._access, SIDE)])
-        if isinstance(raw, NotFoundError):
-            raw = index_document([])
-        if isinstance(raw, IncrementalError):
-            raise raw
-        document = parse_document(raw, f"the list of referrers {tag}")
-        check_schema(document, "oci-index", f"the list of referrers {tag}")
-        if any(each["digest"] == node.digest for each in document["manifests"]):
-            return
-        entry = index_entry(node.media_type, node.digest, node.size)
-        try:
-            self._send_list(document, entry | {"artifactType": STORED_TYPE}, tag)
-        except RegistryError as error:
-            # Older ones of skopeo know no such field.
-            if _WITHOUT_TYPES not in error.message:
-                raise
-            self._send_list(document, entry, tag)
-
-    def _send_list(self, document: dict[str, Any], entry: dict[str, Any], tag: Reference) -> None:
-        index = parse_manifest(canonical_json(document | {"manifests": [*document["manifests"], entry]}))
-        self._layout.put(index.raw)
-        self.send(index, tag, "--multi-arch=index-only")
-
-
-def _nothing() -> None:
-    """Find nothing wrong: all blobs are files."""
+            self.report.warn(f"the archive is stored, but {tag} does not list it: {error.message}")

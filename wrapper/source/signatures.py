@@ -13,43 +13,84 @@ from typing import TYPE_CHECKING
 
 from ..archive.contents import NamedImage, referrer_tags
 from ..archive.stored import is_stored
-from ..errors import IncrementalError, NotFoundError, SignaturesError, UsageError
+from ..errors import ContentError, IncrementalError, NotFoundError, SignaturesError
 from ..oci.documents import parse_document
 from ..oci.image import resolve_image
 from ..oci.layout import canonical_json
 from ..oci.manifest import Index, parse_manifest
-from ..oci.reference import Reference, registry_reference
 from ..skopeo.inspect import ImageSource, read_image, read_roots
+from .options import NO, REQUIRED, referrer_by_digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..host.progress import Progress
     from ..oci.image import Image
+    from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
+    from .options import SignatureOptions
 
 
 _LOOKASIDE = re.compile(r"^\s*(lookaside|sigstore|use-sigstore-attachments)\s*:", re.MULTILINE)
 
 
-def find_referrers(
-    skopeo: Skopeo, final: ImageSource, image: Image, report: Progress
-) -> tuple[tuple[ImageSource, NamedImage], ...]:
-    """Look for signatures and other referrers under the tags that belong to an image.
+Found = tuple[tuple[ImageSource, NamedImage], ...]
+"""Referrers, each with where it is."""
+
+
+def gather_referrers(
+    skopeo: Skopeo,
+    final: ImageSource,
+    image: Image,
+    options: SignatureOptions,
+    discovered: Sequence[str],
+    report: Progress,
+) -> Found:
+    """Find what is to travel with an image.
 
     Args:
         skopeo: an entered `Skopeo`.
         final: where the image is.
         image: the image.
+        options: whether what stands under its tags travels, and what else.
+        discovered: digests of what another tool found to refer to the image.
         report: receives a line for each that is passed over.
 
     Returns:
-        What stands there, by tag, each with where it is.
+        What travels, each once: first what stands under tags.
 
     Raises:
-        SignaturesError: there is nothing.
+        SignaturesError: signatures are required, and there is nothing.
+        UsageError: a referrer has no digest.
+        ContentError: what was discovered refers to another image.
         IncrementalError: something can't be read, or is not what its digest or schema says.
     """
+    tagged = _find_tagged(skopeo, final, image, report) if options.mode != NO else ()
+    listed = {node.digest for _, named in tagged for node in named.image.nodes}
+    found = _read(skopeo, final, image, [final.reference.pinned(digest) for digest in discovered])
+    _require_subjects(final, image, [named for _, named in found])
+    found += _read(skopeo, final, image, options.referrers)
+    # What a list under a tag names travels with that.
+    by_digest = {named.key: (source, named) for source, named in found if named.key[1] not in listed}
+    travelling = (*tagged, *by_digest.values())
+    lists = {named.name for _, named in tagged}
+    for _, named in by_digest.values():
+        if (tag := str(named.image.root.parsed.subject).replace(":", "-")) in lists:
+            report.warn(f"{named.image.root.digest} travels, but the list of referrers {tag} does not name it")
+    if not travelling and options.mode == REQUIRED:
+        raise SignaturesError(
+            f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
+            "the registry may list them only in its referrers API, which skopeo can't use: name each one, as "
+            "HOST/NAME@sha256:DIGEST, with `signatures.referrers`, or a file that lists them with "
+            "`signatures.referrers_from`; to take a list's signature along, take the "
+            f"whole list with `all_architectures`{_of_a_list(final, image)}; to pull images that have none, too, "
+            "say if-present with `signatures.include`",
+        )
+    return travelling
+
+
+def _find_tagged(skopeo: Skopeo, final: ImageSource, image: Image, report: Progress) -> Found:
+    """Look for referrers under the tags that belong to an image."""
     report(f"looking for signatures of {final.reference}")
     tags = referrer_tags(image)
     sources = [ImageSource(final.reference.tagged(tag), final.access, final.side) for tag in tags]
@@ -65,13 +106,6 @@ def find_referrers(
         # A list of referrers from which the last one was removed.
         if referrer.leaves:
             found.append((source, NamedImage(tag, referrer, image.root.digest)))
-    if not found:
-        raise SignaturesError(
-            f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
-            "the registry may list them only in its referrers API, which skopeo can't use: name each one, as "
-            "HOST/NAME@sha256:DIGEST, with `signatures.referrers`; to take a list's signature along, take the "
-            f"whole list with `all_architectures`{_of_a_list(final, image)}",
-        )
     return tuple(found)
 
 
@@ -87,27 +121,28 @@ def _without_archives(referrer: Image) -> Image:
     return resolve_image(root, lambda children: [raw.get(child.digest) for child in children])
 
 
-def read_referrers(
-    skopeo: Skopeo, final: ImageSource, image: Image, wanted: Sequence[str | Reference]
-) -> tuple[tuple[ImageSource, NamedImage], ...]:
-    """Read referrers that are to travel with an image, each named by its digest.
-
-    Args:
-        skopeo: an entered `Skopeo`.
-        final: where the image is.
-        image: the image.
-        wanted: references with a digest.
-
-    Raises:
-        UsageError: one has no digest.
-        IncrementalError: one can't be read, or is not what its digest or schema says.
-    """
-    sources = [ImageSource(_pinned(each), final.access, "final") for each in wanted]
+def _read(skopeo: Skopeo, final: ImageSource, image: Image, wanted: Sequence[str | Reference]) -> Found:
+    """Read referrers that are named by their digests."""
+    sources = [ImageSource(referrer_by_digest(each), final.access, "final") for each in wanted]
     roots = read_roots(skopeo, sources)
     return tuple(
         (source, NamedImage(None, read_image(skopeo, source, root), image.root.digest))
         for source, root in zip(sources, roots, strict=True)
     )
+
+
+def _require_subjects(final: ImageSource, image: Image, discovered: Sequence[NamedImage]) -> None:
+    """Refuse what does not refer to the image, a child of its list, or another referrer."""
+    subjects = {node.digest for node in image.nodes} | {named.image.root.digest for named in discovered}
+    for root in (named.image.root for named in discovered):
+        if root.parsed.subject not in subjects:
+            subject = root.parsed.subject
+            refers = f"refers to {subject}" if subject else "is no referrer: it has no subject"
+            raise ContentError(
+                f"{root.digest} does not belong to {final.reference}, which is {image.root.digest}: it {refers}",
+                "find the referrers of this digest again; what refers to a list travels with the whole list, which "
+                f"`all_architectures` takes{_of_a_list(final, image)}",
+            )
 
 
 def lookaside_is_configured() -> bool:
@@ -125,13 +160,6 @@ def lookaside_is_configured() -> bool:
             # skopeo will say so.
             return True
     return False
-
-
-def _pinned(wanted: str | Reference) -> Reference:
-    reference = registry_reference(wanted, "the referrer")
-    if reference.digest is None:
-        raise UsageError(f"{reference} has no digest", "write the referrer as HOST/NAME@sha256:DIGEST")
-    return reference
 
 
 def _of_a_list(final: ImageSource, image: Image) -> str:

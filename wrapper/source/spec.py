@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from ..errors import ContentError, IncrementalError, UsageError, host_errors
 from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document
 from ..oci.platforms import Platform
 from ..oci.reference import Reference, is_bundle_name, registry_reference, repository_of
+from .options import NO, SignatureOptions, referrer_by_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,9 @@ class SpecImage:
         platform: what a list is narrowed to; None where the spec does not say.
         platforms: those that a list, which stays as it is, is to have; none where the spec does not say.
         delta: whether new layers may travel as their change; None where the spec does not say.
+        signatures: whether signatures travel along, one of `options.SIGNATURES`; None where the spec does not say.
+        referrers: what else travels along, each with a digest; `with` in the file.
+        referrers_from: paths of files that name referrers, as `SignatureOptions` has them; `with_from` in the file.
     """
 
     name: str
@@ -43,6 +48,9 @@ class SpecImage:
     platform: Platform | None
     delta: bool | None
     platforms: tuple[Platform, ...]
+    signatures: str | None
+    referrers: tuple[Reference, ...]
+    referrers_from: tuple[str, ...]
 
     def __init__(
         self,
@@ -53,6 +61,9 @@ class SpecImage:
         platform: Platform | None = None,
         delta: bool | None = None,
         platforms: Sequence[Platform] = (),
+        signatures: str | None = None,
+        referrers: Sequence[str | Reference] = (),
+        referrers_from: Sequence[str | Path] = (),
     ) -> None:
         """Check what was given.
 
@@ -64,10 +75,14 @@ class SpecImage:
             platform: what a list is narrowed to.
             delta: whether new layers may travel as their change.
             platforms: those that a list, which stays as it is, is to have.
+            signatures: whether signatures travel along, one of `options.SIGNATURES`.
+            referrers: what else travels along, each with a digest.
+            referrers_from: paths of files that name referrers.
 
         Raises:
-            UsageError: `name` is no name; a reference is malformed; `final` is not in a registry; or more than one
-                of `all`, `platform` and `platforms` was given.
+            UsageError: `name` is no name; a reference is malformed; `final` is not in a registry, or a referrer has
+                no digest; `signatures` says something else; or more than one of `all`, `platform` and `platforms`
+                was given.
         """
         if not is_bundle_name(name):
             raise UsageError(f"'{name}' is no name", _NAMES)
@@ -75,6 +90,7 @@ class SpecImage:
             raise UsageError(f"{name}: with all, every platform travels", "leave out one of the two")
         if platform and platforms:
             raise UsageError(f"{name}: platform takes one image, platforms the list", "leave out one of the two")
+        SignatureOptions(include=NO if signatures is None else signatures)
         listed = [bases] if isinstance(bases, (str, Reference)) else bases or ()
         values = {
             "name": name,
@@ -84,6 +100,9 @@ class SpecImage:
             "platform": platform,
             "delta": delta,
             "platforms": tuple(platforms),
+            "signatures": signatures,
+            "referrers": tuple(map(referrer_by_digest, referrers)),
+            "referrers_from": tuple(map(str, referrers_from)),
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)
@@ -166,24 +185,39 @@ def _read_image(image: dict[str, Any], place: str, what: str) -> SpecImage:
             f"{what}: {place}.platforms: this image has platform, which takes the image of one",
             "leave out platform or platforms",
         )
-    bases = image.get("base", [])
-    listed = [bases] if isinstance(bases, str) else bases
     return SpecImage(
         image["name"],
         _named(f"{what}: {place}.final", lambda: registry_reference(image["final"], "the image")),
-        tuple(
-            _named(f"{what}: {place}.base" + ("" if listed is not bases else f"[{position}]"), _parser(base))
-            for position, base in enumerate(listed)
-        ),
+        _references(image, "base", Reference.parse, f"{what}: {place}"),
         image.get("all"),
         Platform.parse(image["platform"]) if "platform" in image else None,
         image.get("delta"),
         tuple(map(Platform.parse, image.get("platforms", ()))),
+        _signatures(image),
+        _references(image, "with", referrer_by_digest, f"{what}: {place}"),
+        _listed(image, "with_from"),
     )
 
 
-def _parser(text: str) -> Callable[[], Reference]:
-    return lambda: Reference.parse(text)
+def _signatures(image: dict[str, Any]) -> str | None:
+    # What YAML takes for false is the word no.
+    return NO if image.get("signatures") is False else image.get("signatures")
+
+
+def _listed(image: dict[str, Any], field: str) -> list[str]:
+    """Return what a field names: one, or a list."""
+    value = image.get(field, [])
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _references(
+    image: dict[str, Any], field: str, parse: Callable[[str], Reference], place: str
+) -> tuple[Reference, ...]:
+    alone = isinstance(image.get(field), str)
+    return tuple(
+        _named(f"{place}.{field}" + ("" if alone else f"[{position}]"), partial(parse, text))
+        for position, text in enumerate(_listed(image, field))
+    )
 
 
 def _named(place: str, read: Callable[[], Reference]) -> Reference:

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from wrapper import DeltaOptions, Platform, Reference, SignatureOptions, SpecImage, UsageError
+from wrapper.cli import pull as pull_options
 from wrapper.pull.request import PullOptions, request_bundle, request_image
 from wrapper.skopeo.access import Access
+from wrapper.source.options import SIGNATURES
 
 OPTIONS = PullOptions(
     base=Access(),
@@ -49,6 +51,31 @@ def test_a_spec_is_a_list_of_its_images() -> None:
     # A base that is named twice counts once.
     assert [[base.reference for base in image.bases] for image in request.images] == [[ONE], [], []]
     assert (request.is_bundle, request.fail_fast, request.gone) == (True, True, ("gone:1",))
+
+
+def test_what_an_image_does_not_say_is_as_for_all() -> None:
+    spec = [
+        SpecImage("as-for-all:2", TWO),
+        SpecImage("alone:2", TWO, signatures="no"),
+        SpecImage("with:2", TWO, referrers=[f"host.example/app@sha256:{'0' * 64}"]),
+    ]
+    options = replace(OPTIONS, signatures=SignatureOptions(include="if-present"))
+    images = request_bundle(options, spec, None, None, fail_fast=False).images
+    assert [image.signatures.mode for image in images] == ["if-present", "no", "if-present"]
+    assert [image.signatures.need_digests for image in images] == [True, False, True]
+    assert images[2].signatures.referrers == spec[2].referrers
+
+
+def test_signatures_are_required_or_may_be_there_or_not() -> None:
+    assert [SignatureOptions(include=each).mode for each in (True, False)] == ["required", "no"]
+    assert set(SIGNATURES) == set(pull_options.SIGNATURES)
+    for refused in (
+        lambda: SignatureOptions(include="maybe"),
+        lambda: SpecImage("app:2", TWO, signatures="maybe"),
+        lambda: SpecImage("app:2", TWO, referrers=["host.example/app:1"]),
+    ):
+        with pytest.raises(UsageError):
+            refused()
 
 
 @pytest.mark.parametrize(

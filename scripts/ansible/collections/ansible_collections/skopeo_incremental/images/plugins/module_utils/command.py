@@ -62,6 +62,8 @@ OPTIONS = {
         "referrers",
         "remove_signatures",
         "sent_ledger",
+        "signatures",
+        "with_from",
         "with_signatures",
     ),
     "vet": (*_SHARED, *_ARCHIVED, "deep"),

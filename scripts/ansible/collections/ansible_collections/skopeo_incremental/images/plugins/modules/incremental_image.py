@@ -50,7 +50,7 @@ options:
     description:
       - The images of a bundle. Required with O(action=bundle), and with O(mirror_config).
       - Each entry has C(name), the image's name in the bundle, and C(final), the image to pull. It may also have
-        C(base), C(all), C(platform), C(platforms) and C(delta).
+        C(base), C(all), C(platform), C(platforms), C(delta), C(signatures), C(with) and C(with_from).
     type: list
     elements: dict
   base:
@@ -117,8 +117,14 @@ options:
   cache_max_size:
     description: How many bytes O(cache_dir) may hold, such as V(20G).
     type: str
+  signatures:
+    description:
+      - Whether to pull the signatures of the images, and what else stands under tags of their digests, too.
+      - With V(required), an image without any is an error. The default is V(no).
+    choices: [required, if-present, "no"]
+    type: str
   with_signatures:
-    description: Whether to pull the signatures of the images, too. An image without any is an error.
+    description: The same as O(signatures=required).
     type: bool
     default: false
   remove_signatures:
@@ -129,6 +135,11 @@ options:
     description: Referrers of the image to pull, too, each as V(REFERENCE@DIGEST).
     type: list
     elements: str
+    default: []
+  with_from:
+    description: JSON files that list referrers of the image to pull, too, as C(oras discover) prints them.
+    type: list
+    elements: path
     default: []
   anonymous:
     description: Whether to leave the names of images out of the archive.
@@ -506,9 +517,11 @@ def argument_spec() -> dict:
         "delta_memory": text,
         "cache_dir": path,
         "cache_max_size": text,
+        "signatures": {"type": "str", "choices": ["required", "if-present", "no"]},
         "with_signatures": off,
         "remove_signatures": off,
         "referrers": texts,
+        "with_from": {"type": "list", "elements": "path", "default": []},
         "anonymous": off,
         "additional_tags": texts,
         "overwrite_tag": on,

@@ -1,0 +1,296 @@
+"""What belongs to each image of a bundle: whether it travels, of what kind it is, and who finds it afterwards."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.integration.test_signatures import beside, change_index, tag_of
+from tests.support.images import OCI_INDEX, Image, fresh, layer, platform, put_image, put_list
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused
+
+if TYPE_CHECKING:
+    from tests.support.registry import Registry
+
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+SPDX = "application/spdx+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+
+
+def refer(
+    registry: Registry, repository: str, subject: Image, kind: str, said: dict[str, str] | None = None
+) -> Image:
+    """An artifact that names its subject, as oras and cosign 3 push it."""
+    extra: dict[str, Any] = {"artifactType": kind, "subject": subject.descriptor()}
+    extra |= {"annotations": said} if said else {}
+    return put_image(
+        registry, repository, None, [f"{kind} of {subject.digest}".encode()], config=b"{}", config_type=EMPTY,
+        layer_types=[kind], extra=extra,
+    )  # fmt: skip
+
+
+def entry(image: Image, kind: str) -> dict[str, Any]:
+    return {**image.descriptor(), "artifactType": kind}
+
+
+class Bundle:
+    """A list that is signed by tags, an image of which only the referrers API knows more, and a chart alone."""
+
+    def __init__(self, tool: Tool, vendor: Registry) -> None:
+        self.tool, self.prefix = tool, fresh("vendor")
+        app, worker, chart = (f"{self.prefix}/{name}" for name in ("app", "worker", "chart"))
+        self.leaves = [put_image(vendor, app, None, [layer(app + arch)], arch=arch) for arch in ("amd64", "arm64")]
+        self.app = put_list(
+            vendor, app, "2",
+            [(leaf, platform(arch)) for leaf, arch in zip(self.leaves, ("amd64", "arm64"), strict=True)],
+        )  # fmt: skip
+        self.sig = beside(vendor, app, self.app, ".sig")
+        self.att = beside(vendor, app, self.leaves[1], ".att")
+        self.sbom = refer(vendor, app, self.app, SPDX)
+        self.listed = put_list(vendor, app, tag_of(self.app), [(self.sbom, None)])
+        self.worker = put_image(vendor, worker, "2", [layer(worker)])
+        said = {"dev.sigstore.bundle.predicateType": "https://sigstore.dev/cosign/sign/v1"}
+        self.signature = refer(vendor, worker, self.worker, BUNDLE, said)
+        said = {"dev.sigstore.bundle.predicateType": "https://slsa.dev/provenance/v1"}
+        self.provenance = refer(vendor, worker, self.worker, BUNDLE, said)
+        self.parts = refer(vendor, worker, self.worker, "application/vnd.cyclonedx+json")
+        self.signed_parts = refer(vendor, worker, self.parts, BUNDLE)
+        put_image(vendor, chart, "2", [layer(chart)])
+        self.images = [
+            {"name": f"{name}:2", "final": f"{vendor.host}/{self.prefix}/{name}:2", "all": True}
+            for name in ("app", "worker", "chart")
+        ]
+        # As oras prints it since 1.3: the signature of a list of parts stands below that.
+        nested = entry(self.parts, "x") | {"referrers": [entry(self.signed_parts, BUNDLE)]}
+        found = [entry(self.signature, BUNDLE), entry(self.provenance, BUNDLE), nested]
+        self.discovered = {**self.worker.descriptor(), "reference": f"{vendor.host}/x@y", "referrers": found}
+        tool.home.joinpath("worker.json").write_text(json.dumps(self.discovered))
+        self.images[1]["with_from"] = "worker.json"
+
+    def pull(self, **defaults: Any) -> Any:
+        spec = {"images": self.images, "defaults": defaults}
+        self.tool.home.joinpath("spec.json").write_text(json.dumps(spec))
+        return self.tool("pull", "--spec", "spec.json", "-o", "b.tar", "--json", *PLAIN_PULL)
+
+
+@pytest.fixture
+def bundle(tool: Tool, vendor: Registry) -> Bundle:
+    return Bundle(tool, vendor)
+
+
+def test_a_bundle_of_signed_and_unsigned_images(tool: Tool, bundle: Bundle, customer: Registry) -> None:
+    pulled = bundle.pull(signatures="if-present")
+    assert pulled.code == 0, pulled.stderr
+    images = {image["name"]: image for image in pulled.json["images"] if not image["beside"]}
+    assert [images[f"{name}:2"]["referrers"] for name in ("app", "worker", "chart")] == [
+        {"attestation": 1, "sbom": 1, "signature": 1},
+        {"attestation": 1, "sbom": 1, "signature": 2},
+        {},
+    ]
+    kinds = {image["digest"]: image["kind"] for image in pulled.json["images"]}
+    assert kinds[bundle.listed.digest] == "list"
+    assert (kinds[bundle.signature.digest], kinds[bundle.provenance.digest]) == ("signature", "attestation")
+    assert kinds[bundle.app.digest] is None
+    shown = tool.good("inspect", "b.tar", "--report", "page.html").stdout.decode()
+    assert "1 attestation, 1 SBOM, 2 signatures" in shown
+    page = tool.home.joinpath("page.html").read_text()
+    for image in (bundle.sig, bundle.att, bundle.sbom, bundle.listed, bundle.signature, bundle.signed_parts):
+        assert image.digest in page
+    assert "with 1 attestation, 1 SBOM, 1 signature" in page
+    tool.good("push", "b.tar", f"{customer.host}/{bundle.prefix}/there", *PLAIN_DEST)
+    app, worker = (f"{bundle.prefix}/there/{name}" for name in ("app", "worker"))
+    for repository, name, image in (
+        (app, "2", bundle.app),
+        (app, tag_of(bundle.app, ".sig"), bundle.sig),
+        (app, tag_of(bundle.leaves[1], ".att"), bundle.att),
+        (app, tag_of(bundle.app), bundle.listed),
+        (app, bundle.sbom.digest, bundle.sbom),
+        (worker, "2", bundle.worker),
+        (worker, bundle.signature.digest, bundle.signature),
+        (worker, bundle.provenance.digest, bundle.provenance),
+        (worker, bundle.signed_parts.digest, bundle.signed_parts),
+    ):
+        assert customer.manifest(repository, name) == image.raw
+    assert listed(customer, worker, bundle.worker) == {
+        bundle.signature.digest, bundle.provenance.digest, bundle.parts.digest,
+    }  # fmt: skip
+    assert listed(customer, worker, bundle.parts) == {bundle.signed_parts.digest}
+    entries = json.loads(customer.manifest(worker, tag_of(bundle.worker)) or b"{}")["manifests"]
+    # Older versions of skopeo can't write the type.
+    assert [each.get("artifactType", BUNDLE) for each in entries[:2]] == [BUNDLE, BUNDLE]
+    assert "predicateType" in str(entries[0]["annotations"])
+    watch = customer.watch()
+    again = tool.good("push", "b.tar", f"{customer.host}/{bundle.prefix}/there", "--json", *PLAIN_DEST).json
+    assert again["changed"] is False
+    assert watch.writes() == []
+
+
+def listed(registry: Registry, repository: str, subject: Image) -> set[str]:
+    """What the list under the subject's tag names."""
+    raw = registry.manifest(repository, tag_of(subject))
+    return {each["digest"] for each in json.loads(raw or b"{}")["manifests"]}
+
+
+def test_each_image_says_whether_signatures_travel(bundle: Bundle) -> None:
+    ran = bundle.pull(signatures="required")
+    refused(ran, 5, "chart:2", "no signature", "if-present")
+    assert "worker:2" not in str(ran.json["failures"])
+    bundle.images[2]["signatures"] = "no"
+    pulled = bundle.pull(signatures="required").json
+    assert pulled["images"][2]["referrers"] == {}
+    bundle.images[0]["signatures"] = False
+    bundle.images[0]["with"] = [f"{bundle.images[0]['final'].rpartition(':')[0]}@{bundle.sbom.digest}"]
+    pulled = bundle.pull(signatures="required").json
+    assert pulled["images"][0]["referrers"] == {"sbom": 1}
+
+
+def test_the_option_says_it_for_all(tool: Tool, bundle: Bundle) -> None:
+    unsigned = ("pull", bundle.images[2]["final"], "-o", "o.tar", "--json", *PLAIN_PULL)
+    assert tool.good(*unsigned, "--signatures", "if-present").json["images"][0]["referrers"] == {}
+    refused(tool(*unsigned, "--signatures", "required"), 5, "no signature", "--with-from", "--signatures")
+    for words in ("no", "if-present"):
+        ran = tool(*unsigned, "--with-signatures", "--signatures", words)
+        refused(ran, 2, "contradicts")
+    refused(tool(*unsigned, "--with-signatures", "--signatures", "required"), 5, "no signature")
+    refused(tool(*unsigned, "--signatures", "if-present", "--no-preserve-digests"), 2, "--with-from")
+    refused(tool("pull", "--spec", "s", "-o", "o.tar", "--with-from", "f", "--json"), 2, "with_from")
+
+
+@pytest.mark.parametrize("shape", ["index", "oras", "regctl"])
+def test_what_other_tools_print(
+    tool: Tool, bundle: Bundle, customer: Registry, shape: str, request: pytest.FixtureRequest
+) -> None:
+    found = [entry(bundle.signature, BUNDLE), entry(bundle.parts, "x")]
+    document: dict[str, Any] = {
+        "index": {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found},
+        "oras": {"manifests": [{"reference": f"host.example/x@{each['digest']}", **each} for each in found]},
+        "regctl": {"subject": {"Scheme": "reg", "Registry": "host.example"}, "descriptors": found},
+    }[shape]
+    tool.home.joinpath("f.json").write_text(json.dumps(document))
+    pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f.json", "--json", *PLAIN_PULL)
+    pulled = tool.good(*pull, "--signatures", "required").json
+    assert [image["digest"] for image in pulled["images"]] == [
+        bundle.worker.digest, bundle.signature.digest, bundle.parts.digest,
+    ]  # fmt: skip
+
+
+ZERO = "sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("[]", ["not a JSON object"]),
+        ('{"manifests": [', ["not valid JSON"]),
+        ('{"tags": []}', ["none of manifests"]),
+        ('{"manifests": {}}', ["at manifests"]),
+        ('{"manifests": [{"digest": "sha512:00"}]}', ["manifests[0].digest"]),
+        (
+            json.dumps({"referrers": [{"digest": ZERO, "referrers": [{"digest": f"{ZERO}\n"}]}]}),
+            ["referrers[0].ref"],
+        ),
+        (json.dumps({"manifests": [{"digest": ZERO}] * 10_001}), ["manifests", "10000"]),
+        ('{"referrers": ' + '[{"referrers":' * 70 + "[]" + "}]" * 70 + "}", ["deeper"]),
+    ],
+)
+def test_hostile_lists(tool: Tool, vendor: Registry, document: str, words: list[str]) -> None:
+    tool.home.joinpath("f.json").write_text(document)
+    watch = vendor.watch()
+    pull = ("pull", f"{vendor.host}/any:1", "-o", "o.tar", "--with-from", "f.json", "--json", *PLAIN_PULL)
+    refused(tool(*pull), 4, "f.json", *words)
+    assert watch.requests() == []
+
+
+def test_what_belongs_to_another_image_does_not_travel(tool: Tool, bundle: Bundle, vendor: Registry) -> None:
+    pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f.json", "--json", *PLAIN_PULL)
+    refused(tool(*pull), 2, "f.json", "does not exist")
+    repository = f"{bundle.prefix}/worker"
+    other = put_image(vendor, repository, "other", [layer(fresh())])
+    for image, words in ((refer(vendor, repository, other, SPDX), other.digest), (other, "no referrer")):
+        tool.home.joinpath("f.json").write_text(json.dumps({"manifests": [entry(image, "x")]}))
+        refused(tool(*pull), 4, image.digest, "does not belong", words)
+    tool.home.joinpath("f.json").write_text(json.dumps({"manifests": [{"digest": ZERO}]}))
+    refused(tool(*pull), 5, ZERO)
+
+
+def test_a_list_at_the_destination_keeps_its_entries(tool: Tool, bundle: Bundle, customer: Registry) -> None:
+    target = fresh("there")
+    own = refer(customer, target, bundle.worker, SPDX)
+    put_list(customer, target, tag_of(bundle.worker), [(own, None)])
+    tool.good("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "worker.json", *PLAIN_PULL)
+    push = ("push", "o.tar", f"{customer.host}/{target}:2", "--no-overwrite-tag", "--json", *PLAIN_DEST)
+    before = json.loads(customer.manifest(target, tag_of(bundle.worker)) or b"")["manifests"]
+    planned = tool.good(*push, "--dry-run").json
+    pushed = tool.good(*push).json
+    assert planned["tags"] == pushed["tags"]
+    lists = {tag["reference"].rpartition(":")[2]: tag["previous_digest"] for tag in pushed["tags"]}
+    assert set(lists) >= {"2", tag_of(bundle.worker), tag_of(bundle.parts)}
+    after = json.loads(customer.manifest(target, tag_of(bundle.worker)) or b"")["manifests"]
+    assert after[: len(before)] == before
+    assert len(after) == 4
+    assert tool.good(*push).json["changed"] is False
+    # Somebody else made it anew: what the archive has is added again.
+    put_list(customer, target, tag_of(bundle.worker), [(own, None)])
+    assert tool.good(*push).json["changed"] is True
+    assert len(listed(customer, target, bundle.worker)) == 4
+
+
+def test_the_list_of_the_vendor_stays_as_it_is(
+    tool: Tool, bundle: Bundle, vendor: Registry, customer: Registry
+) -> None:
+    repository, target = f"{bundle.prefix}/app", fresh("there")
+    late = refer(vendor, repository, bundle.app, BUNDLE)
+    name = f"{vendor.host}/{repository}"
+    both = ("--with", f"{name}@{late.digest}", "--with", f"{name}@{bundle.sbom.digest}")
+    pulled = tool.good("pull", f"{name}:2", "--all", "--signatures", "required", *both, "-o", "o.tar", *PLAIN_PULL)
+    assert (
+        f"{late.digest} travels, but the list of referrers {tag_of(bundle.app)} does not name it" in pulled.stderr
+    )
+    assert f"{bundle.sbom.digest} travels" not in pulled.stderr
+    tool.good("push", "o.tar", f"{customer.host}/{target}:2", *PLAIN_DEST)
+    assert customer.manifest(target, tag_of(bundle.app)) == bundle.listed.raw
+    for image in (late, bundle.sbom):
+        assert customer.manifest(target, image.digest) == image.raw
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"signatures": "maybe"}, "images[0].signatures"),
+        ({"with": ["host.example/app:1"]}, "images[0].with[0]"),
+        ({"with": "host.example/app:1"}, "images[0].with:"),
+        ({"with_from": [1]}, "images[0].with_from[0]"),
+    ],
+)
+def test_a_spec_that_says_something_else(tool: Tool, fields: dict[str, Any], words: str) -> None:
+    image = {"name": "app:1", "final": "host.example/app:1", **fields}
+    tool.home.joinpath("spec.json").write_text(json.dumps({"images": [image]}))
+    refused(tool("pull", "--spec", "spec.json", "-o", "o.tar", "--json"), 2, words)
+
+
+def test_a_list_that_cannot_be_written_stops_nothing(tool: Tool, bundle: Bundle, customer: Registry) -> None:
+    target = fresh("there")
+    own = put_image(customer, target, tag_of(bundle.worker), [layer(fresh())])
+    tool.good("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "worker.json", *PLAIN_PULL)
+    ran = tool.good("push", "o.tar", f"{customer.host}/{target}:2", *PLAIN_DEST)
+    assert f"{tag_of(bundle.worker)} does not list" in ran.stderr
+    assert customer.manifest(target, tag_of(bundle.worker)) == own.raw
+    assert customer.manifest(target, "2") == bundle.worker.raw
+
+
+def test_an_archive_does_not_choose_lists(tool: Tool, bundle: Bundle, vendor: Registry, customer: Registry) -> None:
+    """What refers to something else than its image is sent, and listed nowhere."""
+    repository, target = f"{bundle.prefix}/worker", fresh("there")
+    other = put_image(vendor, repository, "other", [layer(fresh())])
+    foreign = refer(vendor, repository, other, SPDX)
+    name = bundle.images[1]["final"].rpartition(":")[0]
+    tool.good("pull", f"{name}:2", "-o", "o.tar", "--with", f"{name}@{foreign.digest}", *PLAIN_PULL)
+    pushed = tool.good("push", "o.tar", f"{customer.host}/{target}:2", "--json", *PLAIN_DEST).json
+    assert customer.manifest(target, foreign.digest) == foreign.raw
+    assert customer.manifest(target, tag_of(other)) is None
+    assert not [tag for tag in pushed["tags"] if "sha256-" in tag["reference"]]
+    # Nor does one that says by an annotation of its own to which image it belongs.
+    change_index(tool.home / "o.tar", {"io.skopeo-incremental.beside": other.digest})
+    refused(tool("push", "o.tar", f"{customer.host}/{target}:2", "--json", *PLAIN_DEST), 4, "does not hold")
