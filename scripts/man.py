@@ -105,7 +105,9 @@ def fields(root: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> It
     """Yield the fields of an object and of those in it: the path of each, and what it is."""
     for name, given in schema["properties"].items():
         told = {**root["$defs"][given["$ref"].rpartition("/")[2]], **given} if "$ref" in given else given
-        kinds = [told["type"]] if isinstance(told["type"], str) else told["type"]
+        # One of some words is a word.
+        kind = told.get("type", "string")
+        kinds = [kind] if isinstance(kind, str) else kind
         kind = " or ".join(
             f"list of {'object' if 'object' in str(told['items']) else 'string'}s" if each == "array" else each
             for each in sorted(kinds, reverse=True)
