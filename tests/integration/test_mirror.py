@@ -55,7 +55,7 @@ def config(release: Release, *options: str | Path, folder: Path) -> Any:
     return release.tool.good("mirror-config", *words).json
 
 
-def as_client(release: Release, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def as_client(tool: Tool, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a client whose settings of registries are the files in a folder, and nothing else."""
     conf = folder.parent / "registries.conf"
     conf.write_text("")
@@ -70,7 +70,7 @@ def as_client(release: Release, folder: Path, *command: str) -> subprocess.Compl
         (drop_ins / path.name).write_bytes(path.read_bytes())
     return subprocess.run(
         command,
-        env=release.tool.environment | environment | {"HOME": str(home)},
+        env=tool.environment | environment | {"HOME": str(home)},
         capture_output=True,
         text=True,
         check=False,
@@ -88,18 +88,66 @@ def test_clients_find_images_by_their_old_names(delivered: Release, stores: list
     jsonschema.validate(result, json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
 
     for name in delivered.names("1"):
-        raw = as_client(delivered, folder, "skopeo", "inspect", "--raw", f"docker://{delivered.reference(name)}")
+        raw = as_client(
+            delivered.tool, folder, "skopeo", "inspect", "--raw", f"docker://{delivered.reference(name)}"
+        )
         assert digest_of(raw.stdout.encode()) == delivered.images[name].digest, raw.stderr
     one = delivered.reference("team/one:1")
     digest = delivered.images["team/one:1"].digest
     for name in (one, f"{one.rpartition(':')[0]}@{digest}"):
-        pulled = as_client(delivered, folder, *stores[0].podman, "pull", name)
+        pulled = as_client(delivered.tool, folder, *stores[0].podman, "pull", name)
         assert pulled.returncode == 0, pulled.stderr
     assert stores[0].images() == [one, delivered.images["team/one:1"].config.removeprefix("sha256:")]
     # Without the drop-in nobody answers.
     (folder / PATHS[-1]).unlink()
     (tmp_path / "client/.config/containers/registries.conf.d" / PATHS[-1].rpartition("/")[2]).unlink()
-    assert as_client(delivered, folder, "skopeo", "inspect", "--raw", f"docker://{one}").returncode != 0
+    assert as_client(delivered.tool, folder, "skopeo", "inspect", "--raw", f"docker://{one}").returncode != 0
+
+
+_MANIFESTS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: shop}
+spec:
+  template:
+    spec:
+      initContainers:
+        - {name: schema, image: "HOST/team/schema:2"}
+      containers:
+        - {name: shop, image: "HOST/team/shop:2"}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: report}
+spec:
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          containers:
+            - {name: report, image: "HOST/team/shop:2"}
+"""
+
+
+def test_from_manifests_to_a_client_at_the_other_side(
+    tool: Tool, customer: Registry, stores: list[Store], tmp_path: Path
+) -> None:
+    """What a cluster's manifests name is packed, pushed, and found there by the names that they have."""
+    gone = Registry(tmp_path / "gone").start()
+    images = {name: put_image(gone, f"team/{name}", "2", [layer(name)]) for name in ("schema", "shop")}
+    (tool.home / "shop.yaml").write_text(_MANIFESTS.replace("HOST", gone.host))
+    tool.good("spec", "shop.yaml", "-o", "release.json")
+    tool.good("pull", "--spec", "release.json", "-o", "release.tar", "--final-tls-verify", "false")
+    gone.stop()
+    folder, prefix = tmp_path / "config", fresh("mirror")
+    mirror = ("--mirror-config", folder, "--spec", "release.json")
+    tool.good("push", "release.tar", f"{customer.host}/{prefix}", *mirror, *PLAIN_DEST)
+    for name, image in images.items():
+        assert customer.manifest(f"{prefix}/team/{name}", "2") == image.raw
+        old = f"{gone.host}/team/{name}:2"
+        pulled = as_client(tool, folder, *stores[0].podman, "pull", old)
+        assert pulled.returncode == 0, pulled.stderr
+        assert image.config.removeprefix("sha256:") in stores[0].images()
 
 
 @pytest.mark.skipif(bool(why_no_containerd()), reason=why_no_containerd())
@@ -157,10 +205,10 @@ def test_a_tag_never_leads_to_another_image(tool: Tool, release: Release, tmp_pa
     assert any("another tag" in each for each in config(release, folder=folder)["warnings"])
     ask = ("skopeo", "inspect", "--tls-verify=false", "--raw", f"docker://{release.vendor.host}/{at}")
     for tag in "12":
-        raw = as_client(release, folder, *ask[:-1], f"{ask[-1]}:{tag}")
+        raw = as_client(release.tool, folder, *ask[:-1], f"{ask[-1]}:{tag}")
         assert digest_of(raw.stdout.encode()) == images[tag].digest, raw.stderr
     watch = release.customer.watch()
-    assert as_client(release, folder, *ask[:-1], f"{ask[-1]}@{images['2'].digest}").returncode == 0
+    assert as_client(release.tool, folder, *ask[:-1], f"{ask[-1]}@{images['2'].digest}").returncode == 0
     assert watch.requests("GET", "HEAD")
 
 
