@@ -147,7 +147,7 @@ def test_the_example_of_a_spec_is_one(tool: Tool, tmp_path: Path) -> None:
     [
         ("ki", ["plain,kit"]),
         ("kit ", ["plain,export", "plain,import"]),
-        ("kit export --sig", ["plain,--sign"]),
+        ("kit export --sig", ["plain,--sign", "plain,--signatures"]),
         ("kit export --base-s", ["plain,--base-spec"]),
         ("kit export spec", ["file,spec"]),
         ("kit export spec.json k", ["dir,k"]),
