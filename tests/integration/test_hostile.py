@@ -169,7 +169,7 @@ def test_nothing_in_an_archive_decides_where_a_login_goes(
         # After one component, what follows a colon could be a port.
         for chain, to in (
             (["first.tar", "last.tar"], f"docker://{locked.host}/{fresh('hostile')}"),
-            (["last.tar", "first.tar"], "docker://127.0.0.1"),
+            (["last.tar", "first.tar"], "docker://hostile"),
         ):
             refused(tool("push", *chain, to, *creds), 4, "is not a tag", "give the destination a tag")
     # By itself its name is not needed, nor where the user has given a tag.

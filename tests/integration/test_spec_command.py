@@ -218,9 +218,11 @@ def test_back_from_an_archive_and_from_a_receipt(release: Release) -> None:
     (tool.home / "back.json").write_text(tool.good("spec", "receipt.json").text)
     pulled = tool.good("pull", "--spec", "back.json", "--dry-run", "--json", *PLAIN_PULL).json
     assert {image["name"]: image["digest"] for image in pulled["images"]} == held
-    # What --map changed is not in a receipt.
+    # A receipt says where an image is, whatever --map has called it.
     release.push("1.tar", "--receipt", "mapped.json", "--map", "team/one=other/name")
-    assert finals(tool.good("spec", "mapped.json")) == from_receipt
+    mapped = finals(tool.good("spec", "mapped.json"))
+    assert "/other/name:1@" in mapped["team/one:1"]
+    assert mapped | {"team/one:1": from_receipt["team/one:1"]} == from_receipt
     refused(tool("spec", "1.tar", "--json"), 2, "does not hold which registry its images are in", "--from")
 
 

@@ -17,10 +17,10 @@ STREAM_BYTES = OURS.size
 
 # YAML 1.2.2, 9.1.2: such a line ends a document wherever it stands, in a block of text, too.
 _MARKER = re.compile(r"^(?:---(?=[ \t\r\n]|\Z)|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
-_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]])")
+_JSON = re.compile(r"\A\s*(?:\{\s*[\"}]|\[\s*[\[{\"\]])")
 _MOST_COMMENTS = 1024 * 1024
 # They hold no image, but schemas of megabytes.
-_DEFINITION = re.compile(r"^kind:[ \t]*['\"]?CustomResourceDefinition['\"]?[ \t\r]*$", re.MULTILINE)
+_DEFINITION = re.compile(r"^kind:[ \t]*['\"]?CustomResourceDefinition['\"]?[ \t\r]*(?=\n|\Z)", re.MULTILINE)
 
 
 class Document(NamedTuple):
@@ -52,7 +52,7 @@ def documents_in(raw: bytes, what: str) -> Iterator[Document]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ContentError(f"{what} is not UTF-8 at byte {error.start}") from None
-    if what.endswith(".json") or _JSON.match(text):
+    if what.endswith(".json") or _JSON.search(text):
         yield Document(_from_json(raw, text, what), what)
         return
     before = 0

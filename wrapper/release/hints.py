@@ -17,9 +17,10 @@ _MOST = 4096
 
 _PLACE_LENGTH = 400
 
-_HOST = re.compile(r"(?:[^/]*[.:][^/]*|localhost)/")
+_HOST = re.compile(r"[^/]*[.:][^/]*|localhost")
 _FLAG = re.compile(r"--?[A-Za-z][\w.-]*")
-TEMPLATE = re.compile(r"\{\{|\$\{|\$\(|\$[A-Za-z_]|<[^>]*>|%[sv]\b")
+# \x24 is the dollar sign.
+TEMPLATE = re.compile(r"\{\{|\x24[{(A-Za-z_]|<[^>]*>|%[sv]\b")
 """What stands where somebody was to fill in a value."""
 
 
@@ -55,7 +56,8 @@ def may_be_image(text: object, name: str = "") -> bool:
     exact = bool(reference.tag or reference.digest)
     if "image" in name.lower():
         return exact or "/" in text
-    return exact and _HOST.match(text) is not None
+    host, slash, _ = text.partition("/")
+    return exact and bool(slash) and _HOST.fullmatch(host) is not None
 
 
 def hints_in(environment: Iterable[tuple[str, object]], words: Iterable[object], place: str) -> Iterator[Hint]:

@@ -263,9 +263,10 @@ def require_platform(
     if found and all(choose(platform, [found]) is None for platform in several):
         names = " or ".join(map(str, several))
         argument = "platforms" if isinstance(wanted, tuple) else "platform"
+        quoted = f"`{argument}`"
         raise UsageError(
             f"{source.reference} is a single image for {found}, and not for {names}",
-            f"leave out `{argument}`, or name an image for {names}",
+            f"leave out {quoted}, or name an image for {names}",
         )
 
 

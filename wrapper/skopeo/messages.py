@@ -36,11 +36,7 @@ if TYPE_CHECKING:
     from .access import Access
 
 _FATAL = re.compile(r'level=fatal msg="((?:[^"\\]|\\.)*)"')
-_NOISE = re.compile(
-    r'^((?:error )?parsing image name "[^"]*": |trying to reuse blob sha256:\w+ at destination: '
-    r"|checking whether a blob sha256:\w+ exists in \S+: )+",
-    re.IGNORECASE,
-)
+_NOISE = re.compile(r'^(error )?parsing image name "[^"]*": ', re.IGNORECASE)
 _LONGEST = 600
 _RETRY_AFTER = re.compile(r"retry[- ](?:after|in):? *(\d+(?:\.\d+)?)(ns|µs|us|ms|m|h)?", re.IGNORECASE)
 _UNITS = {"ns": 1e-9, "µs": 1e-6, "us": 1e-6, "ms": 1e-3, "m": 60.0, "h": 3600.0}
@@ -260,7 +256,7 @@ def explain(
     Returns:
         The error, with skopeo's own words in its message.
     """
-    # What it was to do is said by us; the blob that it asked for may be one that can't exist.
+    # Whose name it is, we say.
     whole, said = _fatal(stderr), _NOISE.sub("", fatal_message(stderr))
     why = reason(whole, arguments)
     for pattern, kind, step in _TABLE:

@@ -42,6 +42,9 @@ _SECONDS_EACH = 5
 
 _ASKED = re.compile(r'level=debug msg="Checking if we can reuse blob (sha256:[0-9a-f]{64})[:" ]')
 _IN_STORAGE = re.compile(r'level=debug msg="Skipping blob (sha256:[0-9a-f]{64}) \(already present\)')
+_ABOUT = re.compile(
+    r"(trying to reuse blob|checking whether a blob) (?P<digest>sha256:\w+) (at destination|exists in \S+): "
+)
 _ANSWERS = {'level=debug msg="... already exists"': True, 'level=debug msg="... not present"': False}
 
 
@@ -151,7 +154,13 @@ def _unknown(skopeo: Skopeo, destination: Reference, access: Access, probe: _Pro
     if _says_yes(probe, probe.answers(stderr)):
         return no_registry(destination.registry, "answers yes to everything")
     error = explain(stderr, _doing(destination), "push", (*probe.question.arguments, str(skopeo.folder)), access)
-    return error if isinstance(error, RegistryError) else RegistryError(error.message, error.next_step)
+    if not isinstance(error, RegistryError):
+        error = RegistryError(error.message, error.next_step)
+    asked = {layer.digest for layer in probe.layers}
+    # Of the blob that can't exist nobody has heard.
+    error.message = _ABOUT.sub(lambda found: found[0] if found["digest"] in asked else "", error.message)
+    error.args = (error.message,)
+    return error
 
 
 def _says_yes(probe: _Probe, answers: Mapping[str, bool]) -> bool:
