@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
@@ -19,6 +20,9 @@ from tests.support.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# What tests build is not measured: that it is built soon counts.
+os.environ.setdefault("CFLAGS", "-O0")
 
 
 @pytest.fixture

@@ -171,9 +171,9 @@ def test_ansible_test_is_content(built: Path, tmp_path: Path) -> None:
     _bootstrap_pip(tmp_path)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     words = ("sanity", "--python", python, "--color", "no", "--truncate", "0")
-    # What these look at, other tests and linters of ours look at, too.
-    skipped = (word for name in ("ansible-doc", "pep8", "yamllint") for word in ("--skip-test", name))
-    ran = ansible("ansible-test", *words, *skipped, cwd=folder, home=tmp_path)
+    # Most others look at what our own tests and linters look at, too; all of them pass, and take minutes.
+    wanted = (word for name in ("compile", "validate-modules") for word in ("--test", name))
+    ran = ansible("ansible-test", *words, *wanted, cwd=folder, home=tmp_path)
     said = ran.stdout + ran.stderr
     if "No matching distribution found" in said or "Name or service not known" in said:
         pytest.skip("ansible-test can't fetch its tools from here")

@@ -188,7 +188,7 @@ def test_names_that_changed_are_found_and_others_are_not_named(delivered: Releas
     assert pushed["mirror_config"] == told | {"changed": False}
     assert written(folder) == planned
     raw = as_client(
-        delivered, folder, "skopeo", "inspect", "--raw", f"docker://{delivered.reference('team/one:1')}"
+        delivered.tool, folder, "skopeo", "inspect", "--raw", f"docker://{delivered.reference('team/one:1')}"
     )
     assert digest_of(raw.stdout.encode()) == delivered.images["team/one:1"].digest, raw.stderr
 
