@@ -47,3 +47,8 @@ class Event:
     bytes_done: int = 0
     bytes_total: int = 0
     message: str = ""
+
+    @property
+    def line(self) -> str:
+        """The message as people read it, where nothing else tells a warning."""
+        return f"warning: {self.message}" if self.kind == WARNING else self.message

@@ -584,7 +584,7 @@ class Incremental:
             deltas=self._deltas,
             anonymous=self._anonymous,
         )
-        return Puller(replace(self._skopeo, report=report), options, report)
+        return Puller(replace(self._skopeo, report=report), options)
 
     def _mirror_config(self, folder: str | Path | None, spec: Spec | None) -> MirrorConfig:
         from .mirror.config import MirrorConfig
@@ -607,4 +607,4 @@ class Incremental:
             preserve_digests=self._preserve_digests,
             deltas=self._deltas,
         )
-        return Pusher(replace(self._skopeo, report=report), options, report)
+        return Pusher(replace(self._skopeo, report=report), options)

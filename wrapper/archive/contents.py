@@ -128,9 +128,14 @@ class ArchiveContents(NamedTuple):
         return tuple(named for named in self.images if named.subject)
 
 
+def list_tag(digest: str) -> str:
+    """Return the tag under which the list of what refers to a manifest or list stands."""
+    return digest.replace(":", "-")
+
+
 def referrer_tags(image: Image) -> list[str]:
     """Return the tags under which referrers of an image, or of a child of its list, may stand."""
-    return [node.digest.replace(":", "-") + kind for node in image.nodes for kind in REFERRER_SUFFIXES]
+    return [list_tag(node.digest) + kind for node in image.nodes for kind in REFERRER_SUFFIXES]
 
 
 def title_in(annotations: Mapping[str, str]) -> str | None:

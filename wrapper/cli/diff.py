@@ -9,7 +9,7 @@ import click
 
 from .completion import files
 from .help import OUTPUT, Command, option
-from .options import anonymous_option, common_options, delta_options, tmpdir_option
+from .options import anonymous_option, common_options, delta_options, output_option, tmpdir_option
 
 
 @click.command(
@@ -30,14 +30,7 @@ from .options import anonymous_option, common_options, delta_options, tmpdir_opt
 )
 @click.argument("old", shell_complete=files)
 @click.argument("new", shell_complete=files)
-@option(
-    OUTPUT,
-    "--output",
-    "-o",
-    metavar="FILE",
-    shell_complete=files,
-    help="File to write the difference to; - is standard output.  [required unless --dry-run]",
-)
+@output_option("difference")
 @option(OUTPUT, "--dry-run", is_flag=True, help="Only show what changed.")
 @anonymous_option
 @delta_options

@@ -134,6 +134,19 @@ anonymous_option = option(
     help="Keep names of repositories and tags out of the archive. The images of a bundle keep theirs.",
 )
 
+
+def output_option(what: str) -> Decorator:
+    """Return the option that says where an archive goes, for commands that have a dry run."""
+    return option(
+        OUTPUT,
+        "--output",
+        "-o",
+        metavar="FILE",
+        shell_complete=files,
+        help=f"File to write the {what} to; - is standard output.  [required unless --dry-run]",
+    )
+
+
 tmpdir_option = option(
     ADVANCED, "--tmpdir", metavar="DIR", shell_complete=folders, help="Folder for temporary files."
 )

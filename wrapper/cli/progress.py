@@ -90,8 +90,7 @@ class _OnTerminal:
             self._bar.start()
         # What is begun, the display shows.
         if event.kind in (NOTE, WARNING):
-            line = f"warning: {event.message}" if event.kind == WARNING else event.message
-            (self._bar.say if self._bar else self._write)(line)
+            (self._bar.say if self._bar else self._write)(event.line)
         if self._bar:
             self._bar.draw(event)
 

@@ -20,6 +20,7 @@ from .options import (
     in_bytes,
     jobs_option,
     login_options,
+    output_option,
     skopeo_options,
     together,
 )
@@ -176,14 +177,7 @@ _platform_options = together(
 @_site_options
 @_platform_options
 @_signature_options
-@option(
-    OUTPUT,
-    "--output",
-    "-o",
-    metavar="FILE",
-    shell_complete=files,
-    help="File to write the archive to; - is standard output.  [required unless --dry-run]",
-)
+@output_option("archive")
 @option(OUTPUT, "--dry-run", is_flag=True, help="Only show how much would be fetched.")
 @anonymous_option
 @_cache_options

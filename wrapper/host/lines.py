@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..events import MOVED, WARNING
+from ..events import MOVED
 from .text import human_bytes
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class PlainLines:
             self._begun[event.phase], self._said[event.phase] = now, 0.0
         patience = _PAUSE if part - self._said[event.phase] >= _STEP else _SILENCE
         if event.message:
-            self._write(f"warning: {event.message}" if event.kind == WARNING else event.message)
+            self._write(event.line)
         elif event.kind == MOVED and now - self._last >= patience:
             self._said[event.phase] = part
             self._write(f"{numbered(event)}{how_far(event)}, {clock(now - self._begun[event.phase])} so far")
@@ -56,7 +56,7 @@ def numbered(event: Event) -> str:
 
 
 def how_far(event: Event) -> str:
-    """Return what goes on, and how much of it is done, such as "fetching team/app:2: 212.0 of 369.1 MB"."""
+    """Return what goes on, and how much of it is done, such as "fetching team/app:2: 212.0 MB of 369.1 MB"."""
     # A digest is long, and was told when its turn began.
     what = f"{event.phase or 'working'} {event.item.partition('@')[0]}".rstrip()
     if not event.bytes_total:

@@ -11,7 +11,7 @@ from ..push.plan import make_plan
 from ..push.registry import RegistryDestination
 from ..results import MirrorConfigResult
 from ..source.blobs import BlobSource
-from ..source.spec import read_spec
+from ..source.spec import spec_images
 from . import containerd, k3s, mapping_txt, openshift, registries_conf
 from .folder import require_ours, write_files
 from .mapping import PlacedImage, make_mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..push.options import Selection
     from ..push.plan import PushPlan
     from ..push.pusher import Pusher
-    from ..source.spec import Spec, SpecImage
+    from ..source.spec import Spec
     from .folder import ConfigFile
     from .mapping import MirrorMapping
 
@@ -48,7 +48,7 @@ class MirrorConfig:
         Raises:
             UsageError: the spec is malformed.
         """
-        self._spec: tuple[SpecImage, ...] = read_spec(spec) if isinstance(spec, (str, Path)) else tuple(spec)
+        self._spec = spec_images(spec)
         self._folder = Path(folder)
         self._insecure = insecure
         self._mapping: MirrorMapping | None = None

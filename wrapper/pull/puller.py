@@ -49,14 +49,17 @@ class Puller(NamedTuple):
     """Pulls what is requested.
 
     Attributes:
-        skopeo: which skopeo runs, and how.
+        skopeo: which skopeo runs, how, and who is told each step.
         options: how it is pulled.
-        report: is told each step.
     """
 
     skopeo: SkopeoOptions
     options: PullOptions
-    report: Progress
+
+    @property
+    def report(self) -> Progress:
+        """Who is told each step."""
+        return self.skopeo.report
 
     def request_image(
         self, base: References, final: str | Reference, for_site: Sequence[str | Path] = ()

@@ -194,7 +194,7 @@ def request_bundle(
         UsageError: a spec is malformed, or something is asked for that only one image can have.
         ContentError: a file with referrers is malformed.
     """
-    from ..source.spec import bases_from, gone_since
+    from ..source.spec import bases_from, gone_since, spec_images
 
     if not options.preserve_digests:
         raise UsageError("the images of a bundle can't be converted", "leave out `preserve_digests=False`")
@@ -204,7 +204,7 @@ def request_bundle(
             "leave out `signatures.referrers` and `signatures.referrers_from`: in the spec, images have the fields "
             "with and with_from",
         )
-    images, before = _spec_images(spec), _spec_images(earlier or ())
+    images, before = spec_images(spec), spec_images(earlier or ())
     common, sites = image_sources(base, options.base, "base"), _sites(for_site)
     requests = []
     for image in images:
@@ -264,9 +264,3 @@ def _discovered(signatures: SignatureOptions) -> tuple[str, ...]:
     from ..source.discovered import read_discovered
 
     return tuple(digest for path in signatures.referrers_from for digest in read_discovered(path))
-
-
-def _spec_images(spec: Spec) -> tuple[SpecImage, ...]:
-    from ..source.spec import read_spec
-
-    return read_spec(spec) if isinstance(spec, (str, Path)) else tuple(spec)

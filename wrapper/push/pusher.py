@@ -42,14 +42,17 @@ class Pusher(NamedTuple):
     """Pushes archives, or looks whether they can be pushed.
 
     Attributes:
-        skopeo: which skopeo runs, and how.
+        skopeo: which skopeo runs, how, and who is told each step.
         options: how it is pushed.
-        report: is told each step.
     """
 
     skopeo: SkopeoOptions
     options: PushOptions
-    report: Progress
+
+    @property
+    def report(self) -> Progress:
+        """Who is told each step."""
+        return self.skopeo.report
 
     def vet(
         self,
@@ -152,7 +155,7 @@ class Pusher(NamedTuple):
                     "an archive is stored unchanged, under one tag",
                     "leave out `base`, `additional_tags`, `receipt`, `mirror_config`, `only`, `names` and `verify`",
                 )
-            storing = Store(self.skopeo, self.options, self.report)
+            storing = Store(self.skopeo, self.options)
             target = storing.target(to, archive_files(archives))
             with self.at_hand(archives) as files:
                 return storing.store(

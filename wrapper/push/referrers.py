@@ -10,6 +10,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from ..archive.contents import list_tag
 from ..errors import ContentError, IncrementalError, NotFoundError, RegistryError
 from ..host.text import plural
 from ..oci.documents import check_schema, parse_document
@@ -36,11 +37,6 @@ _ONE_AT_A_TIME = Lock()
 """For a list that is read, and written with more: two images of a bundle may have one child, and so one list."""
 
 
-def list_tag(digest: str) -> str:
-    """Return the tag under which the list of what refers to a manifest or list stands."""
-    return digest.replace(":", "-")
-
-
 def send_manifest(
     upload: Upload, layout: Layout, access: Access, node: FetchedManifest, reference: Reference, *flags: str
 ) -> None:
@@ -52,8 +48,7 @@ def send_manifest(
     """
     upload.report.begin("sending", str(reference))
     flags = *access.flags(reference, upload.skopeo.auth_files, "dest-"), *flags
-    offered = OfferedBlobs(layout, _nothing, _nothing, makes=False)
-    digest = upload.copy(offered, node, str(reference), access, flags, f"cannot send {reference}")
+    digest = upload.copy(OfferedBlobs(layout), node, str(reference), access, flags, f"cannot send {reference}")
     if digest != node.digest:
         raise RegistryError(f"{reference} was written as {digest} instead of {node.digest}")
 
@@ -178,7 +173,3 @@ def _send_list(
     layout = Layout.create(upload.skopeo.new_folder("referrers"))
     layout.put(index.raw)
     send_manifest(upload, layout, access, index, tag, "--multi-arch=index-only")
-
-
-def _nothing() -> None:
-    """Find nothing wrong: all blobs are files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..archive.contents import list_tag
 from ..archive.stored import is_stored, make_stored
 from ..archive.summary import describe
 from ..delta.artifact import EMPTY_CONFIG
@@ -15,7 +16,7 @@ from ..oci.reference import Reference
 from ..results import PushResult
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
-from .referrers import add_to_list, list_tag, send_manifest
+from .referrers import add_to_list, send_manifest
 from .tags import SIDE, read_tags, refuse_overwriting, require_sent
 from .upload import Upload
 
@@ -33,14 +34,17 @@ class Store(NamedTuple):
     """Stores archives.
 
     Attributes:
-        skopeo: which skopeo runs, and how.
+        skopeo: which skopeo runs, how, and who is told each step.
         options: how the registry is reached.
-        report: is told each step.
     """
 
     skopeo: SkopeoOptions
     options: PushOptions
-    report: Progress
+
+    @property
+    def report(self) -> Progress:
+        """Who is told each step."""
+        return self.skopeo.report
 
     def target(self, to: str | Reference, archives: Sequence[ArchiveFile]) -> Reference:
         """Return where an archive is to be stored.

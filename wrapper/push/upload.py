@@ -54,8 +54,12 @@ class UploadResult(NamedTuple):
     sent: Mapping[Reference, str] = {}
 
 
+def _nothing() -> None:
+    """Find nothing wrong: all blobs are files."""
+
+
 class OfferedBlobs(NamedTuple):
-    """Blobs that skopeo can read.
+    """Blobs that skopeo can read; by default all of them are files.
 
     Attributes:
         layout: where they are.
@@ -66,9 +70,9 @@ class OfferedBlobs(NamedTuple):
     """
 
     layout: Layout
-    check: Callable[[], None]
-    settle: Callable[[], None]
-    makes: bool
+    check: Callable[[], None] = _nothing
+    settle: Callable[[], None] = _nothing
+    makes: bool = False
     layers: bool = True
 
 
@@ -283,7 +287,3 @@ class Upload(NamedTuple):
             return self.bytes_to_send
         own = self.layers_to_send(node)
         return sum(layer.size for layer in node.parsed.layers if layer.digest in own)
-
-
-def _nothing() -> None:
-    """Find nothing wrong: all blobs are files."""

@@ -112,6 +112,16 @@ Spec = str | Path | Sequence[SpecImage]
 """The images of a bundle, or the path of a file that names them, as `read_spec` reads it."""
 
 
+def spec_images(spec: Spec) -> tuple[SpecImage, ...]:
+    """Return the images of a spec; a file is read.
+
+    Raises:
+        UsageError: as for `read_spec`.
+        HostError: likewise.
+    """
+    return read_spec(spec) if isinstance(spec, (str, Path)) else tuple(spec)
+
+
 def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
     """Read and check a spec.
 

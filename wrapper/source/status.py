@@ -11,7 +11,7 @@ from ..results import ABSENT, OLDER, SAME, ReleaseImage, SiteImage, SiteStatus, 
 from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runner import Skopeo
 from .ledger import RECEIPT, is_same_repository, read_ledger
-from .spec import read_spec
+from .spec import spec_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def status(options: SkopeoOptions, final: Access, spec: Spec, receipts: Sequence
         ContentError: a receipt is none.
         BundleError: images can't be read.
     """
-    images = read_spec(spec) if isinstance(spec, (str, Path)) else tuple(spec)
+    images = spec_images(spec)
     ledgers = [read_ledger(Path(each), RECEIPT) for each in receipts]
     release = _resolve(options, final, images)
     sites = (_compare(str(path), ledger, release) for path, ledger in zip(receipts, ledgers, strict=True))
