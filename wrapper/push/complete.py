@@ -53,11 +53,11 @@ def complete(pusher: Pusher, archives: ArchiveFiles, base: References, output: O
         blob_source.verify(report)
         with Skopeo(skopeo_options, target.folder) as skopeo:
             with report.phase("vetting"):
-                absent, missing, _ = vet(skopeo, blob_source, item, bases, report)
-            if missing:
+                vetted = vet(skopeo, blob_source, item, bases, report)
+            if vetted.missing:
                 names = merge(blob_source.contents, blob_source.__contains__).names
-                raise missing_error(target.name, missing, names, local=True)
-            upload = Upload(skopeo, blob_source, item.images, absent, True, report)
+                raise missing_error(target.name, vetted.missing, names, local=True)
+            upload = Upload(skopeo, blob_source, item.images, vetted.absent, True, report)
             with report.phase("packing", upload.bytes_to_send):
                 written = pack_whole(upload, target.file, None, target.name, target.folder)
             found = merge((), blob_source.__contains__, plan.told)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ..archive.contents import ArchiveContents, NamedImage
     from ..host.progress import Progress
-    from ..oci.manifest import Descriptor
+    from ..oci.manifest import Descriptor, FetchedManifest
     from ..oci.reference import Reference
     from ..results import MissingLayer, ReadBack
     from ..skopeo.access import Access
@@ -33,10 +33,12 @@ class Destination(ABC):
         folder: where it is on this machine, for temporary files beside it; None where it isn't.
         writes: whether anything will be written there; else it is only asked.
         phase: what it is called when something is written there: one of `events.PHASES`.
+        may_be_wrong: whether it may say that it has what it has not: a registry's cache outlives what is removed.
     """
 
     folder: Path | None = None
     phase = "sending"
+    may_be_wrong = False
 
     def __init__(
         self,
@@ -132,6 +134,39 @@ class Destination(ABC):
         Raises:
             IncrementalError: one can't be read.
         """
+
+    def require_readable(
+        self,
+        skopeo: Skopeo,
+        claimed: Sequence[MissingLayer],
+        bases: Sequence[ImageSource],
+        names: Mapping[str, str],
+        report: Progress,
+        *,
+        uploaded: FetchedManifest | None = None,
+    ) -> bool:
+        """Begin to read what the destination says it has, and so is not sent.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            claimed: what to read, as `vet` tells it.
+            bases: the user's own.
+            names: what people call bases, by their digests.
+            report: is told each step.
+            uploaded: what is there by its digest, and has all of it.
+
+        Returns:
+            Whether that could be done: it takes an image that is there.
+
+        Raises:
+            RegistryError: something can't be read.
+            IncrementalError: it gave no clear answer.
+        """
+        return True
+
+    def is_behind(self, images: Sequence[NamedImage]) -> bool:
+        """Say whether an image is to be written, as `look` has found it."""
+        return True
 
     def look(  # noqa: B027 - only a registry has tags
         self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress

@@ -16,7 +16,7 @@ from .vet import vet
 from .waves import waves
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..host.progress import Progress
     from ..oci.manifest import Descriptor
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..source.blobs import BlobSource
     from .plan import PushItem, PushPlan
     from .upload import UploadResult
+    from .vet import Vetted
 
 
 class PushJob:
@@ -69,8 +70,9 @@ class PushJob:
         # Now, while nothing is written: the archives may become unreadable later.
         found = merge(blob_source.contents, blob_source.archived, plan.told)
         self._contents = describe(found, blob_source.read)
-        self._absent: dict[str, Mapping[str, Descriptor]] = {}
+        self._vetted: dict[str, Vetted] = {}
         self._missing: dict[str, tuple[MissingLayer, ...]] = {}
+        self._unread: set[str] = set()
         self._errors: dict[str, IncrementalError] = {}
         self._uploaded: dict[str, UploadResult] = {}
         self._read_back: list[ReadBack] = []
@@ -88,18 +90,22 @@ class PushJob:
         """
 
         def vet_one(item: PushItem) -> None:
-            steps: list[Callable[[], None]] = [partial(self._vet_one, item)]
+            steps: list[Callable[[], None]] = [partial(self._vet_one, item, upload=look)]
             if look:
                 steps.append(partial(item.destination.look, self._skopeo, item.images, self._report))
             for result in self._skopeo.side_by_side(steps):
                 if result:
                     raise result
+            if look and not self._is_readable(item):
+                self._unread.add(item.name)
 
         with self._report.phase("vetting"):
             self._for_each(vet_one, self._plan.items)
 
     def upload(self, *, dry_run: bool = False) -> None:
-        """Upload the items that passed: of several, or to verify, first all that they are made of, then their tags.
+        """Upload the items that passed: first all that they are made of, then their tags.
+
+        One alone is uploaded with its tag, if nothing is to be read before that.
 
         Args:
             dry_run: only look what would be uploaded.
@@ -129,15 +135,53 @@ class PushJob:
 
         total = 0 if dry_run else sum(self._upload_of(item).bytes_to_send for item in left)
         with self._report.phase(items[0].destination.phase, total):
-            if (len(items) > 1 or self._verify) and not dry_run:
+            if (len(items) > 1 or self._verify or self._unread) and not dry_run:
                 for wave in waves(left, self._blobs_to_send):
                     self._for_each(upload_untagged, wave)
+                self._for_each(self._read_uploaded, [item for item in left if item.name in self._unread])
             if self._verify and not dry_run:
                 self._verify_all(left)
             self._for_each(upload_one, items)
         sent = [item for item in items if item.name in self._uploaded]
         with self._report.phase("reading back"):
             self._for_each(read_back, sent, whatever_failed=True)
+
+    def _is_readable(self, item: PushItem) -> bool:
+        """Begin to read what a destination says it has; say whether that was all that it is not sent.
+
+        Raises:
+            RegistryError: something can't be read.
+        """
+        claimed, destination = self._vetted[item.name].claimed, item.destination
+        if not destination.is_behind(item.images):
+            return True
+        if self._mountable(item):
+            return False
+        return not claimed or destination.require_readable(
+            self._skopeo, claimed, self._bases, self._contents.names, self._report
+        )
+
+    def _read_uploaded(self, item: PushItem) -> None:
+        """Begin to read it now, by the digest of what was uploaded.
+
+        Raises:
+            RegistryError: something can't be read.
+        """
+        if self._verify == LAYERS or not item.destination.preserve:
+            return
+        claimed = (*self._vetted[item.name].claimed, *self._mountable(item))
+        root = item.image.image.root
+        item.destination.require_readable(
+            self._skopeo, claimed, (), self._contents.names, self._report, uploaded=root
+        )
+
+    def _mountable(self, item: PushItem) -> tuple[MissingLayer, ...]:
+        """Return the layers that a registry may take from another of its repositories: nobody sends them then."""
+        absent, destination = self._vetted[item.name].absent, item.destination
+        if not absent or destination.reference.registry not in self._blob_source.registries():
+            return ()
+        sizes = {digest: layer.size for digest, layer in absent.items()}
+        return missing_layers(sizes, self._blob_source.contents)
 
     def _verify_all(self, items: Sequence[PushItem]) -> None:
         """Read back what was uploaded; the tags of what can't be read are not written."""
@@ -197,23 +241,23 @@ class PushJob:
             read_back=self._all_read_back() if self._read_back else None,
         )
 
-    def _vet_one(self, item: PushItem) -> None:
-        absent, missing, there = vet(self._skopeo, self._blob_source, item, self._bases, self._report)
-        self._absent[item.name] = absent
-        if missing:
-            self._missing[item.name] = missing
+    def _vet_one(self, item: PushItem, *, upload: bool) -> None:
+        vetted = vet(self._skopeo, self._blob_source, item, self._bases, self._report, upload=upload)
+        self._vetted[item.name] = vetted
+        if vetted.missing:
+            self._missing[item.name] = vetted.missing
             reference = item.destination.reference
             local = reference.transport != "docker"
-            raise missing_error(str(reference), missing, self._contents.names, local=local)
+            raise missing_error(str(reference), vetted.missing, self._contents.names, local=local)
         if self._deep:
-            layers = missing_layers(there, self._blob_source.contents)
+            layers = missing_layers(vetted.there, self._blob_source.contents)
             read_back = item.destination.read_layers(
                 self._skopeo, layers, self._bases, self._contents.names, self._report
             )
             self._read_back.append(read_back)
 
     def _upload_of(self, item: PushItem) -> Upload:
-        absent = self._absent[item.name]
+        absent = self._vetted[item.name].absent
         preserve = item.destination.preserve
         return Upload(self._skopeo, self._blob_source, item.images, absent, preserve, self._report)
 

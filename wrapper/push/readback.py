@@ -13,11 +13,12 @@ from ..archive.verified import verified
 from ..errors import BusyError, ContentError, IncrementalError, LinkError, NotFoundError, RegistryError
 from ..host.files import CHUNK
 from ..host.space import room_for
-from ..host.text import human_bytes, named, plural
+from ..host.text import human_bytes, plural
 from ..oci.manifest import Index, build_layers_dictionary
 from ..results import ReadBack
 from ..skopeo.inspect import read_image, read_roots, try_roots
 from ..source.download import Download, fetch_alone
+from .tags import bringing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,18 +91,18 @@ def read_layers(
                 unread |= _unreadable(skopeo, source, leaf, own, report)
                 manifests += 1
     wrong = unread or rest
-    bases = sorted({base for layer in layers if layer.digest in wrong for base in layer.bases})
-    base = " or ".join(named(digest, names) for digest in bases) or "the image that has these layers"
+    bases = bringing([layer for layer in layers if layer.digest in wrong], names)
+    base = bases or "the image that has these layers"
     if unread:
         first = next(iter(unread.values()))
         raise RegistryError(
-            f"{destination} says that it has every layer, but {_what(unread, sizes)} can't be read there: "
+            f"{destination} says that it has every layer, but {what_layers(unread, sizes)} can't be read there: "
             f"{first.message}",
-            _next_step(first, base),
+            next_step(first, base),
         )
     if rest:
         raise RegistryError(
-            f"{destination} says that it has every layer, but {_what(rest, sizes)} can't be read back, as no "
+            f"{destination} says that it has every layer, but {what_layers(rest, sizes)} can't be read back, as no "
             "image that is known there lists them: garbage collection would remove them",
             f"push {base} there again, or name an image of this repository that has these layers with `base`",
         )
@@ -134,7 +135,7 @@ def verify_images(
             own = {digest: rest.pop(digest) for digest in build_layers_dictionary(leaf) if digest in rest}
             if unread := _unreadable(skopeo, source, leaf, own, report):
                 first = next(iter(unread.values()))
-                raise type(first)(f"{_what(unread, wanted)}: {first.message}", first.next_step)
+                raise type(first)(f"{what_layers(unread, wanted)}: {first.message}", first.next_step)
     except RegistryError as error:
         if not _says_yes_in_vain(error):
             raise
@@ -208,12 +209,12 @@ def _says_yes_in_vain(error: IncrementalError) -> bool:
 def _not_given_back(destination: Reference, error: IncrementalError) -> RegistryError:
     return RegistryError(
         f"{destination} took the image, but can't give it back, so no tag was written: {error.message}",
-        _next_step(error, "the base, and then this archive,"),
+        next_step(error, "the base and then this archive"),
     )
 
 
-def _next_step(error: IncrementalError, what: str) -> str:
-    """Say what to do about what can't be read, and what is to be pushed then."""
+def next_step(error: IncrementalError, what: str) -> str:
+    """Say what to do about what can't be read, and what is to be pushed after that."""
     if isinstance(error, ContentError):
         return (
             "the registry's storage is damaged: have the wrong bytes removed there, and the registry restarted; "
@@ -221,12 +222,21 @@ def _next_step(error: IncrementalError, what: str) -> str:
         )
     return (
         "try again; if it stays so, restart the registry, whose cache may still have what garbage collection has "
-        f"removed, and push {what} there again"
+        f"removed; then push {what} there again"
     )
 
 
-def _what(digests: Iterable[str], layers: Mapping[str, int]) -> str:
+def what_layers(digests: Iterable[str], layers: Mapping[str, int]) -> str:
     """Say how many layers it is, how large, and which."""
+    return _what("layer", digests, layers)
+
+
+def what_blobs(digests: Iterable[str], blobs: Mapping[str, int]) -> str:
+    """Say how many blobs it is, which are layers and configs, how large, and which."""
+    return _what("blob", digests, blobs)
+
+
+def _what(kind: str, digests: Iterable[str], sizes: Mapping[str, int]) -> str:
     which = list(digests)
-    size = human_bytes(sum(layers[digest] for digest in which))
-    return f"{plural(len(which), 'layer')} ({size}: {', '.join(which):.600})"
+    size = human_bytes(sum(sizes[digest] for digest in which))
+    return f"{plural(len(which), kind)} ({size}: {', '.join(which):.600})"

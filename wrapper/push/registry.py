@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 _LOOKUPS = MANIFESTS
 """How many manifests of old layers one repository is asked for: as many as one change may name."""
 
+_OPENED = 3
+"""How many bases are tried, to read the first bytes of layers: any image of the repository will do."""
+
 _LOOKUPS_TOGETHER = 4096
 """How many all repositories of a push are asked for, whatever its archives name."""
 
@@ -47,6 +50,7 @@ _LOOKUPS_TOGETHER = 4096
 class RegistryDestination(Destination):
     """A repository of a registry: it takes all images of a chain, and what belongs to them."""
 
+    may_be_wrong = True
     _blobs_are_there = False
     _found: tuple[TagChange, ...] = ()
     _in_part: frozenset[str] = frozenset()
@@ -115,11 +119,32 @@ class RegistryDestination(Destination):
 
         if not layers:
             return ReadBack(0, 0, 0)
+        return read_layers(skopeo, self.reference, layers, self._likely(layers, bases, _LOOKUPS), names, report)
+
+    def require_readable(
+        self,
+        skopeo: Skopeo,
+        claimed: Sequence[MissingLayer],
+        bases: Sequence[ImageSource],
+        names: Mapping[str, str],
+        report: Progress,
+        *,
+        uploaded: FetchedManifest | None = None,
+    ) -> bool:
+        """Open an image of the repository, for all its blobs can be read by that."""
+        from .claims import require_readable
+
+        likely = self._likely(claimed, bases, _OPENED)
+        if uploaded:
+            likely = [ImageSource(self.reference, self.access, SIDE).at(uploaded.digest)]
+        return require_readable(skopeo, self.reference, likely, claimed, names, report)
+
+    def _likely(self, layers: Sequence[MissingLayer], bases: Sequence[ImageSource], most: int) -> list[ImageSource]:
+        """Return images of the repository that may have layers, the likeliest first."""
         here = ImageSource(self.reference, self.access, SIDE)
         times = Counter(base for layer in layers for base in layer.bases)
-        digests = [digest for digest, _ in times.most_common(_LOOKUPS)]
-        likely = [*map(here.at, digests), here, *(each for each in bases if self._is_here(each.reference))]
-        return read_layers(skopeo, self.reference, layers, likely, names, report)
+        digests = [digest for digest, _ in times.most_common(most)]
+        return [*map(here.at, digests), here, *(each for each in bases if self._is_here(each.reference))]
 
     def _is_here(self, reference: Reference) -> bool:
         """Say whether a reference leads to this repository."""
@@ -163,13 +188,7 @@ class RegistryDestination(Destination):
     ) -> UploadResult:
         wanted = upload.image
         parts = self._parts(upload.images)
-        behind = [
-            (named, reference)
-            for (named, reference), tag in zip(parts, self._found, strict=True)
-            if again or tag.previous_digest != named.image.root.digest or tag.previous_digest in self._in_part
-        ]
-        # Referrers and their lists come first: whoever sees an image is to find them. sorted() keeps the order.
-        behind.sort(key=lambda part: part[0].subject is None)
+        behind = self._behind(upload.images, again=again)
         digest = wanted.image.root.digest
         changed = bool(behind) or self._lists.is_behind
         sent: dict[Reference, str] = {}
@@ -197,6 +216,20 @@ class RegistryDestination(Destination):
         references = {named.key: str(reference) for named, reference in reversed(parts)}
         tags = (*(tag for _, tag in ordered), *self._lists.tags)
         return UploadResult(changed, digest, tags, references, sent=sent)
+
+    def is_behind(self, images: Sequence[NamedImage]) -> bool:
+        """Say whether a tag is to be written."""
+        return bool(self._behind(images))
+
+    def _behind(self, images: Sequence[NamedImage], *, again: bool = False) -> list[tuple[NamedImage, Reference]]:
+        """Return the references that don't point to their images yet, or all of them; referrers come first."""
+        behind = [
+            (named, reference)
+            for (named, reference), tag in zip(self._parts(images), self._found, strict=True)
+            if again or tag.previous_digest != named.image.root.digest or tag.previous_digest in self._in_part
+        ]
+        # Whoever sees an image is to find them. sorted() keeps the order.
+        return sorted(behind, key=lambda part: part[0].subject is None)
 
     def _parts(self, images: Sequence[NamedImage]) -> list[tuple[NamedImage, Reference]]:
         """Return the images with the references that each is to have."""

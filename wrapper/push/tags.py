@@ -57,7 +57,7 @@ def missing_error(
         local: whether it is on this machine, where nothing else can bring them but a base.
     """
     total = human_bytes(sum(layer.size for layer in missing))
-    bases = _bringing(missing, names)
+    bases = bringing(missing, names)
     if local:
         step = f"name a place that has {bases or 'these layers'} with `base`"
     else:
@@ -73,9 +73,11 @@ def missing_error(
     )
 
 
-def _bringing(missing: Sequence[MissingLayer], names: Mapping[str, str]) -> str:
-    """Say which bases bring all missing layers: any of some, or all of them together."""
+def bringing(missing: Sequence[MissingLayer], names: Mapping[str, str]) -> str:
+    """Say which bases bring all missing layers: any of some, or all together; nothing where none is known."""
     having = [set(layer.bases) for layer in missing]
+    if not having:
+        return ""
     if any_of := set.intersection(*having):
         return " or ".join(named(base, names) for base in sorted(any_of))
     return " and ".join(named(base, names) for base in sorted(set.union(*having)))

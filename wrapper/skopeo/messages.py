@@ -102,7 +102,7 @@ _TABLE: tuple[tuple[str, type[IncrementalError], str], ...] = (
         "an archive can't hold this image's signatures: leave them behind with `signatures.remove`",
     ),
     (
-        r"Digest did not match|does not match provided manifest digest|Corrupted blob"
+        r"Digest did not match|does not match provided manifest digest|[Cc]orrupted blob"
         r"|exceeded maximum allowed size",
         ContentError,
         "the registry sent something else than it was asked for: try again, and tell the people who run it",

@@ -18,6 +18,7 @@ from ..host.signals import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from socket import socket
 
 TICK = 0.05
 """How often a run that goes on is looked at, in seconds."""
@@ -43,12 +44,13 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 class Run:
     """A skopeo that is running, or has ended."""
 
-    def __init__(self, command: Any, arguments: Sequence[str]) -> None:
+    def __init__(self, command: Any, arguments: Sequence[str], stdin: socket | None = None) -> None:
         """Start it.
 
         Args:
             command: the `sh` command, its folder and environment baked in.
             arguments: skopeo's.
+            stdin: where it reads requests, and answers them; by default there is nothing to read.
         """
         # Files in memory: a full disk must not swallow what it has to say about that.
         self._stdout = os.fdopen(os.memfd_create("stdout"), "w+b")
@@ -57,7 +59,7 @@ class Run:
             with Path(os.devnull).open("rb") as nothing:
                 self._process = command(
                     *arguments,
-                    _in=nothing,
+                    _in=stdin or nothing,
                     _out=self._stdout,
                     # sh would make a terminal of its own for skopeo to draw bars into.
                     _tty_out=False,
@@ -144,12 +146,20 @@ class Run:
             # sh looks by itself ten times a second, too.
             while self.is_known():
                 time.sleep(TICK / 2)
-                self._look(tick)
+                self.look(tick)
             return
         while not _ended(self._descriptor, TICK):
-            self._look(tick)
+            self.look(tick)
 
-    def _look(self, tick: Callable[[], None]) -> None:
+    def look(self, tick: Callable[[], None] = check) -> None:
+        """Look once whether it may go on.
+
+        Args:
+            tick: called, too.
+
+        Raises:
+            GreedyError: it takes too much memory.
+        """
         check()
         if self._memory() > MOST_MEMORY:
             raise GreedyError

@@ -34,6 +34,7 @@ from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from socket import socket
 
     from ..host.progress import Share
     from ..oci.reference import Reference
@@ -436,6 +437,25 @@ class Skopeo:
                 self._runs.end([run])
         finally:
             self._runs.turns.give_back()
+
+    @contextmanager
+    def serving(self, arguments: Sequence[str], line: socket) -> Iterator[Run]:
+        """Let skopeo answer requests as long as this is entered; it ends when the other end of the line is closed.
+
+        Args:
+            arguments: skopeo's.
+            line: the end of a line that skopeo reads and answers at.
+        """
+        with self._runs.turns.turn(), self._version_checked():
+            run = self._runs.start(arguments, _MEMORY_ONLY, line)
+            try:
+                yield run
+                deadline = run.seconds() + _LEAST_SECONDS
+                self._runs.finish(run, lambda: run.require_within(deadline))
+            except BaseException as error:
+                self._runs.end([run])
+                if not isinstance(error, EarlyEndError):
+                    raise
 
     def probes(self, calls: Iterable[Question], doing: str, *, memory_cache: bool = True) -> list[tuple[int, str]]:
         """Run copies that are to fail, several at a time.

@@ -18,6 +18,7 @@ from .turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from socket import socket
 
     from ..errors import IncrementalError
 
@@ -85,12 +86,14 @@ class Runs:
         self,
         arguments: Sequence[str],
         environment: Mapping[str, str] | None = None,
+        stdin: socket | None = None,
     ) -> Run:
         """Start one.
 
         Args:
             arguments: skopeo's.
             environment: further environment variables.
+            stdin: where it reads requests, and answers them.
 
         Raises:
             UsageError: an argument has characters that skopeo can't be given.
@@ -103,7 +106,7 @@ class Runs:
         command = self._command.bake(_cwd=self._folder, _env={**self._environment, **(environment or {})})
         require_writable(*arguments)
         with starting("skopeo"):
-            run = Run(command, arguments)
+            run = Run(command, arguments, stdin)
         self._running.append(run)
         return run
 

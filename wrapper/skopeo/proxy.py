@@ -1,0 +1,156 @@
+"""Beginning to read blobs, without taking more than their first bytes.
+
+`skopeo experimental-image-proxy` opens an image, and hands out any blob of its repository through a pipe. We close
+our end of that pipe at once. So skopeo stops at the first bytes that arrive, and says that nobody took them. A
+registry that has no bytes fails before that, whatever it said when it was asked by HEAD.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..errors import HostError, IncrementalError, NetworkError
+from .messages import explain
+from .process import TICK, EarlyEndError
+from .runs import no_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from .inspect import ImageSource
+    from .process import Run
+    from .runner import Skopeo
+
+_LONGEST = 1 << 16
+"""How long an answer may be, in bytes; skopeo's are half of that at most."""
+
+_SENT = ("broken pipe", "EPIPE")
+"""What an answer has that tells of bytes that nobody took; newer versions of skopeo call that a success."""
+
+
+def begin_reading(
+    skopeo: Skopeo, sources: Sequence[ImageSource], blobs: Mapping[str, int]
+) -> dict[str, IncrementalError] | None:
+    """Begin to read blobs of a registry's repository.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        sources: images of the repository, the likeliest first: one of them must be there.
+        blobs: digest and size in bytes of each.
+
+    Returns:
+        For the digest of each that can't be read what is wrong; None if none of the images is there.
+
+    Raises:
+        IncrementalError: the registry can't be reached, or skopeo does not answer.
+    """
+    if not sources:
+        return None
+    with _Proxy.started(skopeo, sources[0]) as proxy:
+        for source in sources:
+            try:
+                image = proxy.open(source)
+            except (HostError, NetworkError):
+                raise
+            except IncrementalError:
+                # It is not there, or is not for this login.
+                continue
+            if failed := proxy.unreadable(image, blobs):
+                # That a link was cut, or that a registry is gone, must not be said of its blobs.
+                image = proxy.open(source)
+                failed = proxy.unreadable(image, {digest: blobs[digest] for digest in failed})
+            return failed
+    return None
+
+
+class _Proxy:
+    """A proxy that is running: one request at a time, and an answer to each."""
+
+    def __init__(self, skopeo: Skopeo, source: ImageSource, run: Run, line: socket.socket) -> None:
+        self._skopeo = skopeo
+        self._source = source
+        self._run = run
+        self._line = line
+
+    @classmethod
+    @contextmanager
+    def started(cls, skopeo: Skopeo, source: ImageSource) -> Iterator[_Proxy]:
+        """Start one for the registry of an image, for as long as this is entered."""
+        flags = source.access.flags(source.reference, skopeo.auth_files)
+        # Nothing of what it reads is used: no signature has a say in whether it is there.
+        arguments = ["--insecure-policy", "experimental-image-proxy", *flags]
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ours, theirs, skopeo.serving(arguments, theirs) as run:
+            # Its end must be its alone: else nobody would notice that it is gone.
+            theirs.close()
+            proxy = cls(skopeo, source, run, ours)
+            proxy._call("Initialize")
+            yield proxy
+            ours.close()
+
+    def open(self, source: ImageSource) -> int:
+        """Open an image; return what the proxy calls it.
+
+        Raises:
+            IncrementalError: it can't be opened.
+        """
+        answer, _ = self._call("OpenImage", str(source.reference))
+        if not answer["success"]:
+            raise self._explained(answer, f"cannot read {source.reference}")
+        return int(answer["value"])
+
+    def unreadable(self, image: int, blobs: Mapping[str, int]) -> dict[str, IncrementalError]:
+        """Begin to read blobs, one after the other; return what is wrong with each that can't be read."""
+        reasons = {digest: self._begin(image, digest, size) for digest, size in blobs.items()}
+        return {digest: reason for digest, reason in reasons.items() if reason}
+
+    def _begin(self, image: int, digest: str, size: int) -> IncrementalError | None:
+        """Begin to read a blob of an image's repository; return what is wrong with it."""
+        answer, pipes = self._call("GetBlob", image, digest, size)
+        for pipe in pipes:
+            os.close(pipe)
+        if answer["success"]:
+            answer, _ = self._call("FinishPipe", answer["pipeid"])
+        if answer["success"] or any(sign in f"{answer.get('error_code')} {answer['error']}" for sign in _SENT):
+            return None
+        return self._explained(answer, f"cannot read {digest}")
+
+    def _explained(self, answer: Mapping[str, Any], doing: str) -> IncrementalError:
+        source = self._source
+        return explain(str(answer["error"]), doing, source.side, [str(source.reference)], source.access)
+
+    def _call(self, method: str, *arguments: object) -> tuple[dict[str, Any], list[int]]:
+        """Make a request; return the answer, and the pipes that came with it.
+
+        Raises:
+            IncrementalError: there is none.
+        """
+        doing = f"cannot read layers of {self._source.reference}"
+        self._skopeo.trace(f"  {method} {' '.join(map(str, arguments))}".rstrip())
+        try:
+            self._line.send(json.dumps({"method": method, "args": arguments}).encode())
+            self._await_answer()
+            said, pipes, _, _ = socket.recv_fds(self._line, _LONGEST, 1)
+        except EarlyEndError as why:
+            raise no_answer(doing, why, self._skopeo.timeout) from None
+        except OSError:
+            said, pipes = b"", []
+        if not said:
+            raise HostError(f"{doing}: skopeo has ended", "run again with `trace` to see each call of skopeo")
+        answer = json.loads(said)
+        if not answer["success"]:
+            self._skopeo.trace(f"  {answer['error']}")
+        return answer, pipes
+
+    def _await_answer(self) -> None:
+        poll = select.poll()
+        poll.register(self._line, select.POLLIN)
+        begun = self._run.seconds()
+        while not poll.poll(TICK * 1000):
+            self._run.look()
+            self._run.require_within(begun + self._skopeo.timeout if self._skopeo.timeout else None)
