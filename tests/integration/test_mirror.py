@@ -237,6 +237,9 @@ def test_nothing_is_pushed_if_files_can_not_be_written(delivered: Release, tmp_p
     assert written(folder) == {"k3s/registries.yaml": "mirrors: {}\n"}
     for words in (("--mirror-config", tmp_path / "new"), ("--spec", spec)):
         refused(delivered.tool(*push, *words), 2, "--mirror-config", "--spec")
+    refused(delivered.tool(*push, "--mirror-config", spec, "--spec", spec), 2, "is not a folder")
+    long = tmp_path / ("a" * 300)
+    refused(delivered.tool(*push, "--mirror-config", long, "--spec", spec), 6, "cannot write into", "too long")
     (delivered.tool.home / "other.json").write_text('{"images": [{"name": "a", "final": "x.example/a"}]}')
     other = ("--mirror-config", tmp_path / "new", "--spec", "other.json")
     refused(delivered.tool(*push, *other), 2, "names none of the images", "--spec")
@@ -246,6 +249,15 @@ def test_nothing_is_pushed_if_files_can_not_be_written(delivered: Release, tmp_p
     dry = delivered.push("1.tar", "--dry-run", "--mirror-config", tmp_path / "new", "--spec", spec)
     assert dry["mirror_config"]["changed"] is True
     assert not (tmp_path / "new").exists()
+
+
+def test_a_push_that_fails_writes_none(delivered: Release, tmp_path: Path) -> None:
+    """Most images are there, but the release as a whole is not."""
+    put_image(delivered.customer, f"{delivered.prefix}/team/one", "1", [layer("other")])
+    mirror = ("--mirror-config", tmp_path / "config", "--spec", delivered.tool.home / "spec-1.json")
+    told = delivered.push("1.tar", "--no-overwrite-tag", *mirror, code=5)
+    assert told["mirror_config"] is None
+    assert not (tmp_path / "config").exists()
 
 
 def test_an_archive_of_one_image_has_no_spec(delivered: Release, release: Release, tmp_path: Path) -> None:
