@@ -21,7 +21,11 @@ def why_no_containerd() -> str:
     """Say why containerd can't run here; nothing where it can."""
     if os.geteuid():
         return "containerd needs root"
-    return "" if shutil.which("containerd") and shutil.which("ctr") else "there is no containerd: see scripts/containerd"
+    return (
+        ""
+        if shutil.which("containerd") and shutil.which("ctr")
+        else "there is no containerd: see scripts/containerd"
+    )
 
 
 @contextmanager

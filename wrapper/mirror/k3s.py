@@ -42,7 +42,8 @@ def _mirror(repositories: Sequence[MirroredRepository], *, insecure: bool) -> di
 
 def _rewrites(repositories: Sequence[MirroredRepository]) -> dict[str, Value]:
     """Return one rule for all where that is right for all; otherwise one for each repository."""
-    found = prefixes(repositories)
+    # In one registry, other repositories stay where they are: no rule is for all there.
+    found = [prefix for prefix in prefixes(repositories) if prefix.host != repositories[0].source.host]
     if len(found) == 1 and all(each.mirrors == (found[0].place_of(each.source),) for each in repositories):
         return {"^(.*)$": f"{found[0].path}/$1"} if found[0].path else {}
     return {f"^{_escaped(each.source.path)}$": each.mirrors[0].path for each in repositories}

@@ -213,6 +213,12 @@ def test_k3s_finds_every_repository(finals: dict[str, str], prefix: str) -> None
     assert "configs" not in yaml.safe_load(text(k3s, mapped(finals, prefix)))
 
 
+def test_k3s_leaves_alone_what_else_is_in_the_registry() -> None:
+    shown = yaml.safe_load(text(k3s, mapped({"team/app:2": f"{THERE}/team/app:2"})))
+    assert k3s_finds(shown, THERE, "team/app") == f"https://{THERE}/mirror/team/app"
+    assert k3s_finds(shown, THERE, "mirror/team/app") == f"https://{THERE}/mirror/team/app"
+
+
 def test_a_repository_in_two_places() -> None:
     mapping = mapped({"a/app:1": "vendor.example/app:1", "b/app:2": "vendor.example/app:2"})
     (registry,) = tomllib.loads(text(registries_conf, mapping))["registry"]
@@ -221,6 +227,12 @@ def test_a_repository_in_two_places() -> None:
     file = files(containerd, mapping)["certs.d/vendor.example/hosts.toml"]
     assert containerd_looks_for(file, "app") == [f"https://{THERE}/mirror/{each}/app" for each in "ab"]
 
+
+PLACE = (
+    r"^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*(:[0-9]+)?"
+    r"(/[a-z0-9]+(([._]|__|-*)[a-z0-9]+)*)*$"
+)
+"""What the API server takes for a source or a mirror: a host, and the path of a repository or a part of it."""
 
 OBJECT = {
     "type": "object",
@@ -243,11 +255,11 @@ OBJECT = {
                     "items": {
                         "type": "object",
                         "properties": {
-                            "source": {"type": "string", "pattern": "^[a-z0-9.:-]+(/[a-z0-9._/-]+)*$"},
+                            "source": {"type": "string", "pattern": PLACE},
                             "mirrors": {
                                 "type": "array",
                                 "uniqueItems": True,
-                                "items": {"type": "string", "pattern": "^[a-z0-9.:-]+(/[a-z0-9._/-]+)*$"},
+                                "items": {"type": "string", "pattern": PLACE},
                             },
                         },
                         "required": ["source", "mirrors"],
@@ -277,6 +289,9 @@ def test_openshift_gets_its_objects() -> None:
     assert found[openshift.DIGESTS]["spec"] == {"imageDigestMirrors": entries}
     assert found[openshift.TAGS]["kind"] == "ImageTagMirrorSet"
     assert found[openshift.TAGS]["spec"] == {"imageTagMirrors": entries}
+    odd = mapped({"a__b/c--d/e.f_g:1": "Vendor-1.Example:5050/a__b/c--d/e.f_g:1", "h:1": "localhost/h:1"})
+    for file in files(openshift, odd).values():
+        jsonschema.validate(yaml.safe_load(file.content), OBJECT)
     insecure = files(openshift, mapped(MOVED, insecure=True))[openshift.DIGESTS]
     assert "insecureRegistries" in insecure.notes[0]
 
