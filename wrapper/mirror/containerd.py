@@ -60,13 +60,15 @@ def prefixes(repositories: Iterable[MirroredRepository]) -> list[Prefix]:
 
     The longest comes first: it is least likely that images of another registry are there, too.
     """
-    found = {
-        Prefix(mirror.host, f"/{mirror.path}".removesuffix(f"/{each.source.path}").removeprefix("/"))
-        for each in repositories
-        for mirror in each.mirrors
-        if f"/{mirror.path}".endswith(f"/{each.source.path}")
-    }
-    return sorted(found, key=lambda prefix: (-len(prefix.path), prefix))
+    found = {_prefix(each.source, mirror) for each in repositories for mirror in each.mirrors}
+    return sorted(filter(None, found), key=lambda prefix: (-len(prefix.path), prefix))
+
+
+def _prefix(source: Repository, mirror: Repository) -> Prefix | None:
+    """Return what stands before a repository's own path at a mirror; None where it has another path there."""
+    if not f"/{mirror.path}".endswith(f"/{source.path}"):
+        return None
+    return Prefix(mirror.host, mirror.path.removesuffix(source.path).rstrip("/"))
 
 
 def render(mapping: MirrorMapping) -> list[ConfigFile]:
@@ -82,9 +84,8 @@ def _hosts(
     host: str, repositories: Sequence[MirroredRepository], taken: Collection[Repository], *, insecure: bool
 ) -> ConfigFile:
     tables: list[str] = []
-    tried = prefixes(repositories)
-    notes = _lost_notes(host, repositories, tried)
-    for prefix in tried:
+    notes = _lost_notes(host, repositories)
+    for prefix in prefixes(repositories):
         # A name must not lead to another image. A digest can't.
         found = [each for each in repositories if prefix.place_of(each.source) in each.mirrors]
         doubtful = (*_wrong_notes(prefix, repositories, taken), *renamed_notes(found))
@@ -97,13 +98,9 @@ def _hosts(
     return ConfigFile(path_of(host), "\n".join(tables), notes)
 
 
-def _lost_notes(host: str, repositories: Sequence[MirroredRepository], tried: Iterable[Prefix]) -> tuple[str, ...]:
+def _lost_notes(host: str, repositories: Sequence[MirroredRepository]) -> tuple[str, ...]:
     """Say what is not where containerd looks for it: one line in short, and one for each repository."""
-    lost = [
-        each
-        for each in repositories
-        if not {prefix.place_of(each.source) for prefix in tried}.issuperset(each.mirrors)
-    ]
+    lost = [each for each in repositories if not all(_prefix(each.source, mirror) for mirror in each.mirrors)]
     if not lost:
         return ()
     found = f"{len(repositories) - len(lost)} of {len(repositories)} repositories of {host}"
