@@ -268,6 +268,8 @@ def test_an_archive_of_one_image_has_no_spec(delivered: Release, release: Releas
     refused(ran, 2, "not a bundle")
     ran = release.tool("mirror-config", "1.tar", f"{to}:1", "--spec", spec, "-o", tmp_path / "config", "--json")
     refused(ran, 2, "has a tag")
+    ran = release.tool("mirror-config", "1.tar", "oci:layout", "--spec", spec, "-o", tmp_path / "config", "--json")
+    refused(ran, 2, "oci:layout is not in a registry")
     assert not (tmp_path / "config").exists()
 
 
