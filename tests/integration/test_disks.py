@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +15,9 @@ from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.registry import Registry
+    from tests.support.release import Release
 
 MIB = 1024 * 1024
 SIZE = 32 * MIB
@@ -99,3 +100,13 @@ def test_everything_works_with_all_temporary_files_there(
         for _ in range(2):
             tool.good("push", disk / "x.tar", f"{to}:{disk}/{to}", "-b", one, *there, *PLAIN_BASE)
     assert sorted(path.name for path in disk.iterdir()) == ["dir", "oci", "oci-archive", "whole.tar", "x.tar"]
+
+
+def test_mirror_files_have_names_that_it_takes(release: Release, disk: Path) -> None:
+    """The vendor's registry has a port, and such a disk has no names with a colon."""
+    release.pull("1")
+    to = f"{release.customer.host}/{release.prefix}"
+    told = release.tool.good(
+        "mirror-config", "1.tar", to, "--spec", release.spec("1"), "-o", disk / "mirror-config", "--json"
+    ).json
+    assert all(Path(path).stat().st_size for path in told["files"])

@@ -83,8 +83,9 @@ def test_clients_find_images_by_their_old_names(delivered: Release, stores: list
     result = delivered.push("1.tar", "--mirror-config", folder, "--spec", spec)
     told = result["mirror_config"]
     assert told["changed"] is True
-    assert sorted(told["files"]) == [str(folder / path.format(host=delivered.vendor.host)) for path in PATHS]
-    assert written(folder).keys() == {path.format(host=delivered.vendor.host) for path in PATHS}
+    paths = [path.format(host=delivered.vendor.host.replace(":", "_") + "_") for path in PATHS]
+    assert sorted(told["files"]) == [str(folder / path) for path in paths]
+    assert sorted(written(folder)) == paths
     jsonschema.validate(result, json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
 
     for name in delivered.names("1"):
@@ -152,21 +153,32 @@ def test_from_manifests_to_a_client_at_the_other_side(
 
 @pytest.mark.skipif(bool(why_no_containerd()), reason=why_no_containerd())
 def test_containerd_finds_images_by_their_old_names(tool: Tool, customer: Registry, tmp_path: Path) -> None:
-    gone = Registry(tmp_path / "gone").start()
-    image = put_image(gone, "team/app", "2", [layer("app")])
-    spec = tmp_path / "spec.json"
-    spec.write_text(json.dumps({"images": [{"name": "team/app:2", "final": f"{gone.host}/team/app:2"}]}))
-    tool.good("pull", "--spec", spec, "-o", "2.tar", "--final-tls-verify", "false")
-    gone.stop()
+    """Two vendors have a repository of one name: one of them has images behind two prefixes then."""
+    vendors = [Registry(tmp_path / name).start() for name in "ab"]
+    names = [f"{vendor.host}/team/app" for vendor in vendors] + [f"{vendors[0].host}/team/tools"]
+    images = {}
+    for name in names:
+        host, _, path = name.partition("/")
+        vendor = next(each for each in vendors if each.host == host)
+        images[name] = put_image(vendor, path, "2", [layer(name)])
+    (tool.home / "images.txt").write_text("".join(f"{name}:2\n" for name in names))
+    tool.good("spec", "images.txt", "-o", "spec.json")
+    tool.good("pull", "--spec", "spec.json", "-o", "2.tar", "--final-tls-verify", "false")
+    for vendor in vendors:
+        vendor.stop()
     to, folder = f"{customer.host}/{fresh('site')}", tmp_path / "config"
-    tool.good("push", "2.tar", to, "--mirror-config", folder, "--spec", spec, *PLAIN_DEST)
+    pushed = tool.good("push", "2.tar", to, "--mirror-config", folder, "--spec", "spec.json", *PLAIN_DEST)
+    assert "containerd" not in pushed.stderr
     watch = customer.watch()
     with containerd.running() as socket:
-        for end in (":2", f"@{image.digest}"):
-            assert containerd.fetch(socket, f"{gone.host}/team/app{end}", tmp_path).returncode != 0
-            fetched = containerd.fetch(socket, f"{gone.host}/team/app{end}", folder / "certs.d")
-            assert fetched.returncode == 0, fetched.stderr
-    assert {image.config, *image.layers} <= {each.partition("?")[0] for each in watch.blobs()}
+        for name, image in images.items():
+            for end in (":2", f"@{image.digest}"):
+                assert containerd.fetch(socket, f"{name}{end}", tmp_path).returncode != 0
+                fetched = containerd.fetch(socket, f"{name}{end}", folder / "certs.d")
+                assert fetched.returncode == 0, fetched.stderr
+    assert {blob for image in images.values() for blob in (image.config, *image.layers)} <= {
+        each.partition("?")[0] for each in watch.blobs()
+    }
 
 
 def test_names_that_changed_are_found_and_others_are_not_named(delivered: Release, tmp_path: Path) -> None:
@@ -178,7 +190,7 @@ def test_names_that_changed_are_found_and_others_are_not_named(delivered: Releas
         "/other/uno:1",
         "/team/two:1",
     ]
-    assert any("containerd finds nothing" in each for each in told["warnings"])
+    assert any("containerd finds 0 of 3" in each for each in told["warnings"])
     assert "chart" not in "".join(written(folder).values())
     planned = written(folder)
     pushed = delivered.push(
@@ -225,6 +237,9 @@ def test_nothing_is_pushed_if_files_can_not_be_written(delivered: Release, tmp_p
     assert written(folder) == {"k3s/registries.yaml": "mirrors: {}\n"}
     for words in (("--mirror-config", tmp_path / "new"), ("--spec", spec)):
         refused(delivered.tool(*push, *words), 2, "--mirror-config", "--spec")
+    refused(delivered.tool(*push, "--mirror-config", spec, "--spec", spec), 2, "is not a folder")
+    long = tmp_path / ("a" * 300)
+    refused(delivered.tool(*push, "--mirror-config", long, "--spec", spec), 6, "cannot write into", "too long")
     (delivered.tool.home / "other.json").write_text('{"images": [{"name": "a", "final": "x.example/a"}]}')
     other = ("--mirror-config", tmp_path / "new", "--spec", "other.json")
     refused(delivered.tool(*push, *other), 2, "names none of the images", "--spec")
@@ -236,6 +251,15 @@ def test_nothing_is_pushed_if_files_can_not_be_written(delivered: Release, tmp_p
     assert not (tmp_path / "new").exists()
 
 
+def test_a_push_that_fails_writes_none(delivered: Release, tmp_path: Path) -> None:
+    """Most images are there, but the release as a whole is not."""
+    put_image(delivered.customer, f"{delivered.prefix}/team/one", "1", [layer("other")])
+    mirror = ("--mirror-config", tmp_path / "config", "--spec", delivered.tool.home / "spec-1.json")
+    told = delivered.push("1.tar", "--no-overwrite-tag", *mirror, code=5)
+    assert told["mirror_config"] is None
+    assert not (tmp_path / "config").exists()
+
+
 def test_an_archive_of_one_image_has_no_spec(delivered: Release, release: Release, tmp_path: Path) -> None:
     final = ("--final-tls-verify", "false")
     release.tool.good("pull", release.reference("team/one:1"), "-o", "one.tar", *final)
@@ -244,6 +268,8 @@ def test_an_archive_of_one_image_has_no_spec(delivered: Release, release: Releas
     refused(ran, 2, "not a bundle")
     ran = release.tool("mirror-config", "1.tar", f"{to}:1", "--spec", spec, "-o", tmp_path / "config", "--json")
     refused(ran, 2, "has a tag")
+    ran = release.tool("mirror-config", "1.tar", "oci:layout", "--spec", spec, "-o", tmp_path / "config", "--json")
+    refused(ran, 2, "oci:layout is not in a registry")
     assert not (tmp_path / "config").exists()
 
 

@@ -1,4 +1,4 @@
-"""A containerd of a test's own, where one is installed."""
+"""A containerd of a test's own, where there is one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def why_no_containerd() -> str:
     """Say why containerd can't run here; nothing where it can."""
     if os.geteuid():
         return "containerd needs root"
-    return "" if shutil.which("containerd") and shutil.which("ctr") else "containerd is not installed"
+    return (
+        ""
+        if shutil.which("containerd") and shutil.which("ctr")
+        else "there is no containerd: see scripts/containerd"
+    )
 
 
 @contextmanager

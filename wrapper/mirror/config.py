@@ -63,6 +63,7 @@ class MirrorConfig:
         Raises:
             UsageError: it is no bundle; the spec names none of its images; or in the folder is a file that somebody
                 else has written.
+            HostError: the folder can't be written.
         """
         if not plan.is_bundle:
             raise UsageError(

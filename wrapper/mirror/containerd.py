@@ -1,12 +1,12 @@
 """For containerd: a `hosts.toml` for each registry (containerd's docs/hosts.md).
 
-A mirror is for a whole registry there, and keeps the path of a repository behind a prefix of its own.
+Mirrors are for a whole registry there, and keep the path of a repository behind a prefix of their own. They are
+asked in the order of the file until one has the image.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..oci.reference import DOCKER_HUB
@@ -14,7 +14,7 @@ from .folder import ConfigFile
 from .mapping import Repository, renamed_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from .mapping import MirroredRepository, MirrorMapping
 
@@ -22,27 +22,31 @@ _HUB = f"registry-1.{DOCKER_HUB}"
 """Where Docker Hub answers."""
 
 
-class CommonPrefix(NamedTuple):
+class Prefix(NamedTuple):
     """What stands before repositories' own paths at a mirror.
 
     Attributes:
         host: the mirror's host.
-        prefix: the path; empty where repositories have their own paths there.
-        left_out: the repositories that are elsewhere, or also elsewhere, at the mirror.
+        path: the prefix; empty where repositories have their own paths there.
     """
 
     host: str
-    prefix: str
-    left_out: tuple[MirroredRepository, ...]
+    path: str
 
     def place_of(self, source: Repository) -> Repository:
         """Return where a client looks for a repository that puts this prefix before every path."""
-        return Repository(self.host, f"{self.prefix}/{source.path}".removeprefix("/"))
+        return Repository(self.host, f"{self.path}/{source.path}".removeprefix("/"))
+
+    def __str__(self) -> str:
+        """Write host and path."""
+        return f"{self.host}/{self.path}".removesuffix("/")
 
 
 def path_of(host: str) -> str:
-    """Return the path of a registry's file."""
-    return f"certs.d/{host}/hosts.toml"
+    """Return the path of a registry's file, by the name for which containerd looks first."""
+    name, colon, port = host.rpartition(":")
+    # Neither a disk for all systems (FAT, exFAT) nor Windows takes a colon.
+    return f"certs.d/{f'{name}_{port}_' if colon else host}/hosts.toml"
 
 
 def endpoints(host: str, *, insecure: bool) -> list[str]:
@@ -51,24 +55,20 @@ def endpoints(host: str, *, insecure: bool) -> list[str]:
     return [f"https://{host}", *([f"http://{host}"] if insecure else [])]
 
 
-def common_prefix(repositories: Sequence[MirroredRepository]) -> CommonPrefix | None:
-    """Return what stands before most of the paths at their mirror; None where nothing fits any path."""
-    found = Counter(prefix for each in repositories for prefix in _prefixes(each))
-    if not found:
+def prefixes(repositories: Iterable[MirroredRepository]) -> list[Prefix]:
+    """Return what stands before the paths of repositories at their mirrors.
+
+    The longest comes first: it is least likely that images of another registry are there, too.
+    """
+    found = {_prefix(each.source, mirror) for each in repositories for mirror in each.mirrors}
+    return sorted(filter(None, found), key=lambda prefix: (-len(prefix.path), prefix))
+
+
+def _prefix(source: Repository, mirror: Repository) -> Prefix | None:
+    """Return what stands before a repository's own path at a mirror; None where it has another path there."""
+    if not f"/{mirror.path}".endswith(f"/{source.path}"):
         return None
-    host, prefix = max(sorted(found), key=lambda each: found[each])
-    common = CommonPrefix(host, prefix, ())
-    left_out = (each for each in repositories if each.mirrors != (common.place_of(each.source),))
-    return common._replace(left_out=tuple(left_out))
-
-
-def _prefixes(repository: MirroredRepository) -> set[tuple[str, str]]:
-    path = f"/{repository.source.path}"
-    return {
-        (mirror.host, f"/{mirror.path}".removesuffix(path).removeprefix("/"))
-        for mirror in repository.mirrors
-        if f"/{mirror.path}".endswith(path)
-    }
+    return Prefix(mirror.host, mirror.path.removesuffix(source.path).rstrip("/"))
 
 
 def render(mapping: MirrorMapping) -> list[ConfigFile]:
@@ -83,34 +83,40 @@ def render(mapping: MirrorMapping) -> list[ConfigFile]:
 def _hosts(
     host: str, repositories: Sequence[MirroredRepository], taken: Collection[Repository], *, insecure: bool
 ) -> ConfigFile:
-    common = common_prefix(repositories)
-    if common is None:
-        note = f"containerd finds nothing of {host} at the mirror: it keeps paths, and they differ there"
-        return ConfigFile(path_of(host), "", (note, *_lines(repositories)))
-    found = [each for each in repositories if common.place_of(each.source) in each.mirrors]
-    notes = _left_out_notes(host, len(repositories), common.left_out)
-    wrong = [each for each in repositories if each not in found and common.place_of(each.source) in taken]
-    if wrong:
-        notes += (
-            f"it is used for digests only: for {wrong[0].source} there is another image at "
-            f"{common.place_of(wrong[0].source)}",
+    tables: list[str] = []
+    notes = _lost_notes(host, repositories)
+    for prefix in prefixes(repositories):
+        # A name must not lead to another image. A digest can't.
+        found = [each for each in repositories if prefix.place_of(each.source) in each.mirrors]
+        doubtful = (*_wrong_notes(prefix, repositories, taken), *renamed_notes(found))
+        by_tag = not doubtful and any(each.by_tag for each in found)
+        notes += doubtful
+        tables += (
+            _table(endpoint, prefix.path, by_tag=by_tag, insecure=insecure)
+            for endpoint in endpoints(prefix.host, insecure=insecure)
         )
-    notes += renamed_notes(found)
-    # A name must not lead to another image. A digest can't.
-    by_tag = not wrong and any(each.by_tag for each in found) and not any(each.renamed for each in found)
-    body = (
-        _table(endpoint, common.prefix, by_tag=by_tag, insecure=insecure)
-        for endpoint in endpoints(common.host, insecure=insecure)
-    )
-    return ConfigFile(path_of(host), "\n".join(body), notes)
+    return ConfigFile(path_of(host), "\n".join(tables), notes)
 
 
-def _left_out_notes(host: str, count: int, left_out: Sequence[MirroredRepository]) -> tuple[str, ...]:
-    if not left_out:
+def _lost_notes(host: str, repositories: Sequence[MirroredRepository]) -> tuple[str, ...]:
+    """Say what is not where containerd looks for it: one line in short, and one for each repository."""
+    lost = [each for each in repositories if not all(_prefix(each.source, mirror) for mirror in each.mirrors)]
+    if not lost:
         return ()
-    found = count - len(left_out)
-    short = f"containerd finds {found} of {count} repositories of {host}: it keeps paths, and others differ"
-    return (short, *_lines(left_out))
+    found = f"{len(repositories) - len(lost)} of {len(repositories)} repositories of {host}"
+    short = f"containerd finds {found}: it keeps paths, and others differ at the mirror"
+    return (short, *(f"{each.source} is {' and '.join(map(str, each.mirrors))} there" for each in lost))
+
+
+def _wrong_notes(
+    prefix: Prefix, repositories: Iterable[MirroredRepository], taken: Collection[Repository]
+) -> tuple[str, ...]:
+    """Say where containerd comes upon another image: one line, for the first of these repositories."""
+    for each in repositories:
+        place = prefix.place_of(each.source)
+        if place in taken and place not in each.mirrors:
+            return (f"{prefix} is used for digests only: for {each.source} there is another image at {place}",)
+    return ()
 
 
 def _table(endpoint: str, prefix: str, *, by_tag: bool, insecure: bool) -> str:
@@ -121,7 +127,3 @@ def _table(endpoint: str, prefix: str, *, by_tag: bool, insecure: bool) -> str:
     lines += ["  override_path = true"] if prefix else []
     lines += ["  skip_verify = true"] if insecure and url.startswith("https:") else []
     return "\n".join([*lines, ""])
-
-
-def _lines(repositories: Sequence[MirroredRepository]) -> list[str]:
-    return [f"{each.source} is {' and '.join(map(str, each.mirrors))} there" for each in repositories]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError, host_errors
@@ -35,7 +38,7 @@ class ConfigFile(NamedTuple):
 
 
 def require_ours(folder: Path, files: Iterable[str]) -> None:
-    """Refuse to replace what somebody else has written.
+    """Refuse to replace what somebody else has written, and a place where nothing can be written.
 
     Args:
         folder: where files are to be written.
@@ -43,15 +46,20 @@ def require_ours(folder: Path, files: Iterable[str]) -> None:
 
     Raises:
         UsageError: one is there, and not ours; or `folder` is no folder.
+        HostError: nothing can be written there.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", "name a folder for the mirror files")
-    for path in (folder / name for name in files):
-        if (path.exists() or path.is_symlink()) and not _is_ours(path):
-            raise UsageError(
-                f"{path} was not written by skopeo-incremental, and is not replaced",
-                "move it away, or name another folder for the mirror files",
-            )
+    with host_errors(f"cannot write into {folder}"):
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists() or each.is_symlink())
+        if not there.is_dir():
+            raise UsageError(f"{there} is not a folder", "name a folder for the mirror files")
+        if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        for path in (folder / name for name in files):
+            if (path.exists() or path.is_symlink()) and not _is_ours(path):
+                raise UsageError(
+                    f"{path} was not written by skopeo-incremental, and is not replaced",
+                    "move it away, or name another folder for the mirror files",
+                )
 
 
 def write_files(folder: Path, files: Sequence[ConfigFile], patterns: Iterable[str], *, dry_run: bool) -> bool:
@@ -82,9 +90,14 @@ def write_files(folder: Path, files: Sequence[ConfigFile], patterns: Iterable[st
                 path.parent.mkdir(parents=True, exist_ok=True)
                 with complete_file(path) as out:
                     out.write(file.content)
-                path.chmod(0o644)
+                # Disks for all systems (FAT) have no such permissions.
+                with suppress(PermissionError):
+                    path.chmod(0o644)
             for path in stale:
                 path.unlink()
+                # Clients take an empty folder for settings, too.
+                with suppress(OSError):
+                    path.parent.rmdir()
     return bool(new or stale)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .containerd import common_prefix, endpoints
+from .containerd import endpoints, prefixes
 from .folder import ConfigFile
 from .simple_yaml import to_yaml
 
@@ -42,15 +42,17 @@ def _mirror(repositories: Sequence[MirroredRepository], *, insecure: bool) -> di
 
 def _rewrites(repositories: Sequence[MirroredRepository]) -> dict[str, Value]:
     """Return one rule for all where that is right for all; otherwise one for each repository."""
-    common = common_prefix(repositories)
-    if common and not common.left_out:
-        return {"^(.*)$": f"{common.prefix}/$1"} if common.prefix else {}
+    # In one registry, other repositories stay where they are: no rule is for all there.
+    found = [prefix for prefix in prefixes(repositories) if prefix.host != repositories[0].source.host]
+    if len(found) == 1 and all(each.mirrors == (found[0].place_of(each.source),) for each in repositories):
+        return {"^(.*)$": f"{found[0].path}/$1"} if found[0].path else {}
     return {f"^{_escaped(each.source.path)}$": each.mirrors[0].path for each in repositories}
 
 
 def _escaped(path: str) -> str:
-    # Of what a path may hold, only this means something else in a pattern.
-    return path.replace(".", r"\.")
+    # Of what a path may hold, only this means something else in a pattern. It gets no backslash, because k3s copies
+    # patterns as they are into texts of TOML.
+    return path.replace(".", "[.]")
 
 
 def _notes(repositories: Sequence[MirroredRepository]) -> list[str]:

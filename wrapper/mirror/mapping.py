@@ -156,10 +156,17 @@ def make_mapping(
 def _mirrored(source: Repository, pairs: Sequence[tuple[Reference, Reference]]) -> MirroredRepository:
     tagged = [(final, there) for final, there in pairs if final.tag or not final.digest]
     renamed = tuple(
-        f"{source}:{_tag(final)} is {_full(there)} there" for final, there in tagged if _tag(final) != _tag(there)
+        f"{source}:{_tag(final)} is {_full(there)} there" for final, there in tagged if _differs(final, there)
     )
     mirrors = dict.fromkeys(Repository.of(there) for _, there in pairs)
     return MirroredRepository(source, tuple(mirrors), bool(tagged) and not renamed, renamed)
+
+
+def _differs(final: Reference, there: Reference) -> bool:
+    """Say whether an image has a tag at its mirror that may be another image's at the source."""
+    # `spec` tells images of one tag apart by a digest at the end of the tag: no vendor has that tag.
+    made_up = final.digest and _tag(there).endswith(f"-{final.digest.partition(':')[2][:12]}")
+    return _tag(final) != _tag(there) and not made_up
 
 
 def _tag(reference: Reference) -> str:

@@ -166,13 +166,13 @@ def _prefix_of(destination: Reference) -> Reference:
     Raises:
         UsageError: it is malformed, not in a registry, or has a tag or digest.
     """
+    if destination.transport != "docker":
+        raise UsageError(f"{destination} is not in a registry", "push a bundle to docker://HOST/PREFIX")
     details = str(destination).removeprefix("docker://")
     # By itself this was taken for a repository with a tag.
     if details and "/" not in details and "@" not in details and (":" in details or "." in details):
         Reference.parse(f"docker://{details}/any")
         return Reference("docker", details)
-    if destination.transport != "docker":
-        raise UsageError(f"{destination} is not in a registry", "push a bundle to docker://HOST/PREFIX")
     if destination.tag or destination.digest:
         raise UsageError(
             f"{destination} has a tag or digest, and a bundle's images have their own",

@@ -88,6 +88,17 @@ def test_what_is_named_by_digest_is_looked_up_by_digest() -> None:
     assert text(mapping_txt, mapping).endswith(f"\nvendor.example/app@{DIGEST}={THERE}/mirror/app:2\n")
 
 
+def test_a_tag_that_was_made_from_a_digest_leads_nobody_astray() -> None:
+    """`spec` tells two images of one tag apart so; the vendor has no such tag."""
+    finals = {"app:1": "vendor.example/app:1", "app:1-" + "a" * 12: f"vendor.example/app:1@{DIGEST}"}
+    for kind in (registries_conf, containerd, openshift, k3s):
+        assert not any(file.notes for file in kind.render(mapped(finals)))
+    assert "resolve" in text(containerd, mapped(finals))
+    assert "mirror-by-digest-only" not in text(registries_conf, mapped(finals))
+    other = mapped({**finals, "app:1-" + "b" * 12: f"vendor.example/app:2@{DIGEST}"})
+    assert "resolve" not in text(containerd, other)
+
+
 def test_a_digest_that_the_bundle_has_not_is_told() -> None:
     listed = "sha256:" + "b" * 64
     (warning,) = mapped({"app:2": f"vendor.example/app@{listed}"}).warnings
@@ -110,7 +121,7 @@ def test_docker_hub_is_named_in_full(final: str) -> None:
 def test_containerd_keeps_paths_behind_a_prefix(prefix: str, insecure: bool) -> None:
     mapping = mapped({**ALIKE, "app:1": "other.example:99/app:1"}, prefix, insecure=insecure)
     found = files(containerd, mapping)
-    assert list(found) == ["certs.d/other.example:99/hosts.toml", "certs.d/vendor.example/hosts.toml"]
+    assert list(found) == ["certs.d/other.example_99_/hosts.toml", "certs.d/vendor.example/hosts.toml"]
     path = prefix.removeprefix(THERE).replace("/some", "/v2/some")
     urls = [f"https://{THERE}{path}", *([f"http://{THERE}{path}"] if insecure else [])]
     for file in found.values():
@@ -125,20 +136,55 @@ def test_containerd_keeps_paths_behind_a_prefix(prefix: str, insecure: bool) -> 
         assert not file.notes
 
 
+def containerd_looks_for(file: ConfigFile, path: str) -> list[str]:
+    """Where containerd looks for a tag of a repository, in order."""
+    hosts = tomllib.loads(file.content.decode()).get("host", {}).items()
+    return [f"{url}/{path}".replace("/v2/", "/") for url, host in hosts if "resolve" in host["capabilities"]]
+
+
+def test_containerd_looks_behind_every_prefix() -> None:
+    """What `spec` makes of two registries that have a repository of one name: there the host stands before it."""
+    finals = {
+        "a.example/team/app:1": "a.example/team/app:1",
+        "b.example/team/app:1": "b.example/team/app:1",
+        "team/tools:1": "a.example/team/tools:1",
+    }
+    found = files(containerd, mapped(finals))
+    for host, path, place in (
+        ("a.example", "team/app", "a.example/team/app"),
+        ("a.example", "team/tools", "team/tools"),
+        ("b.example", "team/app", "b.example/team/app"),
+    ):
+        file = found[f"certs.d/{host}/hosts.toml"]
+        assert f"https://{THERE}/mirror/{place}" in containerd_looks_for(file, path)
+        assert not file.notes
+    # An older image of another registry may be behind the shorter one.
+    first = containerd_looks_for(found["certs.d/a.example/hosts.toml"], "team/app")[0]
+    assert first == f"https://{THERE}/mirror/a.example/team/app"
+
+
 def test_what_containerd_can_not_find_is_said() -> None:
-    file = files(containerd, mapped(MOVED))["certs.d/vendor.example/hosts.toml"]
-    assert file.notes[0].startswith("containerd finds 2 of 3 repositories of vendor.example")
-    assert f"# vendor.example/worker is {THERE}/mirror/tools/worker there\n" in file.content.decode()
-    (host,) = tomllib.loads(file.body)["host"].values()
-    assert host["capabilities"] == ["pull", "resolve"]
-    # Where it looks for the worker, another vendor's is.
-    taken = files(containerd, mapped({**MOVED, "worker:2": "other.example/worker:2"}))
-    (host,) = tomllib.loads(taken["certs.d/vendor.example/hosts.toml"].body)["host"].values()
-    assert host["capabilities"] == ["pull"]
-    assert "there is another image" in taken["certs.d/vendor.example/hosts.toml"].notes[-1]
+    moved = {**MOVED, "tools/job:2": "vendor.example/team/job:2"}
+    file = files(containerd, mapped(moved))["certs.d/vendor.example/hosts.toml"]
+    assert file.notes[0].startswith("containerd finds 3 of 4 repositories of vendor.example")
+    assert f"# vendor.example/team/job is {THERE}/mirror/tools/job there\n" in file.content.decode()
+    assert containerd_looks_for(file, "worker") == [
+        f"https://{THERE}/mirror/tools/worker",
+        f"https://{THERE}/mirror/worker",
+    ]
     nothing = files(containerd, mapped({"a:1": "vendor.example/b:1"}))["certs.d/vendor.example/hosts.toml"]
-    assert nothing.notes[0].startswith("containerd finds nothing of vendor.example")
+    assert nothing.notes[0].startswith("containerd finds 0 of 1 repositories of vendor.example")
     assert tomllib.loads(nothing.content.decode()) == {}
+
+
+def test_containerd_asks_nowhere_for_a_tag_where_another_image_is() -> None:
+    taken = files(containerd, mapped({**MOVED, "worker:2": "other.example/worker:2"}))
+    file = taken["certs.d/vendor.example/hosts.toml"]
+    assert containerd_looks_for(file, "worker") == [f"https://{THERE}/mirror/tools/worker"]
+    assert file.notes == (
+        f"{THERE}/mirror is used for digests only: for vendor.example/worker there is another image at "
+        f"{THERE}/mirror/worker",
+    )
 
 
 def k3s_finds(shown: dict[str, Any], host: str, path: str) -> str:
@@ -161,9 +207,16 @@ def test_k3s_finds_every_repository(finals: dict[str, str], prefix: str) -> None
     for each in mapping.repositories:
         assert k3s_finds(shown, each.source.host, each.source.path) == f"https://{each.mirrors[0]}"
     if "x/a.b:1" in finals:
-        # A point in a pattern is no more than a point.
+        # A point in a pattern is no more than a point, and a text in a pattern means the same in TOML.
+        assert "\\" not in text(k3s, mapping)
         assert k3s_finds(shown, "vendor.example", "a-b") == f"https://{THERE}/a-b"
     assert "configs" not in yaml.safe_load(text(k3s, mapped(finals, prefix)))
+
+
+def test_k3s_leaves_alone_what_else_is_in_the_registry() -> None:
+    shown = yaml.safe_load(text(k3s, mapped({"team/app:2": f"{THERE}/team/app:2"})))
+    assert k3s_finds(shown, THERE, "team/app") == f"https://{THERE}/mirror/team/app"
+    assert k3s_finds(shown, THERE, "mirror/team/app") == f"https://{THERE}/mirror/team/app"
 
 
 def test_a_repository_in_two_places() -> None:
@@ -171,9 +224,15 @@ def test_a_repository_in_two_places() -> None:
     (registry,) = tomllib.loads(text(registries_conf, mapping))["registry"]
     assert [each["location"] for each in registry["mirror"]] == [f"{THERE}/mirror/{each}/app" for each in "ab"]
     assert "it takes the first one" in text(k3s, mapping)
-    assert "containerd finds 0 of 1" in text(containerd, mapping)
-    assert "resolve" in text(containerd, mapping)
+    file = files(containerd, mapping)["certs.d/vendor.example/hosts.toml"]
+    assert containerd_looks_for(file, "app") == [f"https://{THERE}/mirror/{each}/app" for each in "ab"]
 
+
+PLACE = (
+    r"^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*(:[0-9]+)?"
+    r"(/[a-z0-9]+(([._]|__|-*)[a-z0-9]+)*)*$"
+)
+"""What the API server takes for a source or a mirror: a host, and the path of a repository or a part of it."""
 
 OBJECT = {
     "type": "object",
@@ -196,11 +255,11 @@ OBJECT = {
                     "items": {
                         "type": "object",
                         "properties": {
-                            "source": {"type": "string", "pattern": "^[a-z0-9.:-]+(/[a-z0-9._/-]+)*$"},
+                            "source": {"type": "string", "pattern": PLACE},
                             "mirrors": {
                                 "type": "array",
                                 "uniqueItems": True,
-                                "items": {"type": "string", "pattern": "^[a-z0-9.:-]+(/[a-z0-9._/-]+)*$"},
+                                "items": {"type": "string", "pattern": PLACE},
                             },
                         },
                         "required": ["source", "mirrors"],
@@ -230,6 +289,9 @@ def test_openshift_gets_its_objects() -> None:
     assert found[openshift.DIGESTS]["spec"] == {"imageDigestMirrors": entries}
     assert found[openshift.TAGS]["kind"] == "ImageTagMirrorSet"
     assert found[openshift.TAGS]["spec"] == {"imageTagMirrors": entries}
+    odd = mapped({"a__b/c--d/e.f_g:1": "Vendor-1.Example:5050/a__b/c--d/e.f_g:1", "h:1": "localhost/h:1"})
+    for file in files(openshift, odd).values():
+        jsonschema.validate(yaml.safe_load(file.content), OBJECT)
     insecure = files(openshift, mapped(MOVED, insecure=True))[openshift.DIGESTS]
     assert "insecureRegistries" in insecure.notes[0]
 
