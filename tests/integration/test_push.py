@@ -434,3 +434,44 @@ def test_a_layer_listed_twice(tool: Tool, vendor: Registry, customer: Registry) 
     tool.good("pull", f"{vendor.host}/{repository}:1", "-o", "o.tar", *PLAIN_PULL)
     tool.good("push", "o.tar", f"{customer.host}/{target}:1", *PLAIN_DEST)
     assert customer.manifest(target, "1") == image.raw
+
+
+def test_a_base_that_no_tag_holds(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """A registry's retention removes what no tag holds; a receipt, or a base that is given, tells of tags."""
+    at = fresh()
+    shared = layer(f"{at}a")
+    children = [
+        (put_image(vendor, at, None, [layer(f"{at}{arch}"), shared], arch=arch), platform(arch))
+        for arch in ("amd64", "arm64")
+    ]
+    put_list(vendor, at, "1", children)
+    put_image(vendor, at, "2", [shared, layer(f"{at}b")])
+    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
+    there = f"{customer.host}/{at}"
+    child = children[0][0].digest
+    tool.good("pull", one, "--all", "-o", "1.tar", *PLAIN_PULL)
+    tool.good("pull", two, "-b", f"{vendor.host}/{at}@{child}", "-o", "2.tar", *PLAIN_PULL)
+    push = ("push", "2.tar", f"{there}:2", *PLAIN_DEST, "--base-tls-verify=false", "--dry-run")
+    receipt = ("--receipt", "site.json")
+    tool.good("push", "1.tar", f"{there}:1", *receipt, *PLAIN_DEST)
+
+    def warning(*options: str) -> str:
+        lines = tool.good(*push, *options).stderr.splitlines()
+        return "".join(line for line in lines if line.startswith("warning: "))
+
+    # The tag holds the list, and the list the image that the archive was made from.
+    assert not warning(*receipt)
+    assert not warning("-b", f"{there}:1")
+    loose = f"no known tag of {there} holds {at} ({child})"
+    assert loose in warning("-b", f"{there}@{child}")
+    assert not warning("-b", f"{there}@{child}", "-b", f"{there}:1")
+    # Somebody moves it.
+    put_image(customer, at, "1", [layer("other")])
+    assert loose in warning(*receipt)
+    # The tag that this push moves holds it so far.
+    put_list(customer, at, "2", children)
+    assert not warning(*receipt)
+    put_image(customer, at, "2", [layer("other")])
+    # Nobody said anything of tags here.
+    assert not warning()
+    assert not warning("-b", one)

@@ -186,6 +186,11 @@ class Reference:
         """
         return self.repository if self.digest and not self.tag else with_tag(self.repository, self.tag)
 
+    def is_beside(self, other: Reference) -> bool:
+        """Say whether another reference leads to the same repository."""
+        own = (self.transport, self.registry, self.repository)
+        return own == (other.transport, other.registry, other.repository)
+
     def pinned(self, digest: str) -> Reference:
         """Return the same repository at `digest`, without a tag: skopeo refuses both at once.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
+    from .held import Told
     from .upload import Upload, UploadResult
 
 
@@ -163,6 +164,16 @@ class Destination(ABC):
             IncrementalError: it gave no clear answer.
         """
         return True
+
+    def loose_bases(self, skopeo: Skopeo, bases: Collection[str], told: Sequence[Told]) -> list[str]:
+        """Return those bases that are said to be there, and that no tag holds, as far as is said.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            bases: their digests.
+            told: what is said to be where.
+        """
+        return []
 
     def is_behind(self, images: Sequence[NamedImage]) -> bool:
         """Say whether an image is to be written, as `look` has found it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..archive.contents import merge, missing_layers
 from ..archive.summary import describe, with_references
 from ..errors import BundleError, IncrementalError
+from ..host.text import named as titled
 from ..results import Outcome, PushResult, ReadBack, VetResult
 from .options import LAYERS
 from .tags import missing_error, require_sent
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
+    from .held import Told
     from .plan import PushItem, PushPlan
     from .upload import UploadResult
     from .vet import Vetted
@@ -46,6 +48,7 @@ class PushJob:
         fail_fast: bool = False,
         deep: bool = False,
         verify: str | None = None,
+        told: Sequence[Told] = (),
     ) -> None:
         """Prepare.
 
@@ -58,6 +61,7 @@ class PushJob:
             fail_fast: stop at the first item of a bundle that fails.
             deep: also read the layers that destinations say they have.
             verify: what to read back before there are tags, as `Incremental.push` takes it.
+            told: where images are said to be that a push may count on.
         """
         self._skopeo = skopeo
         self._blob_source = blob_source
@@ -67,6 +71,7 @@ class PushJob:
         self._fail_fast = fail_fast
         self._deep = deep
         self._verify = verify
+        self._told = told
         # Now, while nothing is written: the archives may become unreadable later.
         found = merge(blob_source.contents, blob_source.archived, plan.told)
         self._contents = describe(found, blob_source.read)
@@ -155,11 +160,22 @@ class PushJob:
         claimed, destination = self._vetted[item.name].claimed, item.destination
         if not destination.is_behind(item.images):
             return True
+        self._warn_of_loose_bases(item)
         if self._mountable(item):
             return False
         return not claimed or destination.require_readable(
             self._skopeo, claimed, self._bases, self._contents.names, self._report
         )
+
+    def _warn_of_loose_bases(self, item: PushItem) -> None:
+        """Warn where a base is held by no tag: its layers may go while this push counts on them."""
+        bases = sorted({base for blob in self._vetted[item.name].claimed for base in blob.bases})
+        for base in item.destination.loose_bases(self._skopeo, bases, self._told):
+            name = titled(base, self._contents.names)
+            self._report.warn(
+                f"no known tag of {item.destination.reference.name} holds {name}: the registry's retention may "
+                "remove layers that this push counts on; give it a tag there"
+            )
 
     def _read_uploaded(self, item: PushItem) -> None:
         """Begin to read it now, by the digest of what was uploaded.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..skopeo.options import SkopeoOptions
     from ..source.ledger import Ledger
     from .destination import Destination
+    from .held import Told
     from .options import PushOptions
     from .plan import PushPlan
 
@@ -199,7 +200,16 @@ class Pusher(NamedTuple):
             self.report.plan("verifying", "vetting", *fetching, *making, destination.phase, *reading_back)
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
-                job = PushJob(skopeo, blob_source, plan, bases, self.report, fail_fast=fail_fast, verify=verify)
+                job = PushJob(
+                    skopeo,
+                    blob_source,
+                    plan,
+                    bases,
+                    self.report,
+                    fail_fast=fail_fast,
+                    verify=verify,
+                    told=_told(earlier, bases),
+                )
                 job.vet(look=True)
                 job.upload(dry_run=dry_run)
             result = job.push_result()
@@ -246,6 +256,14 @@ class Pusher(NamedTuple):
 
     def _bases(self, base: References) -> list[ImageSource]:
         return base_sources(base, self.options.base)
+
+
+def _told(earlier: Ledger | None, bases: Sequence[ImageSource]) -> Sequence[Told]:
+    """Return where images are, as a receipt and the user's bases say."""
+    from .held import told_of
+
+    told = told_of(earlier.images) if earlier else []
+    return [*told, *((None, base.reference) for base in bases)]
 
 
 def destination_type(reference: Reference) -> type[Destination]:

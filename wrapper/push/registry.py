@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ..results import MissingLayer, TagChange
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
+    from .held import Told
 
 _LOOKUPS = MANIFESTS
 """How many manifests of old layers one repository is asked for: as many as one change may name."""
@@ -144,14 +145,13 @@ class RegistryDestination(Destination):
         here = ImageSource(self.reference, self.access, SIDE)
         times = Counter(base for layer in layers for base in layer.bases)
         digests = [digest for digest, _ in times.most_common(most)]
-        return [*map(here.at, digests), here, *(each for each in bases if self._is_here(each.reference))]
+        return [*map(here.at, digests), here, *(each for each in bases if each.reference.is_beside(self.reference))]
 
-    def _is_here(self, reference: Reference) -> bool:
-        """Say whether a reference leads to this repository."""
-        own = self.reference
-        if reference.transport != own.transport:
-            return False
-        return (reference.registry, reference.repository) == (own.registry, own.repository)
+    def loose_bases(self, skopeo: Skopeo, bases: Collection[str], told: Sequence[Told]) -> list[str]:
+        """Look what the tags of the repository hold that are told of."""
+        from .held import loose_bases
+
+        return loose_bases(skopeo, self.reference, self.access, bases, told)
 
     def verify(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress, *, layers: bool) -> ReadBack:
         """Read them by their digests."""
