@@ -207,6 +207,21 @@ def test_storage_that_only_others_reach(tool: Tool, vendor: Registry, customer: 
         refused(tool("push", "2.tar", f"{front.host}/{at}:3", "--json", *PLAIN_DEST), 5, "3 blobs")
 
 
+def test_a_skopeo_without_a_proxy(forgetful: Forgetful) -> None:
+    """That command is called experimental."""
+    forgetful.good("push", "1")
+    other = forgetful.tool.home / "skopeo"
+    lines = [
+        "#!/bin/sh",
+        'case "$*" in *experimental*) echo "no such command" >&2; exit 1; esac',
+        'exec skopeo "$@"',
+    ]
+    other.write_text("\n".join([*lines, ""]))
+    other.chmod(0o755)
+    push = ("push", "2.tar", forgetful.there("2"), *PLAIN_DEST, "--skopeo", other)
+    assert "still has what it says it has is not known" in forgetful.tool.good(*push).stderr
+
+
 def test_own_layers_are_sent_again_although_the_tag_is_there(forgetful: Forgetful) -> None:
     forgetful.good("push", "1")
     shutil.rmtree(forgetful.blob(forgetful.base.layers[1]))

@@ -194,7 +194,8 @@ class PushJob:
     def _mountable(self, item: PushItem) -> tuple[MissingLayer, ...]:
         """Return the layers that a registry may take from another of its repositories: nobody sends them then."""
         absent, destination = self._vetted[item.name].absent, item.destination
-        if not absent or destination.reference.registry not in self._blob_source.registries():
+        registries = self._blob_source.registries()
+        if not absent or not destination.may_be_wrong or destination.reference.registry not in registries:
             return ()
         sizes = {digest: layer.size for digest, layer in absent.items()}
         return missing_layers(sizes, self._blob_source.contents)
