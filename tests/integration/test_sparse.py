@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.images import OCI_INDEX, digest_of, fresh, layer, platform, put_image, put_list
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused, skopeo
@@ -80,7 +80,9 @@ def test_a_registry_that_wants_all_children(tool: Tool, vendor: Registry, custom
     assert "linux/arm64" in tool.good("vet", "one.tar", there, *PLAIN_DEST).text
     watch = customer.watch()
     ran = tool("push", "one.tar", there, "--json", *PLAIN_DEST)
-    refused(ran, 5, "2 manifests that the archive lacks (linux/amd64, linux/s390x)", "no tag was written", "--all")
+    refused(
+        ran, 5, "2 manifests that the archive lacks (linux/amd64, linux/s390x)", "the image was not tagged", "--all"
+    )
     assert "must be converted" not in ran.stderr + ran.text
     assert not [request for request in watch.writes() if request.path.endswith("/manifests/1")]
     # The children are there before, by whatever way: then it is accepted.
@@ -177,7 +179,57 @@ def test_a_bundle(tool: Tool, vendor: Registry, customer: Registry) -> None:
     assert customer.manifest(f"{prefix}/single", "2") == single.raw
 
 
-def test_lists_in_lists_and_attestations(tool: Tool, vendor: Registry) -> None:
+def test_from_one_platform_to_several(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """The last release had the image of one platform: the other side has no layer of another."""
+    repository, prefix = fresh(), fresh("there")
+    _, leaves = put(vendor, repository, "1")
+    put(vendor, repository, "2")
+    choices: dict[str, dict[str, Any]] = {"1": {"platform": "linux/amd64"}, "2": {"all": True}}
+    for tag, choice in choices.items():
+        images = [{"name": f"app:{tag}", "final": f"{vendor.host}/{repository}:{tag}", **choice}]
+        (tool.home / f"{tag}.json").write_text(json.dumps({"images": images}))
+    tool.good("pull", "--spec", "1.json", "-o", "1.tar", *PLAIN_PULL)
+    tool.good("push", "1.tar", f"{customer.host}/{prefix}", *PLAIN_DEST)
+    ran = tool.good("pull", "--spec", "2.json", "--base-spec", "1.json", "-o", "2.tar", "--json", *PLAIN_PULL).json
+    assert (ran["bases"], ran["layers_shared"]) == ([leaves["amd64"].digest], 2)
+    tool.good("push", "1.tar", "2.tar", f"{customer.host}/{prefix}", *PLAIN_DEST)
+    # A base that lacks the platform by now is no error.
+    choices["1"]["platform"] = "linux/riscv64"
+    images = [{"name": "app:1", "final": f"{vendor.host}/{repository}:1", **choices["1"]}]
+    (tool.home / "1.json").write_text(json.dumps({"images": images}))
+    ran = tool.good("pull", "--spec", "2.json", "--base-spec", "1.json", "--dry-run", "--json", *PLAIN_PULL).json
+    assert ran["layers_shared"] == 0
+
+
+def test_a_vendor_whose_list_is_sparse(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    repository, target = fresh(), fresh("hub")
+    whole, leaves = put(vendor, repository)
+    hub = f"{customer.host}/{target}:1"
+    tool.good("pull", f"{vendor.host}/{repository}:1", "--platform", "linux/arm64", "-o", "o.tar", *PLAIN_PULL)
+    with accepting(customer, target, leaves["amd64"], leaves["s390x"]):
+        tool.good("push", "o.tar", hub, *PLAIN_DEST)
+    ran = tool("pull", hub, "--all", "-o", "x.tar", "--json", *PLAIN_PULL)
+    refused(ran, 5, "(linux/amd64) is in the list, but not in the registry", "--platform")
+    ran = tool.good("pull", hub, "--platform", "linux/arm64", "-o", "x.tar", "--json", *PLAIN_PULL)
+    assert ran.json["digest"] == whole.digest
+
+
+def test_a_layout_that_is_filled_up(tool: Tool, vendor: Registry) -> None:
+    repository = fresh()
+    put(vendor, repository)
+    one = f"{vendor.host}/{repository}:1"
+    for choice in ("linux/amd64,linux/s390x", "linux/arm64"):
+        tool.good("pull", one, "--platform", choice, "-o", "o.tar", *PLAIN_PULL)
+        tool.good("push", "o.tar", "oci:layout:1")
+    # It has all of them by now, also as an archive.
+    with tarfile.open(tool.home / "packed.tar", "w") as packed:
+        packed.add(tool.home / "layout", ".")
+    for base in ("oci:layout:1", "oci-archive:packed.tar"):
+        ran = tool.good("pull", one, "--all", "--base", base, "--dry-run", "--json", *PLAIN_PULL).json
+        assert ran["layers_new"] == 0, base
+
+
+def test_lists_in_lists_and_attestations(tool: Tool, vendor: Registry, customer: Registry) -> None:
     repository = fresh()
     leaves = {arch: put_image(vendor, repository, None, [layer(arch)], arch=arch) for arch in ("amd64", "arm64")}
     about = {arch: put_image(vendor, repository, None, [layer("about" + arch)], arch="unknown") for arch in leaves}
@@ -202,9 +254,18 @@ def test_lists_in_lists_and_attestations(tool: Tool, vendor: Registry) -> None:
     assert whole["images"][0]["absent"] == []
     tool.good("pull", one, "--all", "-o", "b.tar", *PLAIN_PULL)
     assert (tool.home / "a.tar").read_bytes() == (tool.home / "b.tar").read_bytes()
-    refused(
-        tool("pull", one, "--platform", "linux/riscv64", "-o", "x.tar", "--json", *PLAIN_PULL), 2, "linux/arm64"
-    )
+    # A list in the list is what the registry refuses first.
+    two = put_list(vendor, repository, None, [(each, platform(arch)) for arch, each in leaves.items()])
+    raw = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [two.descriptor()]}).encode()
+    vendor.put_manifest(repository, "nested", raw, OCI_INDEX)
+    nested = f"{vendor.host}/{repository}:nested"
+    tool.good("pull", nested, "--platform", "linux/arm64", "-o", "n.tar", *PLAIN_PULL)
+    ran = tool("push", "n.tar", f"{customer.host}/{repository}:1", "--json", *PLAIN_DEST)
+    refused(ran, 5, f"did not accept list {two.digest} without 1 manifest", "linux/amd64", "--all")
+    ran = tool("pull", one, "--platform", "linux/riscv64", "-o", "x.tar", "--json", *PLAIN_PULL)
+    # Attestations are nothing to choose.
+    refused(ran, 2, "no image for linux/riscv64; it has linux/amd64, linux/arm64")
+    assert "unknown" not in ran.text
 
 
 def test_what_contradicts(tool: Tool, vendor: Registry) -> None:
@@ -225,10 +286,10 @@ def test_what_contradicts(tool: Tool, vendor: Registry) -> None:
 
 def test_what_docker_saved_in_part_is_a_base(tool: Tool, vendor: Registry) -> None:
     repository = fresh()
-    put(vendor, repository)
+    _, leaves = put(vendor, repository)
     one = f"{vendor.host}/{repository}:1"
     tool.good("pull", one, "--platform", "linux/amd64", "-o", "o.tar", *PLAIN_PULL)
-    # As Docker writes it: a list as it was, and no word about what is absent.
+    # As Docker writes it: a list as it was, no word about what is absent, and of one child the manifest alone.
     with tarfile.open(tool.home / "o.tar") as ours, tarfile.open(tool.home / "saved.tar", "w") as saved:
         for member in ours:
             file = ours.extractfile(member)
@@ -242,6 +303,11 @@ def test_what_docker_saved_in_part_is_a_base(tool: Tool, vendor: Registry) -> No
                 raw = json.dumps(document).encode()
                 member.size = len(raw)
             saved.addfile(member, io.BytesIO(raw))
+        alone = tarfile.TarInfo("blobs/sha256/" + leaves["arm64"].digest.removeprefix("sha256:"))
+        alone.size = len(leaves["arm64"].raw)
+        saved.addfile(alone, io.BytesIO(leaves["arm64"].raw))
     ran = tool.good("pull", one, "--all", "-b", "oci-archive:saved.tar", "--dry-run", "--json", *PLAIN_PULL)
     assert ran.json["layers_shared"] == 3
     assert "lacks 2 manifests of its lists (linux/arm64, linux/s390x)" in ran.stderr
+    absent = tool.good("inspect", "saved.tar", "--json").json["images"][0]["absent"]
+    assert [leaf["digest"] for leaf in absent] == [leaves["arm64"].digest, leaves["s390x"].digest]

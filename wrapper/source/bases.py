@@ -13,6 +13,7 @@ from ..oci.documents import DOCUMENT_BYTES
 from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME, Layout
 from ..oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
+from ..oci.platforms import offered
 from ..oci.reference import path_and_tag, repository_of, title_of
 from .ledger import RECEIPT, SENT, images_for, layers_of, read_ledger, titles_of
 
@@ -111,9 +112,9 @@ def _in_archive(reference: Reference, name: str | None, report: Progress) -> Ite
     named = [each for each in contents.images if not each.subject]
     absent = {digest: child for each in named for digest, child in each.image.absent.items()}
     if contents.format is None and absent:
-        platforms = sorted({str(child.platform or "no platform") for child in absent.values()})
+        which = offered(child.platform for child in absent.values())
         report.warn(
-            f"{reference} lacks {plural(len(absent), 'manifest')} of its lists ({', '.join(platforms):.200}): "
+            f"{reference} lacks {plural(len(absent), 'manifest')} of its lists ({which:.200}): "
             "only what it has counts"
         )
     if name and contents.is_bundle:
