@@ -77,7 +77,10 @@ def test_a_registry_that_wants_all_children(tool: Tool, vendor: Registry, custom
     whole, _ = put(vendor, repository)
     one, there = f"{vendor.host}/{repository}:1", f"{customer.host}/{target}:1"
     tool.good("pull", one, "--platform", "linux/arm64", "-o", "one.tar", *PLAIN_PULL)
-    assert "linux/arm64" in tool.good("vet", "one.tar", there, *PLAIN_DEST).text
+    vetted = tool.good("vet", "one.tar", there, *PLAIN_DEST)
+    assert "linux/arm64" in vetted.text
+    assert "any destination will do" not in vetted.text
+    assert "may refuse a list without all of its platforms" in vetted.stderr
     watch = customer.watch()
     ran = tool("push", "one.tar", there, "--json", *PLAIN_DEST)
     refused(
@@ -172,8 +175,9 @@ def test_a_bundle(tool: Tool, vendor: Registry, customer: Registry) -> None:
         tool.good("push", "1.tar", f"{customer.host}/{prefix}", *PLAIN_DEST)
     # The earlier bundle had no more of its list than one platform: the layers of another one travel.
     tool.good("pull", "--spec", "2.json", "--base-spec", "1.json", "-o", "2.tar", *PLAIN_PULL)
-    good = tool.good("vet", "2.tar", f"{customer.host}/{prefix}", "--json", *PLAIN_DEST).json
-    assert not good["missing"]
+    good = tool.good("vet", "2.tar", f"{customer.host}/{prefix}", "--json", *PLAIN_DEST)
+    assert not good.json["missing"]
+    assert "may refuse a list without all of its platforms (app:2): " in good.stderr
     refused(tool("push", "2.tar", f"{customer.host}/{prefix}", "--json", *PLAIN_DEST), 5, "linux/s390x", "--all")
     assert customer.manifest(f"{prefix}/app", "2") is None
     assert customer.manifest(f"{prefix}/single", "2") == single.raw
@@ -309,5 +313,7 @@ def test_what_docker_saved_in_part_is_a_base(tool: Tool, vendor: Registry) -> No
     ran = tool.good("pull", one, "--all", "-b", "oci-archive:saved.tar", "--dry-run", "--json", *PLAIN_PULL)
     assert ran.json["layers_shared"] == 3
     assert "lacks 2 manifests of its lists (linux/arm64, linux/s390x)" in ran.stderr
+    ran = tool.good("pull", one, "--all", "-b", "docker-archive:saved.tar", "--dry-run", *PLAIN_PULL)
+    assert "try oci-archive:saved.tar" in ran.stderr
     absent = tool.good("inspect", "saved.tar", "--json").json["images"][0]["absent"]
     assert [leaf["digest"] for leaf in absent] == [leaves["arm64"].digest, leaves["s390x"].digest]

@@ -394,7 +394,9 @@ def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
             f"{result.destination} has every layer that the archive leaves out{_with_sources(result)}",
         )
     else:
-        _line(out, "result", "the archive leaves no layer out: any destination will do")
+        whole = not any(image.absent for image in result.images)
+        will_do = ": any destination will do" if whole else ""
+        _line(out, "result", f"the archive leaves no layer out{will_do}")
 
 
 def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:

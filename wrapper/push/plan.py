@@ -62,6 +62,15 @@ class PushPlan(NamedTuple):
         ordered = [named for item in self.items for named in (item.images if self.is_bundle else item.images[::-1])]
         return sorted(ordered, key=lambda named: named.subject is not None)
 
+    @property
+    def sparse(self) -> list[str]:
+        """What the archive calls images that go to registries as lists without all of their platforms."""
+        return [
+            item.name
+            for item in self.items
+            if item.destination.reference.transport == "docker" and any(each.image.absent for each in item.images)
+        ]
+
     def require_preserved(self) -> None:
         """Refuse to convert images that have signatures, and lists that lack platforms.
 

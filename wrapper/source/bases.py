@@ -218,6 +218,20 @@ def what_is_uncertain(base: Reference) -> str | None:
 
 def why_nothing(base: Reference) -> str | None:
     """Return why a base makes no difference; None where it may make one."""
-    if base.transport in WITHOUT_DIGESTS:
-        return f"{base} has no digests of compressed layers: no layer is left out because of it"
-    return None
+    if base.transport not in WITHOUT_DIGESTS:
+        return None
+    why = f"{base} has no digests of compressed layers: no layer is left out because of it"
+    path = base.name.partition(":")[0]
+    if base.transport == "docker-archive" and _is_oci_archive(path):
+        return f"{why}; it is an OCI archive, too: try oci-archive:{path}"
+    return why
+
+
+def _is_oci_archive(path: str) -> bool:
+    from ..archive.reader import Archive
+
+    try:
+        with Archive.open(path):
+            return True
+    except IncrementalError:
+        return False
