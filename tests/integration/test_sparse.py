@@ -84,7 +84,7 @@ def test_a_registry_that_wants_all_children(tool: Tool, vendor: Registry, custom
     watch = customer.watch()
     ran = tool("push", "one.tar", there, "--json", *PLAIN_DEST)
     refused(
-        ran, 5, "2 manifests that the archive lacks (linux/amd64, linux/s390x)", "the image was not tagged", "--all"
+        ran, 5, "2 manifests that the archive lacks (linux/amd64, linux/s390x)", "its tag was not written", "--all"
     )
     assert "must be converted" not in ran.stderr + ran.text
     assert not [request for request in watch.writes() if request.path.endswith("/manifests/1")]
@@ -142,6 +142,9 @@ def test_other_places_and_operations(tool: Tool, vendor: Registry) -> None:
         base = tool.good("pull", two, *some, "--base", place, "--dry-run", "--json", *PLAIN_PULL).json
         assert (base["layers_new"], base["layers_shared"]) == (0, 3), place
     refused(tool("push", "2.tar", "dir:x", "--no-preserve-digests", "--json"), 2, "platforms", "--no-preserve")
+    tool.good("pull", two, "--platform", "linux/s390x", "-o", "far.tar", *PLAIN_PULL)
+    ran = tool("push", "far.tar", "docker-archive:x.tar", "--no-preserve-digests", "--json")
+    refused(ran, 2, "it has linux/s390x", "pull this platform")
     # The archive itself may be stored, too.
     stored = f"{vendor.host}/{fresh()}:2"
     tool.good("push", "2.tar", f"docker://{stored}", "--as-delta", *PLAIN_DEST)
@@ -170,6 +173,7 @@ def test_a_bundle(tool: Tool, vendor: Registry, customer: Registry) -> None:
     assert [image["digest"] for image in ran["images"]] == [
         whole.digest, leaves["s390x"].digest, single.digest,
     ]  # fmt: skip
+    assert "linux/arm64 (2 absent)" in tool.good("inspect", "1.tar").text
     absent = [leaves["amd64"], leaves["s390x"]]
     with accepting(customer, f"{prefix}/app", *absent):
         tool.good("push", "1.tar", f"{customer.host}/{prefix}", *PLAIN_DEST)
@@ -216,6 +220,24 @@ def test_a_vendor_whose_list_is_sparse(tool: Tool, vendor: Registry, customer: R
     refused(ran, 5, "(linux/amd64) is in the list, but not in the registry", "--platform")
     ran = tool.good("pull", hub, "--platform", "linux/arm64", "-o", "x.tar", "--json", *PLAIN_PULL)
     assert ran.json["digest"] == whole.digest
+
+
+def test_parts_that_arrive_together(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """Two archives that have all of a list are enough for a registry that wants all of it."""
+    repository, target = fresh(), fresh("there")
+    whole, leaves = put(vendor, repository)
+    one, there = f"{vendor.host}/{repository}:1", f"{customer.host}/{target}"
+    tool.good("pull", one, "--platform", "linux/amd64", "-o", "1.tar", *PLAIN_PULL)
+    rest = ("--platform", "linux/arm64,linux/s390x", "--base", "oci-archive:1.tar")
+    tool.good("pull", one, *rest, "-o", "2.tar", *PLAIN_PULL)
+    watch = customer.watch()
+    ran = tool.good("push", "1.tar", "2.tar", there, "--json", *PLAIN_DEST).json
+    assert ran["digest"] == whole.digest
+    assert not any(image["absent"] for image in ran["images"])
+    assert customer.manifest(target, "1") == whole.raw
+    # Each of its manifests is written once, and then the list by its digest and its tag.
+    written = [request.path for request in watch.requests("PUT") if "/manifests/" in request.path]
+    assert len(written) == len(leaves) + 2
 
 
 def test_a_layout_that_is_filled_up(tool: Tool, vendor: Registry) -> None:

@@ -281,6 +281,8 @@ def _show_images(contents: Contents, out: TextIO) -> None:
         if image.beside:
             continue
         platforms = ",".join(leaf.platform or "unknown" for leaf in image.manifests) or image.platform or "-"
+        if image.absent:
+            platforms += f" ({len(image.absent)} absent)"
         amounts = (human_bytes(image.bytes_new), human_bytes(image.bytes_shared))
         beside = [show_kinds(image.referrers) or "-"] if told else []
         rows.append((str(image.name), image.change or "-", *amounts, platforms, *beside, image.digest))

@@ -208,7 +208,9 @@ class RegistryDestination(Destination):
             return [referrer_reference(self.reference, named)]
         chain = [each for each in images if not each.subject]
         own_names = len(chain) > 1 and self._takes_own_names
-        later = {each.name for each in chain[chain.index(named) + 1 :]}
+        # Two archives may have the same one.
+        position = next(place for place, each in enumerate(chain) if each is named)
+        later = {each.name for each in chain[position + 1 :]}
         reference = self.reference
         if own_names and named.name and named.name not in later:
             reference = reference.tagged(named.name)

@@ -155,7 +155,7 @@ def refused_list(destination: Reference, image: Image, error: IncrementalError) 
     why = "" if "must be converted" in error.message else f": {error.message}"
     return RegistryError(
         f"{destination.registry} did not accept list {destination.digest} without {absent} that the archive lacks "
-        f"({which:.200}); the image was not tagged{why}",
+        f"({which:.200}); its tag was not written{why}",
         "pull it again with `all_architectures`, or have the registry configured to accept such lists",
     )
 
