@@ -6,7 +6,7 @@ import io
 import json
 import tarfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.images import OCI_INDEX, digest_of, fresh, layer, platform, put_image, put_list
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused, skopeo
@@ -77,10 +77,15 @@ def test_a_registry_that_wants_all_children(tool: Tool, vendor: Registry, custom
     whole, _ = put(vendor, repository)
     one, there = f"{vendor.host}/{repository}:1", f"{customer.host}/{target}:1"
     tool.good("pull", one, "--platform", "linux/arm64", "-o", "one.tar", *PLAIN_PULL)
-    assert "linux/arm64" in tool.good("vet", "one.tar", there, *PLAIN_DEST).text
+    vetted = tool.good("vet", "one.tar", there, *PLAIN_DEST)
+    assert "linux/arm64" in vetted.text
+    assert "any destination will do" not in vetted.text
+    assert "may refuse a list without all of its platforms" in vetted.stderr
     watch = customer.watch()
     ran = tool("push", "one.tar", there, "--json", *PLAIN_DEST)
-    refused(ran, 5, "2 manifests that the archive lacks (linux/amd64, linux/s390x)", "no tag was written", "--all")
+    refused(
+        ran, 5, "2 manifests that the archive lacks (linux/amd64, linux/s390x)", "its tag was not written", "--all"
+    )
     assert "must be converted" not in ran.stderr + ran.text
     assert not [request for request in watch.writes() if request.path.endswith("/manifests/1")]
     # The children are there before, by whatever way: then it is accepted.
@@ -137,6 +142,9 @@ def test_other_places_and_operations(tool: Tool, vendor: Registry) -> None:
         base = tool.good("pull", two, *some, "--base", place, "--dry-run", "--json", *PLAIN_PULL).json
         assert (base["layers_new"], base["layers_shared"]) == (0, 3), place
     refused(tool("push", "2.tar", "dir:x", "--no-preserve-digests", "--json"), 2, "platforms", "--no-preserve")
+    tool.good("pull", two, "--platform", "linux/s390x", "-o", "far.tar", *PLAIN_PULL)
+    ran = tool("push", "far.tar", "docker-archive:x.tar", "--no-preserve-digests", "--json")
+    refused(ran, 2, "it has linux/s390x", "pull this platform")
     # The archive itself may be stored, too.
     stored = f"{vendor.host}/{fresh()}:2"
     tool.good("push", "2.tar", f"docker://{stored}", "--as-delta", *PLAIN_DEST)
@@ -165,19 +173,89 @@ def test_a_bundle(tool: Tool, vendor: Registry, customer: Registry) -> None:
     assert [image["digest"] for image in ran["images"]] == [
         whole.digest, leaves["s390x"].digest, single.digest,
     ]  # fmt: skip
+    assert "linux/arm64 (2 absent)" in tool.good("inspect", "1.tar").text
     absent = [leaves["amd64"], leaves["s390x"]]
     with accepting(customer, f"{prefix}/app", *absent):
         tool.good("push", "1.tar", f"{customer.host}/{prefix}", *PLAIN_DEST)
     # The earlier bundle had no more of its list than one platform: the layers of another one travel.
     tool.good("pull", "--spec", "2.json", "--base-spec", "1.json", "-o", "2.tar", *PLAIN_PULL)
-    good = tool.good("vet", "2.tar", f"{customer.host}/{prefix}", "--json", *PLAIN_DEST).json
-    assert not good["missing"]
+    good = tool.good("vet", "2.tar", f"{customer.host}/{prefix}", "--json", *PLAIN_DEST)
+    assert not good.json["missing"]
+    assert "may refuse a list without all of its platforms (app:2): " in good.stderr
     refused(tool("push", "2.tar", f"{customer.host}/{prefix}", "--json", *PLAIN_DEST), 5, "linux/s390x", "--all")
     assert customer.manifest(f"{prefix}/app", "2") is None
     assert customer.manifest(f"{prefix}/single", "2") == single.raw
 
 
-def test_lists_in_lists_and_attestations(tool: Tool, vendor: Registry) -> None:
+def test_from_one_platform_to_several(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """The last release had the image of one platform: the other side has no layer of another."""
+    repository, prefix = fresh(), fresh("there")
+    _, leaves = put(vendor, repository, "1")
+    put(vendor, repository, "2")
+    choices: dict[str, dict[str, Any]] = {"1": {"platform": "linux/amd64"}, "2": {"all": True}}
+    for tag, choice in choices.items():
+        images = [{"name": f"app:{tag}", "final": f"{vendor.host}/{repository}:{tag}", **choice}]
+        (tool.home / f"{tag}.json").write_text(json.dumps({"images": images}))
+    tool.good("pull", "--spec", "1.json", "-o", "1.tar", *PLAIN_PULL)
+    tool.good("push", "1.tar", f"{customer.host}/{prefix}", *PLAIN_DEST)
+    ran = tool.good("pull", "--spec", "2.json", "--base-spec", "1.json", "-o", "2.tar", "--json", *PLAIN_PULL).json
+    assert (ran["bases"], ran["layers_shared"]) == ([leaves["amd64"].digest], 2)
+    tool.good("push", "1.tar", "2.tar", f"{customer.host}/{prefix}", *PLAIN_DEST)
+    # A base that lacks the platform by now is no error.
+    choices["1"]["platform"] = "linux/riscv64"
+    images = [{"name": "app:1", "final": f"{vendor.host}/{repository}:1", **choices["1"]}]
+    (tool.home / "1.json").write_text(json.dumps({"images": images}))
+    ran = tool.good("pull", "--spec", "2.json", "--base-spec", "1.json", "--dry-run", "--json", *PLAIN_PULL).json
+    assert ran["layers_shared"] == 0
+
+
+def test_a_vendor_whose_list_is_sparse(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    repository, target = fresh(), fresh("hub")
+    whole, leaves = put(vendor, repository)
+    hub = f"{customer.host}/{target}:1"
+    tool.good("pull", f"{vendor.host}/{repository}:1", "--platform", "linux/arm64", "-o", "o.tar", *PLAIN_PULL)
+    with accepting(customer, target, leaves["amd64"], leaves["s390x"]):
+        tool.good("push", "o.tar", hub, *PLAIN_DEST)
+    ran = tool("pull", hub, "--all", "-o", "x.tar", "--json", *PLAIN_PULL)
+    refused(ran, 5, "(linux/amd64) is in the list, but not in the registry", "--platform")
+    ran = tool.good("pull", hub, "--platform", "linux/arm64", "-o", "x.tar", "--json", *PLAIN_PULL)
+    assert ran.json["digest"] == whole.digest
+
+
+def test_parts_that_arrive_together(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """Two archives that have all of a list are enough for a registry that wants all of it."""
+    repository, target = fresh(), fresh("there")
+    whole, leaves = put(vendor, repository)
+    one, there = f"{vendor.host}/{repository}:1", f"{customer.host}/{target}"
+    tool.good("pull", one, "--platform", "linux/amd64", "-o", "1.tar", *PLAIN_PULL)
+    rest = ("--platform", "linux/arm64,linux/s390x", "--base", "oci-archive:1.tar")
+    tool.good("pull", one, *rest, "-o", "2.tar", *PLAIN_PULL)
+    watch = customer.watch()
+    ran = tool.good("push", "1.tar", "2.tar", there, "--json", *PLAIN_DEST).json
+    assert ran["digest"] == whole.digest
+    assert not any(image["absent"] for image in ran["images"])
+    assert customer.manifest(target, "1") == whole.raw
+    # Each of its manifests is written once, and then the list by its digest and its tag.
+    written = [request.path for request in watch.requests("PUT") if "/manifests/" in request.path]
+    assert len(written) == len(leaves) + 2
+
+
+def test_a_layout_that_is_filled_up(tool: Tool, vendor: Registry) -> None:
+    repository = fresh()
+    put(vendor, repository)
+    one = f"{vendor.host}/{repository}:1"
+    for choice in ("linux/amd64,linux/s390x", "linux/arm64"):
+        tool.good("pull", one, "--platform", choice, "-o", "o.tar", *PLAIN_PULL)
+        tool.good("push", "o.tar", "oci:layout:1")
+    # It has all of them by now, also as an archive.
+    with tarfile.open(tool.home / "packed.tar", "w") as packed:
+        packed.add(tool.home / "layout", ".")
+    for base in ("oci:layout:1", "oci-archive:packed.tar"):
+        ran = tool.good("pull", one, "--all", "--base", base, "--dry-run", "--json", *PLAIN_PULL).json
+        assert ran["layers_new"] == 0, base
+
+
+def test_lists_in_lists_and_attestations(tool: Tool, vendor: Registry, customer: Registry) -> None:
     repository = fresh()
     leaves = {arch: put_image(vendor, repository, None, [layer(arch)], arch=arch) for arch in ("amd64", "arm64")}
     about = {arch: put_image(vendor, repository, None, [layer("about" + arch)], arch="unknown") for arch in leaves}
@@ -202,9 +280,18 @@ def test_lists_in_lists_and_attestations(tool: Tool, vendor: Registry) -> None:
     assert whole["images"][0]["absent"] == []
     tool.good("pull", one, "--all", "-o", "b.tar", *PLAIN_PULL)
     assert (tool.home / "a.tar").read_bytes() == (tool.home / "b.tar").read_bytes()
-    refused(
-        tool("pull", one, "--platform", "linux/riscv64", "-o", "x.tar", "--json", *PLAIN_PULL), 2, "linux/arm64"
-    )
+    # A list in the list is what the registry refuses first.
+    two = put_list(vendor, repository, None, [(each, platform(arch)) for arch, each in leaves.items()])
+    raw = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [two.descriptor()]}).encode()
+    vendor.put_manifest(repository, "nested", raw, OCI_INDEX)
+    nested = f"{vendor.host}/{repository}:nested"
+    tool.good("pull", nested, "--platform", "linux/arm64", "-o", "n.tar", *PLAIN_PULL)
+    ran = tool("push", "n.tar", f"{customer.host}/{repository}:1", "--json", *PLAIN_DEST)
+    refused(ran, 5, f"did not accept list {two.digest} without 1 manifest", "linux/amd64", "--all")
+    ran = tool("pull", one, "--platform", "linux/riscv64", "-o", "x.tar", "--json", *PLAIN_PULL)
+    # Attestations are nothing to choose.
+    refused(ran, 2, "no image for linux/riscv64; it has linux/amd64, linux/arm64")
+    assert "unknown" not in ran.text
 
 
 def test_what_contradicts(tool: Tool, vendor: Registry) -> None:
@@ -225,10 +312,10 @@ def test_what_contradicts(tool: Tool, vendor: Registry) -> None:
 
 def test_what_docker_saved_in_part_is_a_base(tool: Tool, vendor: Registry) -> None:
     repository = fresh()
-    put(vendor, repository)
+    _, leaves = put(vendor, repository)
     one = f"{vendor.host}/{repository}:1"
     tool.good("pull", one, "--platform", "linux/amd64", "-o", "o.tar", *PLAIN_PULL)
-    # As Docker writes it: a list as it was, and no word about what is absent.
+    # As Docker writes it: a list as it was, no word about what is absent, and of one child the manifest alone.
     with tarfile.open(tool.home / "o.tar") as ours, tarfile.open(tool.home / "saved.tar", "w") as saved:
         for member in ours:
             file = ours.extractfile(member)
@@ -242,6 +329,13 @@ def test_what_docker_saved_in_part_is_a_base(tool: Tool, vendor: Registry) -> No
                 raw = json.dumps(document).encode()
                 member.size = len(raw)
             saved.addfile(member, io.BytesIO(raw))
+        alone = tarfile.TarInfo("blobs/sha256/" + leaves["arm64"].digest.removeprefix("sha256:"))
+        alone.size = len(leaves["arm64"].raw)
+        saved.addfile(alone, io.BytesIO(leaves["arm64"].raw))
     ran = tool.good("pull", one, "--all", "-b", "oci-archive:saved.tar", "--dry-run", "--json", *PLAIN_PULL)
     assert ran.json["layers_shared"] == 3
     assert "lacks 2 manifests of its lists (linux/arm64, linux/s390x)" in ran.stderr
+    ran = tool.good("pull", one, "--all", "-b", "docker-archive:saved.tar", "--dry-run", *PLAIN_PULL)
+    assert "try oci-archive:saved.tar" in ran.stderr
+    absent = tool.good("inspect", "saved.tar", "--json").json["images"][0]["absent"]
+    assert [leaf["digest"] for leaf in absent] == [leaves["arm64"].digest, leaves["s390x"].digest]

@@ -183,11 +183,16 @@ def sparse_features(images: Iterable[NamedImage]) -> list[str]:
     return [SPARSE] if any(named.image.absent for named in images) else []
 
 
-def image_descriptor(named: NamedImage) -> dict[str, Any]:
-    """Return an image's descriptor in an archive's index."""
+def image_descriptor(named: NamedImage, *, in_archive: bool = True) -> dict[str, Any]:
+    """Return an image's descriptor in an index.
+
+    Args:
+        named: the image.
+        in_archive: whether that is an archive's, which says what is absent; what a layout lacks may come later.
+    """
     root = named.image.root
     annotations = {f"{PREFIX}beside": named.subject} if named.subject else {}
-    if named.image.absent:
+    if named.image.absent and in_archive:
         annotations[ABSENT] = ",".join(sorted(named.image.absent))
     if named.local_name:
         annotations[LOCAL_NAME] = f"{LOCAL_HOST}{named.local_name}"

@@ -10,7 +10,7 @@ from ..errors import ContentError
 from ..oci.documents import OURS, Bounds, check_schema, count_values, parse_document
 from ..oci.image import Image, resolve_image
 from ..oci.layout import REF_NAME
-from ..oci.manifest import OCI_INDEX, Index, parse_manifest
+from ..oci.manifest import OCI_INDEX, Index, Manifest, parse_manifest
 from ..oci.reference import is_bundle_name, is_digest
 from .contents import ABSENT, BUNDLE, FORMAT, SPARSE, ArchiveContents, NamedImage, referrer_tags, title_in
 from .reader import MEMBERS
@@ -96,16 +96,19 @@ def _read_list(
     """Follow an image of an archive to everything below it that is there.
 
     Children may be absent where the archive says so. Archives of other tools say nothing: `docker save` writes a
-    list as it was, with those children alone that this Docker has.
+    list as it was, and of its children what this Docker has. That may be a manifest alone (containerd,
+    `archive.WithSkipMissing`), which then counts as absent.
     """
-    declared = {digest for digest in entry.annotations.get(ABSENT, "").split(",") if digest}
+    declared = {digest for digest in entry.annotations.get(ABSENT, "").split(",") if digest and ours}
 
     def load_present(children: Sequence[Descriptor]) -> Iterator[bytes | None]:
         for child in children:
             if child.digest in declared or not (ours or child.digest in archive.sizes):
                 yield None
-            else:
-                yield from load([child])
+                continue
+            (raw,) = load([child])
+            found = parse_manifest(raw, descriptor=child).parsed if not ours else None
+            yield None if isinstance(found, Manifest) and found.config.digest not in archive.sizes else raw
 
     image = resolve_image(parse_manifest(raw, descriptor=entry), load_present)
     if unknown := declared - image.absent.keys():
@@ -191,7 +194,8 @@ def _contents(
     """Put together what an archive of these images, and of blobs of these sizes, holds and leaves out."""
     bases, declared = _read_annotations(index, name)
     is_bundle = f"{PREFIX}bundle" in index.annotations
-    _check_absent(images, sizes, name)
+    if f"{PREFIX}format" in index.annotations:
+        _check_absent(images, sizes, name)
     _check_referrers(images, name)
     if is_bundle:
         _check_names(images, name)

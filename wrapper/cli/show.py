@@ -281,6 +281,8 @@ def _show_images(contents: Contents, out: TextIO) -> None:
         if image.beside:
             continue
         platforms = ",".join(leaf.platform or "unknown" for leaf in image.manifests) or image.platform or "-"
+        if image.absent:
+            platforms += f" ({len(image.absent)} absent)"
         amounts = (human_bytes(image.bytes_new), human_bytes(image.bytes_shared))
         beside = [show_kinds(image.referrers) or "-"] if told else []
         rows.append((str(image.name), image.change or "-", *amounts, platforms, *beside, image.digest))
@@ -394,7 +396,9 @@ def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
             f"{result.destination} has every layer that the archive leaves out{_with_sources(result)}",
         )
     else:
-        _line(out, "result", "the archive leaves no layer out: any destination will do")
+        whole = not any(image.absent for image in result.images)
+        will_do = ": any destination will do" if whole else ""
+        _line(out, "result", f"the archive leaves no layer out{will_do}")
 
 
 def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:

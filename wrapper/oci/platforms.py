@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 # Go's names for what uname calls the machine, with the variant where that says more.
 _MACHINES = {
@@ -27,6 +27,9 @@ _MACHINES = {
     "loongarch64": ("loong64", None),
     "x86_64": ("amd64", None),
 }
+
+NOT_RUN = "unknown"
+"""The operating system and architecture of what a list has beside its images, such as attestations (BuildKit)."""
 
 _LENGTH = 255
 """How long a part of a platform may be, in characters, as the schemas of indexes have it, too."""
@@ -98,6 +101,16 @@ def wanted_platform(os: str | None = None, architecture: str | None = None, vari
     if architecture is None:
         variant = variant or machine_variant
     return Platform(os or sys.platform, architecture or machine, variant)
+
+
+def offered(platforms: Iterable[Platform | None]) -> str:
+    """Return what there is to choose from, as text; that of attestations is no platform.
+
+    Args:
+        platforms: those of a list's children; None where the list names none.
+    """
+    named = {str(each) for each in platforms if each and each.os != NOT_RUN}
+    return ", ".join(sorted(named)) or "none with a name"
 
 
 def choose(wanted: Platform, offered: Sequence[Platform | None]) -> int | None:

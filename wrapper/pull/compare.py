@@ -14,12 +14,14 @@ from ..skopeo.inspect import ImageSource, read_ahead, read_image, require_platfo
 from ..skopeo.platforms import read_platform, read_platforms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from ..archive.contents import NamedImage
     from ..host.progress import Progress
+    from ..oci.image import Image
     from ..oci.manifest import Descriptor
     from ..oci.reference import Reference
+    from ..oci.sparse import Wanted
     from ..skopeo.runner import Skopeo
     from ..source.ledger import Shared
     from .plan import PlannedImage, PullPlan
@@ -54,7 +56,7 @@ def make_plan(skopeo: Skopeo, request: PullRequest, report: Progress) -> PullPla
     known = read_ahead(
         skopeo,
         [
-            (source, root, image.wanted if source is image.final else image.base_platforms.get(source.reference))
+            (source, root, image.wanted if source is image.final else image.base_wanted.get(source.reference))
             for image in request.images
             for source in (image.final, *image.bases)
             if isinstance(root := roots.get(source), FetchedManifest)
@@ -99,12 +101,7 @@ def _compare(
     title = _title(final.reference, request.name)
     root = _root(roots, final)
     in_registries = [(base, _root(roots, base)) for base in request.bases if base.reference.transport == "docker"]
-    if isinstance(wanted, Platform):
-        image = read_platform(skopeo, final, root, wanted, known)
-    elif wanted:
-        image = read_platforms(skopeo, final, root, wanted, known)
-    else:
-        image = read_image(skopeo, final, root, known=known)
+    image = _read(skopeo, final, root, wanted, known)
     image.require_leaves()
     if request.demanded and not isinstance(root.parsed, Index):
         require_platform(skopeo, final, root, request.demanded)
@@ -114,10 +111,7 @@ def _compare(
     leaves: list[tuple[ImageSource, FetchedManifest]] = []
     for base, base_root in in_registries:
         # What an earlier bundle took of a list: the other side has no more of it.
-        if platforms := request.base_platforms.get(base.reference):
-            read = read_platforms(skopeo, base, base_root, platforms, known, report)
-        else:
-            read = read_image(skopeo, base, base_root, report, known)
+        read = _read(skopeo, base, base_root, request.base_wanted.get(base.reference), known, report)
         layers[read.root.digest] = build_layers_dictionary(*read.nodes)
         names.append((read.root.digest, _title(base.reference, request.base_names.get(base.reference))))
         digests |= {node.digest for node in read.nodes}
@@ -159,6 +153,22 @@ def _compare(
         # Of several names of one base the first in the alphabet, in whatever order they were given.
         base_names=dict(sorted(names, reverse=True)),
     )
+
+
+def _read(
+    skopeo: Skopeo,
+    source: ImageSource,
+    root: FetchedManifest,
+    wanted: Wanted,
+    known: Mapping[ImageSource, bytes | IncrementalError],
+    passed_over: Callable[[str], None] | None = None,
+) -> Image:
+    """Read what is wanted of an image; what is not there is an error, unless it is passed over."""
+    if isinstance(wanted, Platform):
+        return read_platform(skopeo, source, root, wanted, known, passed_over)
+    if wanted:
+        return read_platforms(skopeo, source, root, wanted, known, passed_over)
+    return read_image(skopeo, source, root, passed_over, known)
 
 
 def _shared_by_sites(request: ImageRequest, title: str, digest: str) -> Shared:

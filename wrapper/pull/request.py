@@ -106,7 +106,7 @@ class ImageRequest(NamedTuple):
         delta: whether new layers may travel as their change.
         base_names: what an earlier bundle calls those of the bases that it had.
         demanded: the platforms that somebody asked for: an image that is no list must be for one of them, too.
-        base_platforms: the platforms that an earlier bundle had of lists, where it had not all.
+        base_wanted: what an earlier bundle took of lists, where that was not all of it.
         sites: for each site that is to get the archive, what it has.
         signatures: whether its signatures travel along, and which other referrers.
         discovered: digests of further referrers that do, in its own repository.
@@ -119,7 +119,7 @@ class ImageRequest(NamedTuple):
     delta: bool = False
     base_names: Mapping[Reference, str] = {}
     demanded: Wanted = None
-    base_platforms: Mapping[Reference, tuple[Platform, ...]] = {}
+    base_wanted: Mapping[Reference, Wanted] = {}
     sites: tuple[Ledger, ...] = ()
     signatures: SignatureOptions = SignatureOptions()
     discovered: tuple[str, ...] = ()
@@ -231,9 +231,11 @@ def request_bundle(
                 in_earlier,
                 demanded,
                 {
-                    each.final: each.platforms
+                    each.final: wanted_before
                     for each in before
-                    if each.platforms and in_earlier.get(each.final) == each.name and each.final not in image.bases
+                    if (wanted_before := each.platforms or each.platform)
+                    and in_earlier.get(each.final) == each.name
+                    and each.final not in image.bases
                 },
                 sites,
                 signatures,

@@ -20,7 +20,7 @@ from ..oci.image import Image
 from ..oci.layout import Layout, index_document
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary, digest_of, parse_manifest
 from ..oci.platforms import choose as choose_platform
-from ..oci.platforms import wanted_platform
+from ..oci.platforms import offered, wanted_platform
 from ..oci.reference import DEFAULT_TAG, Reference, path_and_tag
 from ..results import ReadBack, TagChange
 from ..skopeo.inspect import ImageSource
@@ -72,7 +72,11 @@ class LocalDestination(Destination):
         wanted = wanted_platform()
         position = choose_platform(wanted, [leaf.platform for leaf in leaves])
         if position is None:
-            raise UsageError(f"the archive has no image for {wanted}, which is this machine's platform")
+            raise UsageError(
+                f"the archive has no image for {wanted}, which is this machine's platform; it has "
+                f"{offered(leaf.platform for leaf in leaves)}",
+                "pull this platform, too, or choose another place, such as oci-archive:",
+            )
         return (named._replace(image=Image((leaves[position],))),)
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
@@ -172,7 +176,7 @@ class LayoutDestination(LocalDestination):
         new = self._lacking(upload)
         with room_for(self._layout.folder, sum(new.values())):
             changed = self._layout.add(
-                list(map(image_descriptor, _named(upload, self._tag))),
+                [image_descriptor(named, in_archive=False) for named in _named(upload, self._tag)],
                 new,
                 upload.blob_source.open_blob,
                 partial(upload.report.add, "sending"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import UsageError
 from ..host.text import named as titled
+from ..oci.image import Image
 from ..oci.reference import Reference, is_bundle_name, repository_of, require_repository
 from .registry import RegistryDestination
 from .tags import require_digest
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ..archive.contents import ArchiveContents, NamedImage
+    from ..oci.manifest import FetchedManifest
     from ..source.blobs import BlobSource
     from .destination import Destination
     from .options import Selection
@@ -62,6 +64,15 @@ class PushPlan(NamedTuple):
         ordered = [named for item in self.items for named in (item.images if self.is_bundle else item.images[::-1])]
         return sorted(ordered, key=lambda named: named.subject is not None)
 
+    @property
+    def sparse(self) -> list[str]:
+        """What the archive calls images that go to registries as lists without all of their platforms."""
+        return [
+            item.name
+            for item in self.items
+            if item.destination.reference.transport == "docker" and any(each.image.absent for each in item.images)
+        ]
+
     def require_preserved(self) -> None:
         """Refuse to convert images that have signatures, and lists that lack platforms.
 
@@ -108,9 +119,17 @@ def plan_image(contents: Sequence[ArchiveContents], destination: Destination) ->
     """
     require_repository(destination.reference)
     _require_order(contents)
-    item = PushItem(destination.select_images(contents), destination)
+    item = PushItem(_joined(destination.select_images(contents)), destination)
     require_digest(destination.reference, item.image.image)
     return PushPlan((item,), str(destination.reference))
+
+
+def _joined(images: Sequence[NamedImage]) -> tuple[NamedImage, ...]:
+    """Give a list that archives of a chain have in parts all of these: some registries take no less."""
+    nodes: dict[str, dict[str, FetchedManifest]] = {}
+    for named in images:
+        nodes.setdefault(named.image.root.digest, {}).update({node.digest: node for node in named.image.nodes})
+    return tuple(named._replace(image=Image(tuple(nodes[named.image.root.digest].values()))) for named in images)
 
 
 def _require_order(contents: Sequence[ArchiveContents]) -> None:

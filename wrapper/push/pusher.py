@@ -99,6 +99,12 @@ class Pusher(NamedTuple):
             require_bases(bases, blob_source)
             plan = make_plan(blob_source, destination, selection)
             self.report.plan("verifying", "vetting", *(["reading back"] if deep else []))
+            if sparse := plan.sparse:
+                names = f" ({', '.join(sparse):.200})" if plan.is_bundle else ""
+                self.report.warn(
+                    f"{plan.destination} may refuse a list without all of its platforms{names}: a push says so "
+                    "before the list has a tag"
+                )
             blob_source.verify(self.report)
             with Skopeo(self.skopeo, destination.folder) as skopeo:
                 job = PushJob(skopeo, blob_source, plan, bases, self.report, deep=deep)

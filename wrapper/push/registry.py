@@ -241,7 +241,9 @@ class RegistryDestination(Destination):
             return [referrer_reference(self.reference, named)]
         chain = [each for each in images if not each.subject]
         own_names = len(chain) > 1 and self._takes_own_names
-        later = {each.name for each in chain[chain.index(named) + 1 :]}
+        # Two archives may have the same one.
+        position = next(place for place, each in enumerate(chain) if each is named)
+        later = {each.name for each in chain[position + 1 :]}
         reference = self.reference
         if own_names and named.name and named.name not in later:
             reference = reference.tagged(named.name)
@@ -270,7 +272,7 @@ class RegistryDestination(Destination):
             if image.absent:
                 # Not every registry accepts it: that must show before a tag is written.
                 by_digest = references[0].pinned(root.digest)
-                self._write_sparse(upload, blobs, image, by_digest)
+                self._write_list(upload, blobs, image, root, by_digest)
                 references = [reference for reference in references if reference != by_digest]
         digest = root.digest
         for reference in references:
@@ -292,15 +294,19 @@ class RegistryDestination(Destination):
                     raise result
         for node in image.lists:
             if node is not image.root:
-                copy(node, reference.pinned(node.digest))
+                self._write_list(upload, blobs, image, node, reference.pinned(node.digest))
 
-    def _write_sparse(self, upload: Upload, blobs: OfferedBlobs, image: Image, reference: Reference) -> None:
-        """Write a list whose other children are absent."""
+    def _write_list(
+        self, upload: Upload, blobs: OfferedBlobs, image: Image, node: FetchedManifest, reference: Reference
+    ) -> None:
+        """Write a list of an image by its digest; children of it may be absent."""
         try:
-            self._copy(upload, blobs, image.root, reference)
+            self._copy(upload, blobs, node, reference)
         except (DeniedError, NetworkError):
             raise
         except RegistryError as error:
+            if not image.absent:
+                raise
             raise refused_list(reference, image, error) from error
 
     def _copy(self, upload: Upload, blobs: OfferedBlobs, node: FetchedManifest, target: Reference) -> str:

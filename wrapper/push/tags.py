@@ -15,6 +15,7 @@ from ..errors import (
 )
 from ..host.text import human_bytes, named, plural
 from ..oci.manifest import digest_of
+from ..oci.platforms import offered
 from ..results import MissingLayer, TagChange
 from ..skopeo.inspect import require_manifest
 
@@ -143,14 +144,20 @@ def lists_in_part(
 
 
 def refused_list(destination: Reference, image: Image, error: IncrementalError) -> RegistryError:
-    """Return the error for a registry that refuses a list because children of it are absent."""
-    platforms = sorted({str(child.platform) for child in image.absent.values() if child.platform})
-    which = f" ({', '.join(platforms):.200})" if platforms else ""
+    """Return the error for a registry that refuses a list because children are absent.
+
+    Args:
+        destination: where the list was to go, by its digest.
+        image: the image that it belongs to.
+        error: what skopeo said.
+    """
+    absent = plural(len(image.absent), "manifest")
+    which = offered(child.platform for child in image.absent.values())
     # After a refusal, skopeo tries a list of the other kind, and says only why that can't be.
     why = "" if "must be converted" in error.message else f": {error.message}"
     return RegistryError(
-        f"{destination.registry} did not accept list {image.root.digest} without "
-        f"{plural(len(image.absent), 'manifest')} that the archive lacks{which}; no tag was written{why}",
+        f"{destination.registry} did not accept list {destination.digest} without {absent} that the archive lacks "
+        f"({which:.200}); its tag was not written{why}",
         "pull it again with `all_architectures`, or have the registry configured to accept such lists",
     )
 

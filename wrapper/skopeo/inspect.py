@@ -297,11 +297,17 @@ def read_children(
     known = known or {}
     rest = [child for child in wanted if child not in known]
     found = dict(zip(rest, _inspect(skopeo, rest), strict=True))
-    for child in wanted:
+    for child, described in zip(wanted, children, strict=True):
         raw = known[child] if child in known else found[child]
         if passed_over and isinstance(raw, NotFoundError):
             passed_over(f"{child.reference} is in the list, but not in the registry: it is skipped")
             level.append(None)
+        elif isinstance(raw, NotFoundError):
+            which = f" ({described.platform})" if described.platform else ""
+            raise NotFoundError(
+                f"{child.reference}{which} is in the list, but not in the registry",
+                "name the platforms that are there with `platforms`, or ask the people who put the list there",
+            )
         elif isinstance(raw, IncrementalError):
             raise raw
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..oci.image import Image, resolve_image
 from ..oci.manifest import LISTS, Index, parse_manifest
-from ..oci.platforms import choose
+from ..oci.platforms import choose, offered
 from ..oci.sparse import select
 from .inspect import read_children
 
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def read_platform(
-    skopeo: Skopeo, source: ImageSource, root: FetchedManifest, wanted: Platform, known: Known | None = None
+    skopeo: Skopeo,
+    source: ImageSource,
+    root: FetchedManifest,
+    wanted: Platform,
+    known: Known | None = None,
+    passed_over: Callable[[str], None] | None = None,
 ) -> Image:
     """Narrow a list to the manifest for one platform; lists in lists are looked into.
 
@@ -31,9 +36,10 @@ def read_platform(
         root: a manifest, which is taken as it is, or a list.
         wanted: the platform.
         known: what was read ahead.
+        passed_over: as for `read_platforms`.
 
     Returns:
-        The image; the lists alone where they name no manifest at all.
+        The image; the lists alone where they name no manifest at all, or where that was passed over.
 
     Raises:
         UsageError: none fits; the message lists the platforms that there are.
@@ -46,10 +52,13 @@ def read_platform(
         return tree
     position = choose(wanted, [leaf.platform for leaf in leaves])
     if position is None:
+        if passed_over:
+            return tree
         raise _no_platform(source, wanted, leaves, "choose one with `platform`")
     leaf = leaves[position]
-    (raw,) = read_children(skopeo, source, [leaf], known=known)
-    assert raw is not None  # noqa: S101 - nothing is passed over
+    (raw,) = read_children(skopeo, source, [leaf], passed_over, known)
+    if raw is None:
+        return tree
     return Image((parse_manifest(raw, reference=source.reference.pinned(leaf.digest), descriptor=leaf),))
 
 
@@ -122,8 +131,7 @@ def _read_lists(
 
 
 def _no_platform(source: ImageSource, wanted: Platform, leaves: Sequence[Descriptor], step: str) -> UsageError:
-    offered = sorted({str(leaf.platform) for leaf in leaves if leaf.platform}) or ["none with a name"]
     return UsageError(
-        f"{source.reference} has no image for {wanted}; it has {', '.join(offered)}",
+        f"{source.reference} has no image for {wanted}; it has {offered(leaf.platform for leaf in leaves)}",
         f"{step}, or take all of them with `all_architectures`",
     )

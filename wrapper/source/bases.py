@@ -13,6 +13,7 @@ from ..oci.documents import DOCUMENT_BYTES
 from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME, Layout
 from ..oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
+from ..oci.platforms import offered
 from ..oci.reference import path_and_tag, repository_of, title_of
 from .ledger import RECEIPT, SENT, images_for, layers_of, read_ledger, titles_of
 
@@ -111,9 +112,9 @@ def _in_archive(reference: Reference, name: str | None, report: Progress) -> Ite
     named = [each for each in contents.images if not each.subject]
     absent = {digest: child for each in named for digest, child in each.image.absent.items()}
     if contents.format is None and absent:
-        platforms = sorted({str(child.platform or "no platform") for child in absent.values()})
+        which = offered(child.platform for child in absent.values())
         report.warn(
-            f"{reference} lacks {plural(len(absent), 'manifest')} of its lists ({', '.join(platforms):.200}): "
+            f"{reference} lacks {plural(len(absent), 'manifest')} of its lists ({which:.200}): "
             "only what it has counts"
         )
     if name and contents.is_bundle:
@@ -217,6 +218,20 @@ def what_is_uncertain(base: Reference) -> str | None:
 
 def why_nothing(base: Reference) -> str | None:
     """Return why a base makes no difference; None where it may make one."""
-    if base.transport in WITHOUT_DIGESTS:
-        return f"{base} has no digests of compressed layers: no layer is left out because of it"
-    return None
+    if base.transport not in WITHOUT_DIGESTS:
+        return None
+    why = f"{base} has no digests of compressed layers: no layer is left out because of it"
+    path = base.name.partition(":")[0]
+    if base.transport == "docker-archive" and _is_oci_archive(path):
+        return f"{why}; it is an OCI archive, too: try oci-archive:{path}"
+    return why
+
+
+def _is_oci_archive(path: str) -> bool:
+    from ..archive.reader import Archive
+
+    try:
+        with Archive.open(path):
+            return True
+    except IncrementalError:
+        return False

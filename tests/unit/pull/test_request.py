@@ -90,7 +90,7 @@ def test_platforms_of_a_list_and_those_that_the_last_bundle_had() -> None:
     amd64, arm64 = Platform("linux", "amd64"), Platform("linux", "arm64")
     options = replace(OPTIONS, platform=None, platforms=(amd64, arm64))
     (image,) = request_image(options, ONE, TWO).images
-    assert (image.wanted, image.demanded, image.base_platforms) == ((amd64, arm64), (amd64, arm64), {})
+    assert (image.wanted, image.demanded, image.base_wanted) == ((amd64, arm64), (amd64, arm64), {})
     spec = [
         SpecImage("app:2", TWO),
         SpecImage("own:2", TWO, ONE, platforms=[arm64]),
@@ -102,7 +102,7 @@ def test_platforms_of_a_list_and_those_that_the_last_bundle_had() -> None:
     assert [each.wanted for each in requests] == [(amd64, arm64), (arm64,), arm64, None]
     assert [each.demanded for each in requests] == [(amd64, arm64), (arm64,), arm64, None]
     # What is named as a base counts whole.
-    assert [each.base_platforms for each in requests] == [{ONE: (amd64,)}, {}, {}, {}]
+    assert [each.base_wanted for each in requests] == [{ONE: (amd64,)}, {}, {}, {}]
 
 
 @pytest.mark.parametrize(
