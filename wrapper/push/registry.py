@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ..delta.artifact import MANIFESTS
-from ..errors import ContentError, DeniedError, IncrementalError, NetworkError, NotFoundError, RegistryError
+from ..errors import ContentError, IncrementalError, NotFoundError, RegistryError
 from ..host.text import plural
 from ..oci.manifest import LISTS, Manifest, build_layers_dictionary
 from ..oci.reference import DEFAULT_TAG, is_tag
@@ -302,10 +302,9 @@ class RegistryDestination(Destination):
         """Write a list of an image by its digest; children of it may be absent."""
         try:
             self._copy(upload, blobs, node, reference)
-        except (DeniedError, NetworkError):
-            raise
         except RegistryError as error:
-            if not image.absent:
+            # A login, a link or a policy has nothing to do with children.
+            if not image.absent or (not isinstance(error, NotFoundError) and type(error) is not RegistryError):
                 raise
             raise refused_list(reference, image, error) from error
 
