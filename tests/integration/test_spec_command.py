@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.support.images import fresh, layer, put_image
+from tests.support.images import fresh, layer, platform, put_image, put_list
 from tests.support.tool import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, ROOT, refused
 from wrapper import Incremental, UsageError, read_spec
 
@@ -138,6 +138,7 @@ def test_the_result_as_json(tool: Tool, shop: dict[str, Any]) -> None:
         "where": f"web.yaml: line 18: CronJob night: spec.{place}",
         "name": f"{at}/web:1",
         "all_platforms": False,
+        "platforms": [],
     }
     assert len(result["found"]) == 3
     assert len(result["warnings"]) == 1
@@ -224,6 +225,27 @@ def test_back_from_an_archive_and_from_a_receipt(release: Release) -> None:
     assert "/other/name:1@" in mapped["team/one:1"]
     assert mapped | {"team/one:1": from_receipt["team/one:1"]} == from_receipt
     refused(tool("spec", "1.tar", "--json"), 2, "does not hold which registry its images are in", "--from")
+
+
+def test_back_from_some_platforms_of_a_list(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    at = fresh()
+    leaves = {arch: put_image(vendor, at, None, [layer(arch)], arch=arch) for arch in ("amd64", "arm64", "s390x")}
+    whole = put_list(vendor, at, "1", [(each, platform(arch)) for arch, each in leaves.items()])
+    some = ["--platform", "linux/amd64,linux/arm64"]
+    tool.good("pull", f"{vendor.host}/{at}:1", *some, "-o", "1.tar", *PLAIN_PULL)
+    absent = leaves["s390x"]
+    # This registry looks for children among blobs, too, and takes a list without that child.
+    customer.put_blob(at, absent.digest, absent.raw)
+    tool.good("push", "1.tar", f"{customer.host}/{at}:1", "--receipt", "r.json", *PLAIN_DEST)
+    for source in (["1.tar", "--from", vendor.host], ["r.json"]):
+        result = tool.good("spec", *source, "-o", "back.json", "--json").json
+        SCHEMA.validate(result)
+        (image,) = result["spec"]["images"]
+        assert image["platforms"] == ["linux/amd64", "linux/arm64"]
+        # From the registry that has no more than these.
+        (pulled,) = tool.good("pull", "--spec", "back.json", "--dry-run", "--json", *PLAIN_PULL).json["images"]
+        assert pulled["digest"] == whole.digest
+        assert [leaf["digest"] for leaf in pulled["absent"]] == [absent.digest]
 
 
 def test_a_receipt_of_an_image_by_itself(tool: Tool, vendor: Registry, customer: Registry) -> None:

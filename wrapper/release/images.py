@@ -70,6 +70,8 @@ def whole_image(found: FoundImage) -> tuple[WholeImage | None, str]:
     host = reference.registry
     path = reference.name.removeprefix(f"{host}/")
     assumed = [] if reference.name != path else ["no host"]
+    # Another name of it that docker and podman know (distribution's reference: legacyDefaultDomain).
+    host = DOCKER_HUB if host == "index.docker.io" else host
     if host == DOCKER_HUB and "/" not in path:
         path = f"library/{path}"
     tag = reference.tag
@@ -118,6 +120,28 @@ def with_digest(image: WholeImage, digests: Mapping[Reference, str]) -> WholeIma
     """Return an image with the digest beside its tag, if that is given."""
     digest = digests.get(image.reference, image.reference.digest)
     return image._replace(reference=replace(image.reference, digest=digest))
+
+
+def merge_digests(found: Iterable[tuple[WholeImage, FoundImage]]) -> list[tuple[WholeImage, FoundImage]]:
+    """Take an image that is named by its digest alone for that with a tag, where one with this digest is named, too.
+
+    Args:
+        found: each image, and where it was found.
+    """
+    found = list(found)
+    tagged: dict[tuple[str, str], WholeImage] = {}
+    for image, _ in found:
+        if image.reference.tag and image.reference.digest:
+            tagged.setdefault((image.reference.name, image.reference.digest), image)
+    return [
+        (
+            image
+            if image.reference.tag or image.name
+            else tagged.get((image.reference.name, str(image.reference.digest)), image),
+            place,
+        )
+        for image, place in found
+    ]
 
 
 def _name(image: WholeImage, with_host: bool) -> str:
