@@ -225,6 +225,14 @@ def test_back_from_an_archive_and_from_a_receipt(release: Release) -> None:
     assert "/other/name:1@" in mapped["team/one:1"]
     assert mapped | {"team/one:1": from_receipt["team/one:1"]} == from_receipt
     refused(tool("spec", "1.tar", "--json"), 2, "does not hold which registry its images are in", "--from")
+    # The same from the command that looks into archives.
+    assert finals(tool.good("inspect", "1.tar", "--as-spec", "--from", prefix)) == from_archive
+    assert finals(tool.good("inspect", "receipt.json", "--as-spec")) == from_receipt
+    SCHEMA.validate(tool.good("inspect", "receipt.json", "--as-spec", "--json").json)
+    refused(tool("inspect", "1.tar", "--as-spec", "--json"), 2, "which registry its images are in", "--from")
+    refused(tool("inspect", "1.tar", "--from", prefix, "--json"), 2, "--from needs --as-spec")
+    for more in (["1.tar", "--for", "dir:x"], ["docker://x.example/1:1"], ["1.tar", "--report", "x.html"]):
+        refused(tool("inspect", *more, "--as-spec", "--json"), 2, "--as-spec needs ARCHIVE as a file")
 
 
 def test_back_from_some_platforms_of_a_list(tool: Tool, vendor: Registry, customer: Registry) -> None:

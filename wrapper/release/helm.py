@@ -14,20 +14,16 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, host_errors
-from ..results import FoundImage
+from .chart import CHART, LOCK, absent_from, first_document, images_in_chart, images_in_lock, read_chart
 from .documents import STREAM_BYTES, documents_in
 from .kubernetes import images_in as images_in_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
     from .hints import Finding
-
-CHART, LOCK = "Chart.yaml", "Images.lock"
-ANNOTATIONS = ("artifacthub.io/images", "images")
-"""Where a chart lists its images: as Artifact Hub reads it, and as Bitnami's charts have it."""
 
 UNPACKED_BYTES = 256 * 1024 * 1024
 """How long a packed chart, with all that it has packed in it, may be unpacked, in bytes."""
@@ -57,25 +53,28 @@ def images_in(path: Path) -> Iterator[Finding]:
         ContentError: it is no chart, or breaks a bound; or helm can't render it.
         HostError: it can't be read.
     """
-    locks: list[tuple[str, Mapping[str, Any]]] = []
-    charts: list[tuple[str, Mapping[str, Any]]] = []
+    locks: list[tuple[str, object]] = []
+    charts: list[tuple[str, dict[str, Any]]] = []
     for what, raw in _documents(path, _DEPTH):
-        values = [document.value for document in documents_in(raw, what)]
-        value = values[0] if values and isinstance(values[0], dict) else {}
-        (locks if what.endswith(LOCK) else charts).append((what, value))
+        if what.endswith(LOCK):
+            locks.append((what, first_document(raw, what)))
+        else:
+            charts.append((what, read_chart(raw, what)))
     if not charts:
         raise ContentError(f"{path} is not a Helm chart: it has no {CHART}")
     if helm := shutil.which("helm"):
         yield f"{path}: rendered with the chart's default values; to use others, {_RENDER_IT}"
-        for document in documents_in(_render(helm, path), f"{path} (rendered)"):
-            yield from images_in_manifests(document.value, document.where)
+        for value, where, repeated in documents_in(_render(helm, path), f"{path} (rendered)"):
+            yield from repeated
+            yield from images_in_manifests(value, where)
     else:
         yield f"{path}: helm is not installed: only the images that the chart lists are taken; or {_RENDER_IT}"
-        yield from _absent([chart for _, chart in charts], path)
+        for name in absent_from(chart for _, chart in charts):
+            yield f"{path}: it depends on the chart {name:.100}, which is not in charts/: its images are not known"
         for what, chart in charts:
-            yield from _annotated(chart, what)
+            yield from images_in_chart(chart, what)
     for what, lock in locks:
-        yield from _listed(lock.get("images"), f"{what}: images")
+        yield from images_in_lock(lock, what)
 
 
 def _render(helm: str, path: Path) -> bytes:
@@ -105,40 +104,6 @@ def _render(helm: str, path: Path) -> bytes:
     if code and whole:
         raise ContentError(f"helm can't render {path}: {reason or f'it ended with {code}'}", _RENDER_IT)
     return raw
-
-
-def _absent(charts: Sequence[Mapping[str, Any]], path: Path) -> Iterator[str]:
-    """Yield a warning for each chart that others depend on, and that is not among them."""
-    listed = [chart.get("dependencies") for chart in charts]
-    wanted = {
-        str(each.get("name"))
-        for some in listed
-        if isinstance(some, list)
-        for each in some
-        if isinstance(each, dict)
-    }
-    for name in sorted(wanted - {str(chart.get("name")) for chart in charts}):
-        yield f"{path}: it depends on the chart {name:.100}, which is not in charts/: its images are not known"
-
-
-def _annotated(chart: Mapping[str, Any], what: str) -> Iterator[Finding]:
-    """Yield the images in the annotations of a `Chart.yaml`, which are YAML in YAML."""
-    annotations = chart.get("annotations")
-    for name in ANNOTATIONS:
-        text = annotations.get(name) if isinstance(annotations, dict) else None
-        if isinstance(text, str):
-            where = f"{what}: annotations.{name}"
-            for inner in documents_in(text.encode(errors="replace"), where):
-                yield from _listed(inner.value, where)
-
-
-def _listed(images: object, where: str) -> Iterator[Finding]:
-    if not isinstance(images, list):
-        yield f"{where} is not a list of images"
-        return
-    for position, each in enumerate(images):
-        if isinstance(each, dict) and isinstance(each.get("image"), str):
-            yield FoundImage(each["image"], f"{where}[{position}].image")
 
 
 def _documents(path: Path, depth: int) -> Iterator[tuple[str, bytes]]:

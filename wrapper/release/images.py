@@ -123,7 +123,7 @@ def with_digest(image: WholeImage, digests: Mapping[Reference, str]) -> WholeIma
 
 
 def merge_digests(found: Iterable[tuple[WholeImage, FoundImage]]) -> list[tuple[WholeImage, FoundImage]]:
-    """Take an image that is named by its digest alone for that with a tag, where one with this digest is named, too.
+    """Take an image that has a digest alone for that with a tag, where one with this digest is named, too.
 
     Args:
         found: each image, and where it was found.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import UsageError, host_errors
 from ..oci.mistakes import kind_of_file
-from . import compose, kubernetes
+from . import chart, compose, kubernetes, listing
 from .documents import STREAM_BYTES, documents_in
 
 if TYPE_CHECKING:
@@ -104,22 +104,31 @@ def _in_stream(file: BinaryIO, what: str) -> Iterator[Finding]:
 
 
 def _in_bytes(raw: bytes, what: str) -> Iterator[Finding]:
-    from .listing import images_in as images_in_list
-    from .listing import is_listing
-
     text = "" if what.endswith(_MANIFESTS) else raw.decode("utf-8-sig", errors="replace")
-    if what.endswith(_LISTS) or is_listing(text):
-        yield from images_in_list(text, what)
+    if what.endswith(_LISTS) or listing.is_listing(text):
+        yield from listing.images_in(text, what)
     else:
         yield from _in_manifests(raw, what)
 
 
 def _in_manifests(raw: bytes, what: str) -> Iterator[Finding]:
-    for document in documents_in(raw, what):
-        if compose.is_compose(document.value):
-            yield from compose.images_in(document.value, document.where)  # type: ignore[arg-type]
+    for value, where, repeated in documents_in(raw, what):
+        yield from repeated
+        if compose.is_compose(value):
+            yield from compose.images_in(value, where)  # type: ignore[arg-type]
+        elif chart.is_lock(value):
+            yield from chart.images_in_lock(value, where)
+        elif isinstance(value, list) and all(isinstance(each, str) for each in value):
+            yield from listing.images_in_array(value, where)
+        elif _is_spec(value):
+            yield f"{where} is a spec already: it is not read; pull it with `spec`"
         else:
-            yield from kubernetes.images_in(document.value, document.where)
+            yield from kubernetes.images_in(value, where)
+
+
+def _is_spec(value: object) -> bool:
+    images = value.get("images") if isinstance(value, dict) else None
+    return isinstance(images, list) and all(isinstance(each, dict) and "final" in each for each in images)
 
 
 def _read(path: Path) -> bytes:

@@ -15,7 +15,7 @@ from .images import merge_digests, name_images, whole_image, with_digest
 from .sources import images_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from pathlib import Path
 
     from ..host.progress import Progress
@@ -99,11 +99,21 @@ def _found(
         if len(found) + len(warnings) + len(hints) > FOUND:
             raise ContentError(f"there are more than {FOUND} images", "give fewer files at a time")
     known = {image.reference for image, _ in found}
+    known |= {replace(reference, digest=None) for reference in known if reference.tag}
+    for text, places in _places(hints, known).items():
+        others = f" (and {plural(len(places) - 1, 'other place')})" if len(places) > 1 else ""
+        warnings[one_line(f"{places[0]}{others}: {text} may be an image, and is not in the spec")] = None
+    return found, list(warnings)
+
+
+def _places(hints: Sequence[Hint], known: Container[Reference]) -> dict[str, list[str]]:
+    """Return what may be an image that is not known, and where."""
+    places: dict[str, list[str]] = defaultdict(list)
     for hint in hints:
         image, _ = whole_image(FoundImage(hint.reference, hint.where))
         if image and image.reference not in known:
-            warnings[one_line(f"{hint.where}: {hint.reference} may be an image, and is not in the spec")] = None
-    return found, list(warnings)
+            places[hint.reference].append(hint.where)
+    return places
 
 
 def _lists(found: Sequence[tuple[WholeImage, FoundImage]]) -> dict[WholeImage, dict[str, Any]]:

@@ -37,22 +37,27 @@ def json_from_yaml(raw: bytes, what: str) -> bytes:
         raise ContentError(f"{what} is not YAML that JSON could express: {str(error)[:300]}") from None
 
 
-def value_from_yaml(text: str, what: str, before: int = 0) -> object:
+def value_from_yaml(text: str, what: str, before: int = 0) -> tuple[object, list[str]]:
     """Return what one YAML document of another tool means: there, aliases and long texts are usual.
 
-    An alias counts as all that it stands for, so the value, walked through as a tree, is within the bounds above.
+    An alias counts as all that it stands for, so the value, walked through as a tree, is within the bounds above. A
+    tag of the tool's own, such as `!reset`, counts for nothing.
 
     Args:
         text: the document.
         what: what it is, for messages.
         before: how many lines stand before it in its file.
 
+    Returns:
+        The value; and the places of names that are in one mapping twice, which YAML forbids: the last counts.
+
     Raises:
         ContentError: it is no YAML, or breaks one of the bounds above; or an alias stands for what contains it.
     """
     _require_short(text.encode(errors="replace"), what)
     try:
-        return _read(_ForeignLoader(text, what, before))
+        loader = _ForeignLoader(text, what, before)
+        return _read(loader), loader.repeated
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{what}: line {before + mark.line + 1}" if mark else what
@@ -75,6 +80,8 @@ def _read(loader: _Loader) -> object:
 
 # What PyYAML raises for `!!int ""`, `!!bool x`, `!!timestamp x` and the like, and json for what it can't write.
 _OF_TAGS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+_MERGE = "<<"
 
 
 class _Loader(yaml.SafeLoader):
@@ -117,6 +124,7 @@ class _ForeignLoader(_Loader):
     def __init__(self, text: str, what: str, before: int) -> None:
         super().__init__(text, what, before)
         self._sizes: dict[str, int] = {}
+        self.repeated: list[str] = []
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -124,7 +132,22 @@ class _ForeignLoader(_Loader):
         node = super().compose_node(parent, index)
         if isinstance(event, yaml.NodeEvent) and not isinstance(event, yaml.AliasEvent) and event.anchor:
             self._sizes[event.anchor] = self._nodes - before
+        if isinstance(node, yaml.MappingNode) and isinstance(event, yaml.MappingStartEvent):
+            self._find_repeated(node)
+        if node and node.tag.startswith("!"):
+            value = node.value if isinstance(node, yaml.ScalarNode) else None
+            node.tag = self.resolve(type(node), value, (True, False))  # type: ignore[no-untyped-call]
         return node
+
+    def _find_repeated(self, mapping: yaml.MappingNode) -> None:
+        names = [key for key, _ in mapping.value if isinstance(key, yaml.ScalarNode) and key.value != _MERGE]
+        if len({name.value for name in names}) == len(names):
+            return
+        before = set()
+        for name in names:
+            if name.value in before:
+                self.repeated.append(f"line {self._before + name.start_mark.line + 1}: {name.value:.100}")
+            before.add(name.value)
 
     def _nodes_behind(self, alias: yaml.AliasEvent, what: str) -> int:
         if alias.anchor not in self._sizes:

@@ -53,6 +53,24 @@ def test_aliases_and_long_texts() -> None:
     assert len(value["z"]) > 20_000
 
 
+def test_names_that_are_there_twice_are_said() -> None:
+    merged = "- &x {a: 1}\n- {<<: *x, <<: *x, a: 2}\n"
+    for text, value, place in (
+        ("a: 1\n---\nb: {c: 1,\n  c: 2}\n---\nd: 1\n", {"b": {"c": 2}}, "line 4: c"),
+        ('{"b": {"c": 1, "c": 2}}', {"b": {"c": 2}}, "c"),
+        (merged, [{"a": 1}, {"a": 2}], None),
+    ):
+        found = list(documents_in(text.encode(), "web"))
+        assert value in [document.value for document in found]
+        said = [each for document in found for each in document.repeated]
+        assert said == ([f"web: {place} is there twice in one object: the last one counts"] if place else [])
+
+
+def test_tags_of_a_tool_count_for_nothing() -> None:
+    text = "a: !reset null\nb: !override [1]\nc: !Sub 'x'\nd: !a {b: !c 2}\n"
+    assert read(text) == [({"a": None, "b": [1], "c": "x", "d": {"b": 2}}, "web.yaml")]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -87,11 +87,34 @@ def test_a_folder_and_a_packed_chart_say_the_same(tmp_path: Path) -> None:
 
 
 def test_a_chart_that_lists_nothing(tmp_path: Path) -> None:
-    (tmp_path / "Chart.yaml").write_text("name: shop\nannotations: {artifacthub.io/images: 7}\n")
+    (tmp_path / "Chart.yaml").write_text("name: shop\nannotations:\ndependencies:\n")
+    (tmp_path / "Images.lock").write_text("kind: ImagesLock\nimages: []\n")
     (only,) = images_in(tmp_path)
     assert "helm is not installed: only the images that the chart lists are taken; or render it" in str(only)
-    (tmp_path / "Chart.yaml").write_text("name: shop\nannotations: {images: 'a: b'}\n")
-    assert any("annotations.images is not a list of images" in str(each) for each in images_in(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("Chart.yaml", "", r"Chart.yaml breaks the schema: None is not of type 'object'"),
+        ("Chart.yaml", "just text\n", r"Chart.yaml breaks the schema: 'just text' is not"),
+        ("Chart.yaml", "annotations: {images: [{image: a:1}]}\n", r"breaks the schema at annotations.images: "),
+        ("Chart.yaml", "annotations: {images: 'a: b'}\n", r"annotations.images breaks the schema at images: "),
+        ("Chart.yaml", "annotations: {images: '- a:1'}\n", r"images\[0\]: 'a:1' is not of type 'object'"),
+        ("Chart.yaml", "annotations: {images: '- {name: a}'}\n", r"images\[0\]: 'image' is a required property"),
+        ("Chart.yaml", "annotations: {images: '[a'}\n", r"annotations.images: line 1: it is not YAML"),
+        ("Chart.yaml", "dependencies: [redis]\n", r"Chart.yaml breaks the schema at dependencies\[0\]: "),
+        ("Images.lock", "images: [{image: 3}]\n", r"Images.lock breaks the schema at images\[0\].image: 3 is not"),
+        ("Images.lock", "images: 3\n", r"Images.lock breaks the schema at images: 3 is not"),
+        ("Images.lock", "", r"Images.lock breaks the schema: None is not"),
+    ],
+    ids=range(11),
+)
+def test_charts_fit_the_schemas(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / "Chart.yaml").write_text("name: shop\n")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ContentError, match=words):
+        list(images_in(tmp_path))
 
 
 def test_what_is_no_chart(tmp_path: Path) -> None:

@@ -40,12 +40,31 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
         ("list", "host.example/a:1\n"),
         ("list.txt", "host.example/a:1\n"),
         ("a.json", '{"containers": [{"image": "host.example/a:1"}]}'),
+        ("array.json", '["docker://host.example/a:1"]'),
+        ("array.yaml", "# all\n- host.example/a:1\n"),
+        ("Images.lock", "kind: ImagesLock\nimages: [{image: 'host.example/a:1'}]\n"),
         ("noname", '{"containers": [{"image": "host.example/a:1"}]}'),
     ],
 )
 def test_kinds_are_told_by_content_and_name(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert finals(tmp_path / name) == ["host.example/a:1"]
+
+
+def test_a_spec_is_one_already(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("host.example/a:1\n")
+    (tmp_path / "spec.json").write_text(json.dumps(Incremental().spec_from(tmp_path / "list").spec))
+    result = Incremental().spec_from(tmp_path / "list", tmp_path / "spec.json")
+    assert result.warnings == (f"{tmp_path}/spec.json is a spec already: it is not read; pull it with `spec`",)
+
+
+def test_what_may_be_an_image_is_said_once(tmp_path: Path) -> None:
+    data = {"a": "host.example/b:1", "b": "host.example/b:1", "c": "host.example/c:1"}
+    (tmp_path / "a.json").write_text(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": data}))
+    (tmp_path / "list").write_text(f"host.example/c:1@sha256:{'1' * 64}\n")
+    result = Incremental().spec_from(tmp_path / "a.json", tmp_path / "list")
+    place = f"{tmp_path}/a.json: ConfigMap: data.a (and 1 other place)"
+    assert result.warnings == (f"{place}: host.example/b:1 may be an image, and is not in the spec",)
 
 
 def test_each_image_is_in_it_once_and_in_one_order(tmp_path: Path) -> None:
