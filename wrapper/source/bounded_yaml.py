@@ -12,6 +12,9 @@ from ..oci.documents import DEPTH
 YAML_BYTES = 1024 * 1024
 """The longest document that is read, in bytes: PyYAML takes many times as long as JSON does."""
 
+FOREIGN_BYTES = 4 * 1024 * 1024
+"""The longest one of another tool: dashboards of a cluster are one document of more than a mebibyte."""
+
 NODES = 100_000
 """How many values and names a document may hold."""
 
@@ -30,7 +33,7 @@ def json_from_yaml(raw: bytes, what: str) -> bytes:
         ContentError: they are no YAML, or mean what JSON can't; they break one of the bounds above, or are nested
             too deeply; or there is an alias, of which a few hundred bytes can stand for gigabytes.
     """
-    _require_short(raw, what)
+    _require_short(raw, what, YAML_BYTES)
     try:
         return json.dumps(_read(_Loader(raw, what))).encode()
     except (yaml.YAMLError, RecursionError, *_OF_TAGS) as error:
@@ -54,7 +57,7 @@ def value_from_yaml(text: str, what: str, before: int = 0) -> tuple[object, list
     Raises:
         ContentError: it is no YAML, or breaks one of the bounds above; or an alias stands for what contains it.
     """
-    _require_short(text.encode(errors="replace"), what)
+    _require_short(text.encode(errors="replace"), what, FOREIGN_BYTES)
     try:
         loader = _ForeignLoader(text, what, before)
         return _read(loader), loader.repeated
@@ -66,9 +69,9 @@ def value_from_yaml(text: str, what: str, before: int = 0) -> tuple[object, list
         raise ContentError(f"{what} is not YAML: {str(error)[:300]}") from None
 
 
-def _require_short(raw: bytes, what: str) -> None:
-    if len(raw) > YAML_BYTES:
-        raise ContentError(f"{what} is longer than {YAML_BYTES} bytes", "write it as JSON, or in parts")
+def _require_short(raw: bytes, what: str, most: int) -> None:
+    if len(raw) > most:
+        raise ContentError(f"{what} is longer than {most} bytes", "write it as JSON, or in parts")
 
 
 def _read(loader: _Loader) -> object:

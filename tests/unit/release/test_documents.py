@@ -9,7 +9,7 @@ import pytest
 
 from wrapper import ContentError, UsageError
 from wrapper.release.documents import STREAM_BYTES, documents_in
-from wrapper.source.bounded_yaml import NODES, YAML_BYTES
+from wrapper.source.bounded_yaml import NODES, FOREIGN_BYTES
 
 
 def read(text: str, what: str = "web.yaml") -> list[tuple[object, str]]:
@@ -40,7 +40,7 @@ def test_json_is_read_as_such() -> None:
 
 def test_definitions_of_resources_are_passed_over() -> None:
     # They are longer than a document may be, and hold no image.
-    schema = "  - description: a text\n" * (YAML_BYTES // 20)
+    schema = "  - description: a text\n" * (FOREIGN_BYTES // 20)
     text = f"a: 1\n---\napiVersion: x/v1\nkind: CustomResourceDefinition\nspec:\n{schema}---\nb: 2\n"
     assert [value for value, _ in read(text)] == [{"a": 1}, {"b": 2}]
 
@@ -88,7 +88,7 @@ def test_tags_of_a_tool_count_for_nothing() -> None:
         ("{b: " * 100, "nested deeper than 64 levels"),
         (f"a: {'1' * 9000}\n", "line 1: a value is longer than 8192 characters"),
         (f"a: !!int '{'1' * 9000}'\n", "line 1: a value is longer than 8192 characters"),
-        ("a: 1\n#" + "x" * YAML_BYTES, f"is longer than {YAML_BYTES} bytes"),
+        ("a: 1\n#" + "x" * FOREIGN_BYTES, f"is longer than {FOREIGN_BYTES} bytes"),
         ('{"a": [' + "1," * 400_001 + "1]}", "more than 400000 values"),
         ("[[" + "1," * 400_001 + "1]]", "more than 400000 values"),
         ('{"a":' + "[" * 100_000, "nested too deeply"),
