@@ -308,6 +308,8 @@ def test_what_is_not_there(tool: Tool) -> None:
     refused(tool("spec", "none.yaml", "--json"), 2, "there is no file or folder none.yaml")
     (tool.home / "empty").mkdir()
     refused(tool("spec", "empty", "--json"), 2, "there is no image in empty")
+    refused(tool("spec", "a" * 300, "--json"), 2, "there is no file or folder aaa")
+    refused(tool("spec", "", "--json"), 2, "the name of a file or folder is empty")
     refused(tool("spec", "--json"), 2, "Missing argument")
 
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -101,6 +102,10 @@ def _render(helm: str, path: Path) -> bytes:
         code = running.wait()
         said.seek(0)
         reason = said.read(_SAID_BYTES).decode(errors="replace").strip()
+    if code == -signal.SIGKILL and whole:
+        raise ContentError(
+            f"helm was ended while it rendered {path}: it may take {RENDER_SECONDS} seconds", _RENDER_IT
+        )
     if code and whole:
         raise ContentError(f"helm can't render {path}: {reason or f'it ended with {code}'}", _RENDER_IT)
     return raw

@@ -37,12 +37,15 @@ def images_in(source: str | Path | BinaryIO, registry: str | None) -> Iterator[F
     if not isinstance(source, (str, Path)):
         yield from _in_stream(source, "standard input")
         return
+    if not str(source):
+        raise UsageError("the name of a file or folder is empty", "give . to read this folder")
     path = Path(source)
-    if path.is_dir():
+    # A name may be longer than a file's, which pathlib does not take for "no".
+    if os.path.isdir(path):  # noqa: PTH112
         yield from _in_folder(path)
-    elif path.is_file():
+    elif os.path.isfile(path):  # noqa: PTH113
         yield from _in_file(path, registry)
-    elif path.exists():
+    elif os.path.exists(path):  # noqa: PTH110
         # A pipe or a device is read once, and not looked at before.
         with host_errors(f"cannot read {path}"), path.open("rb") as file:
             yield from _in_stream(file, str(path))
@@ -120,10 +123,17 @@ def _in_manifests(raw: bytes, what: str) -> Iterator[Finding]:
             yield from chart.images_in_lock(value, where)
         elif isinstance(value, list) and all(isinstance(each, str) for each in value):
             yield from listing.images_in_array(value, where)
+        elif _is_kustomization(value, what):
+            yield f"{where}: what kustomize changes is not known: give the output of kubectl kustomize"
         elif _is_spec(value):
             yield f"{where} is a spec already: it is not read; pull it with `spec`"
         else:
             yield from kubernetes.images_in(value, where)
+
+
+def _is_kustomization(value: object, what: str) -> bool:
+    version = value.get("apiVersion") if isinstance(value, dict) else None
+    return Path(what).stem == "kustomization" or str(version).startswith("kustomize.config.k8s.io/")
 
 
 def _is_spec(value: object) -> bool:

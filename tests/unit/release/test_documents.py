@@ -9,7 +9,7 @@ import pytest
 
 from wrapper import ContentError, UsageError
 from wrapper.release.documents import STREAM_BYTES, documents_in
-from wrapper.source.bounded_yaml import NODES, FOREIGN_BYTES
+from wrapper.source.bounded_yaml import FOREIGN_BYTES, NODES
 
 
 def read(text: str, what: str = "web.yaml") -> list[tuple[object, str]]:

@@ -117,6 +117,17 @@ def test_charts_fit_the_schemas(tmp_path: Path, name: str, text: str, words: str
         list(images_in(tmp_path))
 
 
+def test_helm_may_not_take_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "helm"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    (tmp_path / "Chart.yaml").write_text(CHART)
+    monkeypatch.setattr(helm.shutil, "which", lambda _: str(program))
+    monkeypatch.setattr(helm, "RENDER_SECONDS", 0)
+    with pytest.raises(ContentError, match=r"helm was ended while it rendered .*: it may take 0 seconds"):
+        list(images_in(tmp_path))
+
+
 def test_what_is_no_chart(tmp_path: Path) -> None:
     path = tmp_path / "x.tgz"
     for raw, words in (

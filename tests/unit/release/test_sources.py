@@ -58,6 +58,18 @@ def test_a_spec_is_one_already(tmp_path: Path) -> None:
     assert result.warnings == (f"{tmp_path}/spec.json is a spec already: it is not read; pull it with `spec`",)
 
 
+def test_kustomize_changes_what_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text(POD)
+    (tmp_path / "kustomization.yaml").write_text("images: [{name: host.example/a, newTag: '2'}]\n")
+    (tmp_path / "more.yaml").write_text("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
+    # Not kustomize's, but Flux's.
+    (tmp_path / "flux.yaml").write_text("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n")
+    assert Incremental().spec_from(tmp_path).warnings == tuple(
+        f"{tmp_path}/{name}: what kustomize changes is not known: give the output of kubectl kustomize"
+        for name in ("kustomization.yaml", "more.yaml")
+    )
+
+
 def test_what_may_be_an_image_is_said_once(tmp_path: Path) -> None:
     data = {"a": "host.example/b:1", "b": "host.example/b:1", "c": "host.example/c:1"}
     (tmp_path / "a.json").write_text(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": data}))
