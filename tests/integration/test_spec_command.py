@@ -225,6 +225,11 @@ def test_back_from_an_archive_and_from_a_receipt(release: Release) -> None:
     assert "/other/name:1@" in mapped["team/one:1"]
     assert mapped | {"team/one:1": from_receipt["team/one:1"]} == from_receipt
     refused(tool("spec", "1.tar", "--json"), 2, "does not hold which registry its images are in", "--from")
+    for wrong in ("https://vendor.example", "vendor.example/team:1", "Vendor Example", "vendor.example/Team", "-"):
+        ran = tool("spec", "1.tar", "--from", wrong, "--json")
+        refused(ran, 2, f"'{wrong}' is not a registry, or a part of one", "write --from as HOST")
+    for good in (f"docker://{prefix}", f"{prefix}/"):
+        assert finals(tool.good("spec", "1.tar", "--from", good)) == from_archive
     # The same from the command that looks into archives.
     assert finals(tool.good("inspect", "1.tar", "--as-spec", "--from", prefix)) == from_archive
     assert finals(tool.good("inspect", "receipt.json", "--as-spec")) == from_receipt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..oci.manifest import Index
 from ..oci.platforms import Platform
-from ..oci.reference import Reference, is_bundle_name, registry_reference
+from ..oci.reference import Reference, is_bundle_name
 from ..results import FoundImage
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def images_in_receipt(path: Path, registry: str | None) -> Iterator[Finding]:
         name = image.name if is_bundle_name(image.name or "") else None
         if registry and (name or image.title):
             name = name or image.title or ""
-            reference = f"{_registry(registry).name}/{name}@{image.digest}"
+            reference = f"{_prefix(registry)}/{name}@{image.digest}"
         elif not registry and image.where:
             reference = _pinned(Reference.parse(f"docker://{image.where}"), image.digest)
         else:
@@ -84,7 +84,7 @@ def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
             digest = named.image.root.digest
             name = named.name if contents.is_bundle else named.title
             if name and is_bundle_name(name):
-                reference = f"{_registry(registry).name}/{name}@{digest}"
+                reference = f"{_prefix(registry)}/{name}@{digest}"
                 is_list = isinstance(named.image.root.parsed, Index)
                 platforms = _in_a_spec(_children(named.image)) if named.image.absent else ()
                 yield FoundImage(reference, str(path), name, is_list and not platforms, platforms)
@@ -92,13 +92,14 @@ def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
                 yield f"{path}: {digest} {_NO_NAME}"
 
 
-def _registry(text: str) -> Reference:
-    """Read a host with, perhaps, a part of a repository: a host alone has no form as a reference of its own."""
-    bare = text.removeprefix("docker://").rstrip("/")
-    if "/" not in bare:
-        probe = registry_reference(f"docker://{bare}/image", "the registry")
-        return Reference("docker", probe.name.removesuffix("/image"))
-    return registry_reference(f"docker://{bare}", "the registry")
+def _prefix(registry: str) -> str:
+    """Return what stands before the names of images in a registry, a host with, perhaps, a part of a repository."""
+    bare = registry.removeprefix("docker://").rstrip("/")
+    try:
+        return Reference.parse(f"docker://{bare}/image").name.removesuffix("/image")
+    except UsageError:
+        step = "write `registry` as HOST or HOST/NAME, such as vendor.example/team"
+        raise UsageError(f"'{registry}' is not a registry, or a part of one", step) from None
 
 
 def _children(image: Image) -> Iterator[str | None]:
