@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections import Counter
@@ -51,11 +52,9 @@ def documents_in(raw: bytes, what: str) -> Iterator[Document]:
     """
     if len(raw) > STREAM_BYTES:
         raise ContentError(f"{what} is longer than {STREAM_BYTES} bytes", "give it in parts")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ContentError(f"{what} is not UTF-8 at byte {error.start}") from None
-    if what.endswith(".json") or _JSON.search(text):
+    text = text_of(raw, what)
+    # In JSON no line begins like that.
+    if not _MARKER.search(text) and (what.endswith(".json") or _JSON.search(text)):
         yield _from_json(raw, text, what)
         return
     before = 0
@@ -63,6 +62,23 @@ def documents_in(raw: bytes, what: str) -> Iterator[Document]:
         if not _DEFINITION.search(part) and not _is_empty(part):
             yield _from_yaml(part, what, before)
         before += part.count("\n")
+
+
+def text_of(raw: bytes, what: str) -> str:
+    """Return the text of a file: UTF-8, or UTF-16 with a mark of its byte order, as PowerShell writes it.
+
+    Args:
+        raw: the bytes.
+        what: what they are, for messages.
+
+    Raises:
+        ContentError: it is neither.
+    """
+    encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ContentError(f"{what} is not {encoding.removesuffix('-sig').upper()} at byte {error.start}") from None
 
 
 def _parts(text: str) -> Iterator[str]:

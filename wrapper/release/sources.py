@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ..errors import UsageError, host_errors
 from ..oci.mistakes import kind_of_file
 from . import chart, compose, kubernetes, listing
-from .documents import STREAM_BYTES, documents_in
+from .documents import STREAM_BYTES, documents_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def _in_stream(file: BinaryIO, what: str) -> Iterator[Finding]:
 
 
 def _in_bytes(raw: bytes, what: str) -> Iterator[Finding]:
-    text = "" if what.endswith(_MANIFESTS) else raw.decode("utf-8-sig", errors="replace")
+    text = "" if what.endswith(_MANIFESTS) else text_of(raw, what)
     if what.endswith(_LISTS) or listing.is_listing(text):
         yield from listing.images_in(text, what)
     else:

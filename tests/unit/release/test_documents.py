@@ -34,6 +34,8 @@ def test_json_is_read_as_such() -> None:
     assert read(json.dumps(value), "standard input") == [(value, "standard input")]
     assert read(f"\n [{json.dumps(value)}]", "x.json") == [([value], "x.json")]
     assert read("{a: 1}") == [({"a": 1}, "web.yaml")]
+    stream = '{"a": 1}\n---\n{"b": 2}\n'
+    assert read(stream, "x.json") == [({"a": 1}, "x.json"), ({"b": 2}, "x.json: line 2")]
     with pytest.raises(ContentError, match=r"x.json is not valid JSON: .* line 2 column 1"):
         read('{"a": 1,\n', "x.json")
 
@@ -104,6 +106,14 @@ def test_what_is_hostile_is_refused(text: str, words: str) -> None:
 def test_bytes_that_are_no_text() -> None:
     with pytest.raises(ContentError, match=r"web.yaml is not UTF-8 at byte 3"):
         list(documents_in(b"a: \xff", "web.yaml"))
+    with pytest.raises(ContentError, match=r"web.yaml is not UTF-16 at byte 2"):
+        list(documents_in(b"\xff\xfe\x00\xdc", "web.yaml"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_texts_of_windows(encoding: str) -> None:
+    found = list(documents_in("a: é\r\n---\r\nb: 2\r\n".encode(encoding), "web.yaml"))
+    assert [document.value for document in found] == [{"a": "é"}, {"b": 2}]
 
 
 def test_an_alias_bomb_is_refused_before_it_is_expanded() -> None:

@@ -32,6 +32,11 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     writer.join()
 
 
+def test_a_list_of_windows(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes("# all\r\nhost.example/a:1\r\n".encode("utf-16"))
+    assert finals(tmp_path / "list") == ["host.example/a:1"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
