@@ -14,6 +14,7 @@ from .documents import STREAM_BYTES, documents_in, text_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .documents import Document
     from .hints import Finding
 
 _MANIFESTS = (".json", ".yaml", ".yml")
@@ -76,7 +77,8 @@ def _in_folder(folder: Path) -> Iterator[Finding]:
         elif path.name.endswith(_PACKED):
             yield f"{path} is not read: if it is a chart, give it by itself"
         elif path.is_file() and path.suffix in _MANIFESTS:
-            yield from _in_manifests(_read(path), str(path))
+            for document in documents_in(_read(path), str(path)):
+                yield from _in_document(document, str(path))
 
 
 def _in_file(path: Path, registry: str | None) -> Iterator[Finding]:
@@ -110,25 +112,29 @@ def _in_bytes(raw: bytes, what: str) -> Iterator[Finding]:
     text = "" if what.endswith(_MANIFESTS) else text_of(raw, what)
     if what.endswith(_LISTS) or listing.is_listing(text):
         yield from listing.images_in(text, what)
-    else:
-        yield from _in_manifests(raw, what)
-
-
-def _in_manifests(raw: bytes, what: str) -> Iterator[Finding]:
-    for value, where, repeated in documents_in(raw, what):
-        yield from repeated
-        if compose.is_compose(value):
-            yield from compose.images_in(value, where)  # type: ignore[arg-type]
-        elif chart.is_lock(value):
-            yield from chart.images_in_lock(value, where)
-        elif isinstance(value, list) and all(isinstance(each, str) for each in value):
-            yield from listing.images_in_array(value, where)
-        elif _is_kustomization(value, what):
-            yield f"{where}: what kustomize changes is not known: give the output of kubectl kustomize"
-        elif _is_spec(value):
-            yield f"{where} is a spec already: it is not read; pull it with `spec`"
+        return
+    for document in documents_in(raw, what):
+        value = document.value
+        # Among the files of a folder, such a list may be of anything.
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            yield from listing.images_in_array(value, document.where)
         else:
-            yield from kubernetes.images_in(value, where)
+            yield from _in_document(document, what)
+
+
+def _in_document(document: Document, what: str) -> Iterator[Finding]:
+    value, where, repeated = document
+    yield from repeated
+    if compose.is_compose(value):
+        yield from compose.images_in(value, where)  # type: ignore[arg-type]
+    elif chart.is_lock(value):
+        yield from chart.images_in_lock(value, where)
+    elif _is_kustomization(value, what):
+        yield f"{where}: what kustomize changes is not known: give the output of kubectl kustomize"
+    elif _is_spec(value):
+        yield f"{where} is a spec already: it is not read; pull it with `spec`"
+    else:
+        yield from kubernetes.images_in(value, where)
 
 
 def _is_kustomization(value: object, what: str) -> bool:
@@ -138,7 +144,11 @@ def _is_kustomization(value: object, what: str) -> bool:
 
 def _is_spec(value: object) -> bool:
     images = value.get("images") if isinstance(value, dict) else None
-    return isinstance(images, list) and all(isinstance(each, dict) and "final" in each for each in images)
+    return (
+        bool(images)
+        and isinstance(images, list)
+        and all(isinstance(each, dict) and "final" in each for each in images)
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -56,6 +56,14 @@ def test_kinds_are_told_by_content_and_name(tmp_path: Path, name: str, text: str
     assert finals(tmp_path / name) == ["host.example/a:1"]
 
 
+def test_in_a_folder_a_list_may_be_of_anything(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text(POD)
+    (tmp_path / "words.json").write_text('["alpha", "not an image"]')
+    (tmp_path / "none.json").write_text('{"images": []}')
+    result = Incremental().spec_from(tmp_path)
+    assert (len(result.found), result.warnings) == (1, ())
+
+
 def test_a_spec_is_one_already(tmp_path: Path) -> None:
     (tmp_path / "list").write_text("host.example/a:1\n")
     (tmp_path / "spec.json").write_text(json.dumps(Incremental().spec_from(tmp_path / "list").spec))
