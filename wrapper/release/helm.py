@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import re
 import shutil
 import signal
 import subprocess
-import tarfile
 import tempfile
 import threading
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, host_errors
 from .chart import CHART, LOCK, absent_from, first_document, images_in_chart, images_in_lock, read_chart
 from .documents import STREAM_BYTES, documents_in
 from .kubernetes import images_in as images_in_manifests
+from .packed import files_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from .hints import Finding
-
-UNPACKED_BYTES = 256 * 1024 * 1024
-"""How long a packed chart, with all that it has packed in it, may be unpacked, in bytes."""
 
 RENDER_SECONDS = 120
 """How long helm may take."""
@@ -35,8 +27,6 @@ RENDER_SECONDS = 120
 _DEPTH = 4
 _SAID_BYTES = 2000
 _RENDER_IT = "render it with your values, and give that: helm template NAME CHART -f VALUES > rendered.yaml"
-_OWN = re.compile(rf"[^/]+(?:/charts/[^/]+)*/(?:{re.escape(CHART)}|{re.escape(LOCK)})")
-_PACKED = re.compile(r"[^/]+(?:/charts/[^/]+)*/charts/[^/]+\.tgz")
 
 
 def is_chart(path: Path) -> bool:
@@ -119,7 +109,7 @@ def _documents(path: Path, depth: int) -> Iterator[tuple[str, bytes]]:
     with host_errors(f"cannot read {path}"):
         if path.is_file():
             with path.open("rb") as file:
-                yield from _in_tgz(_Bounded(file, str(path)), str(path), depth)
+                yield from files_in(file, str(path), depth)
             return
         for name in (CHART, LOCK):
             if (path / name).is_file():
@@ -129,43 +119,3 @@ def _documents(path: Path, depth: int) -> Iterator[tuple[str, bytes]]:
         for each in sorted(charts.iterdir()) if charts.is_dir() else ():
             if depth and (is_chart(each) or each.suffix == ".tgz"):
                 yield from _documents(each, depth - 1)
-
-
-class _Bounded:
-    """A gzip file that is unpacked as it is read, and all of them together not without end."""
-
-    def __init__(self, file: BinaryIO, what: str, outer: _Bounded | None = None) -> None:
-        self._file = gzip.GzipFile(fileobj=file)
-        self._what = what
-        self._outer = outer
-        self._left = UNPACKED_BYTES
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        self._count(len(data))
-        return data
-
-    def _count(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
-            raise ContentError(f"{self._what} is longer than {UNPACKED_BYTES} bytes when it is unpacked")
-        if self._outer:
-            self._outer._count(size)
-
-
-def _in_tgz(packed: _Bounded, what: str, depth: int) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(fileobj=packed, mode="r|") as tar:  # type: ignore[call-overload]
-            for member in tar:
-                name = member.name.removeprefix("./")
-                if not member.isfile() or not (_OWN.fullmatch(name) or _PACKED.fullmatch(name)):
-                    continue
-                file = tar.extractfile(member)
-                raw = file.read(STREAM_BYTES + 1) if file else b""
-                if _OWN.fullmatch(name):
-                    yield f"{what}/{name}", raw
-                elif depth:
-                    inner = f"{what}/{name}"
-                    yield from _in_tgz(_Bounded(io.BytesIO(raw), inner, packed), inner, depth - 1)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ContentError(f"{what} is not a packed chart: {error}") from None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wrapper import ContentError, FoundImage
-from wrapper.release import helm
+from wrapper.release import helm, packed
 from wrapper.release.helm import images_in
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def test_what_is_no_chart(tmp_path: Path) -> None:
 
 
 def test_a_packed_chart_is_not_unpacked_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helm, "UNPACKED_BYTES", 1_000_000)
+    monkeypatch.setattr(packed, "UNPACKED_BYTES", 1_000_000)
     path = tmp_path / "x.tgz"
     path.write_bytes(pack({"shop/Chart.yaml": CHART, "shop/large": bytes(2_000_000)}))
     with pytest.raises(ContentError, match=r"x.tgz is longer than 1000000 bytes when it is unpacked"):
@@ -153,6 +153,25 @@ def test_a_packed_chart_is_not_unpacked_without_end(tmp_path: Path, monkeypatch:
     path.write_bytes(pack({"shop/Chart.yaml": CHART} | {f"shop/charts/{n}.tgz": inner for n in range(3)}))
     with pytest.raises(ContentError, match=r"is longer than 1000000 bytes when it is unpacked"):
         list(images_in(path))
+
+
+@pytest.mark.parametrize("kind", ["name", "extension"])
+def test_headers_of_a_packed_chart_are_bounded(tmp_path: Path, kind: str) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.GNU_FORMAT if kind == "name" else None) as tar:
+        member = tarfile.TarInfo("n" * 20_000 if kind == "name" else "shop/values.yaml")
+        member.pax_headers = {"comment": "x" * 20_000}
+        tar.addfile(member)
+    (tmp_path / "x.tgz").write_bytes(out.getvalue())
+    with pytest.raises(ContentError, match=r"x.tgz has a member whose headers claim more than 16384 bytes"):
+        list(images_in(tmp_path / "x.tgz"))
+
+
+def test_members_of_a_packed_chart_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "MEMBERS", 3)
+    (tmp_path / "x.tgz").write_bytes(pack({"shop/Chart.yaml": CHART, "shop/a": "", "shop/b": "", "shop/c": ""}))
+    with pytest.raises(ContentError, match=r"x.tgz has more than 3 members"):
+        list(images_in(tmp_path / "x.tgz"))
 
 
 def test_dependencies_that_are_absent(tmp_path: Path) -> None:
