@@ -16,7 +16,7 @@ from .kubernetes import images_in as images_in_manifests
 from .packed import files_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from .hints import Finding
@@ -53,6 +53,8 @@ def images_in(path: Path) -> Iterator[Finding]:
             charts.append((what, read_chart(raw, what)))
     if not charts:
         raise ContentError(f"{path} is not a Helm chart: it has no {CHART}")
+    if _is_library(charts):
+        return
     if helm := shutil.which("helm"):
         yield f"{path}: rendered with the chart's default values; to use others, {_RENDER_IT}"
         for value, where, repeated in documents_in(_render(helm, path), f"{path} (rendered)"):
@@ -66,6 +68,12 @@ def images_in(path: Path) -> Iterator[Finding]:
             yield from images_in_chart(chart, what)
     for what, lock in locks:
         yield from images_in_lock(lock, what)
+
+
+def _is_library(charts: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    """Say whether the outermost chart is a part for others, which helm does not render."""
+    _, outermost = min(charts, key=lambda each: each[0].count("/"))
+    return outermost.get("type") == "library"
 
 
 def _render(helm: str, path: Path) -> bytes:

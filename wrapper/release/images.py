@@ -13,7 +13,7 @@ from ..oci.reference import DEFAULT_TAG, DOCKER_HUB, Reference
 from .hints import TEMPLATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..results import FoundImage
 
@@ -122,24 +122,22 @@ def with_digest(image: WholeImage, digests: Mapping[Reference, str]) -> WholeIma
     return image._replace(reference=replace(image.reference, digest=digest))
 
 
-def merge_digests(found: Iterable[tuple[WholeImage, FoundImage]]) -> list[tuple[WholeImage, FoundImage]]:
-    """Take an image that has a digest alone for that with a tag, where one with this digest is named, too.
+def merge_images(found: Sequence[tuple[WholeImage, FoundImage]]) -> list[tuple[WholeImage, FoundImage]]:
+    """Take images for one that differ in nothing but a name or a tag that one of them lacks.
 
     Args:
         found: each image, and where it was found.
     """
-    found = list(found)
-    tagged: dict[tuple[str, str], WholeImage] = {}
+    named: dict[Reference, WholeImage] = {}
+    for image, _ in found:
+        if image.name:
+            named.setdefault(image.reference, image)
+    tagged: dict[Reference, WholeImage] = {}
     for image, _ in found:
         if image.reference.tag and image.reference.digest:
-            tagged.setdefault((image.reference.name, image.reference.digest), image)
+            tagged.setdefault(replace(image.reference, tag=None), named.get(image.reference, image))
     return [
-        (
-            image
-            if image.reference.tag or image.name
-            else tagged.get((image.reference.name, str(image.reference.digest)), image),
-            place,
-        )
+        (image if image.name else named.get(image.reference) or tagged.get(image.reference, image), place)
         for image, place in found
     ]
 

@@ -11,7 +11,7 @@ from ..host.text import plural
 from ..results import FoundImage, SpecResult
 from ..source.spec import SpecImage
 from .hints import Hint
-from .images import merge_digests, name_images, whole_image, with_digest
+from .images import merge_images, name_images, whole_image, with_digest
 from .sources import images_in
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def make_spec(
         if pin_at:
             digests = _digests(list(dict.fromkeys(image for image, _ in found)), *pin_at, report)
             found = [(with_digest(image, digests), place) for image, place in found]
-        found = merge_digests(found)
+        found = merge_images(found)
     names, about_names = name_images(dict.fromkeys(image for image, _ in found))
     for warning in about_names:
         report.warn(warning)

@@ -117,6 +117,14 @@ def test_charts_fit_the_schemas(tmp_path: Path, name: str, text: str, words: str
         list(images_in(tmp_path))
 
 
+def test_a_library_is_a_part_of_other_charts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Chart.yaml").write_text("name: common\ntype: library\n")
+    (tmp_path / "charts/cache").mkdir(parents=True)
+    (tmp_path / "charts/cache/Chart.yaml").write_text(INNER)
+    monkeypatch.setattr(helm.shutil, "which", lambda _: "/bin/false")
+    assert list(images_in(tmp_path)) == []
+
+
 def test_helm_may_not_take_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "helm"
     program.write_text("#!/bin/sh\nexec sleep 600\n")

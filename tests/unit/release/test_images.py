@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wrapper import FoundImage, SpecImage
-from wrapper.release.images import WholeImage, merge_digests, name_images, whole_image
+from wrapper.release.images import WholeImage, merge_images, name_images, whole_image
 
 ONE, TWO = ("sha256:" + digit * 64 for digit in "12")
 
@@ -114,8 +114,15 @@ def test_a_digest_alone_is_the_image_that_has_it_and_a_tag() -> None:
     tagged, alone = whole(f"h.example/app:1@{ONE}"), whole(f"h.example/app@{ONE}")
     others = [whole(f"h.example/app@{TWO}"), whole(f"h.example/other@{ONE}"), whole("h.example/app:1")]
     found = [(each, FoundImage(each.text, "f")) for each in (alone, tagged, *others)]
-    merged = merge_digests(found)
+    merged = merge_images(found)
     assert [image for image, _ in merged] == [tagged, tagged, *others]
     assert [place for _, place in merged] == [place for _, place in found]
     named = whole(f"h.example/app@{ONE}", "app:delivered")
-    assert [image for image, _ in merge_digests([(named, found[0][1]), found[1]])] == [named, tagged]
+    assert [image for image, _ in merge_images([(named, found[0][1]), found[1]])] == [named, tagged]
+
+
+def test_an_image_has_the_name_that_a_bundle_gave_it() -> None:
+    named, plain = whole(f"h.example/mirror/app:1@{ONE}", "app:1"), whole(f"h.example/mirror/app:1@{ONE}")
+    alone, other = whole(f"h.example/mirror/app@{ONE}"), whole("h.example/mirror/app:1")
+    found = [(each, FoundImage(each.text, "f")) for each in (plain, alone, named, other)]
+    assert [image for image, _ in merge_images(found)] == [named, named, named, other]
