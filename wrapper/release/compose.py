@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _RESOLVED = "give the output of docker compose config"
 
 # The innermost variable that has a default: Compose specification, Interpolation. \x24 is the dollar sign.
-_DEFAULT = re.compile(r"(?<!\x24)\x24\{[A-Za-z_]\w*:?-([^{}\x24]*)\}", re.ASCII)
+_DEFAULT = re.compile(r"\x24\{[A-Za-z_]\w*:?-([^{}\x24]*)\}", re.ASCII)
 _LONGEST = 4096
 
 

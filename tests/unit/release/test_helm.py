@@ -175,7 +175,22 @@ def test_headers_of_a_packed_chart_are_bounded(tmp_path: Path, kind: str) -> Non
         list(images_in(tmp_path / "x.tgz"))
 
 
+def test_headers_of_one_member_count_together(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for _ in range(9):
+            member = tarfile.TarInfo("././@LongLink")
+            member.type, member.size = tarfile.GNUTYPE_LONGNAME, 2000
+            tar.addfile(member, io.BytesIO(bytes(2000)))
+    (tmp_path / "x.tgz").write_bytes(out.getvalue())
+    with pytest.raises(ContentError, match=r"x.tgz has a member whose headers claim more"):
+        list(images_in(tmp_path / "x.tgz"))
+
+
 def test_members_of_a_packed_chart_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many: dict[str, bytes | str] = {f"shop/templates/{number}.yaml": "a: 1" for number in range(100)}
+    (tmp_path / "x.tgz").write_bytes(pack(many | whole()))
+    assert found(tmp_path / "x.tgz") == IMAGES
     monkeypatch.setattr(packed, "MEMBERS", 3)
     (tmp_path / "x.tgz").write_bytes(pack({"shop/Chart.yaml": CHART, "shop/a": "", "shop/b": "", "shop/c": ""}))
     with pytest.raises(ContentError, match=r"x.tgz has more than 3 members"):
