@@ -13,7 +13,7 @@ from ..oci.reference import DEFAULT_TAG, DOCKER_HUB, Reference
 from .hints import TEMPLATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from ..results import FoundImage
 
@@ -106,12 +106,14 @@ def name_images(images: Iterable[WholeImage]) -> tuple[dict[WholeImage, str], li
     for image in ordered:
         by_name[_name(image, len(hosts[image.path]) > 1)].append(image)
     names = {}
+    taken = set(by_name)
     for name, those in by_name.items():
         # That with the tag alone has the name; it is what people mean by it.
         first, *others = sorted(those, key=lambda image: image.reference.digest is not None)
         names[first] = name
         for image in others:
-            names[image] = _told_apart(name, image)
+            names[image] = _told_apart(name, image, taken)
+            taken.add(names[image])
             warnings.append(f"{name} is also {image.text}: that one is named {names[image]}")
     return dict(sorted(names.items(), key=lambda item: item[1])), warnings
 
@@ -152,7 +154,11 @@ def _name(image: WholeImage, with_host: bool) -> str:
     return f"{host}/{image.path}:{tag}" if with_host else f"{image.path}:{tag}"
 
 
-def _told_apart(name: str, image: WholeImage) -> str:
-    digits = (image.reference.digest or sha256(image.text.encode()).hexdigest()).rpartition(":")[2][:_SHORT]
+def _told_apart(name: str, image: WholeImage, taken: Container[str]) -> str:
+    digits = (image.reference.digest or sha256(image.text.encode()).hexdigest()).rpartition(":")[2]
     repository, _, tag = name.partition(":")
-    return f"{repository}:{(tag or DEFAULT_TAG)[: _TAG_LENGTH - _SHORT - 1]}-{digits}"
+    short, whole = (
+        f"{repository}:{(tag or DEFAULT_TAG)[: _TAG_LENGTH - length - 1]}-{digits[:length]}"
+        for length in (_SHORT, len(digits))
+    )
+    return whole if short in taken else short

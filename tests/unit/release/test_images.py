@@ -105,6 +105,11 @@ def test_one_tag_with_several_digests() -> None:
     assert len(name_images(images)[1]) == 2
 
 
+def test_a_name_is_used_once_whatever_tags_there_are() -> None:
+    images = [whole("h.example/app:1"), whole(f"h.example/app:1@{ONE}"), whole("h.example/app:1-111111111111")]
+    assert names(*images)[f"h.example/app:1@{ONE}"] == f"app:1-{'1' * 64}"
+
+
 def test_names_that_images_have_already() -> None:
     images = [whole(f"h.example/mirror/app:1@{ONE}", "app:1"), whole("app:1", "app:1"), whole("h.example/app:1")]
     assert sorted(names(*images).values())[0] == "app:1"
