@@ -456,12 +456,14 @@ class FoundImage:
         where: the place that names it, such as `web.yaml: Deployment web: spec.template.spec.containers[0].image`.
         name: what a bundle calls it already; empty where its repository and tag say that.
         all_platforms: whether it is a list that was delivered whole, and is to be so again.
+        platforms: those with which it was delivered, a list that keeps its digest, and is to be so again.
     """
 
     reference: str
     where: str
     name: str = ""
     all_platforms: bool = False
+    platforms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -470,8 +472,8 @@ class SpecResult:
 
     Attributes:
         changed: whether a file was written that was not there like that before; False where none was.
-        spec: the spec, as `pull --spec` reads it: `images`, each with `name` and `final`, and `all` where
-            a list was delivered whole.
+        spec: the spec, as `pull --spec` reads it: `images`, each with `name` and `final`, and `all` or `platforms`
+            where a list was delivered.
         found: every place that names one of these images.
         warnings: what was left out, what was assumed, and what may be an image, one line each.
     """

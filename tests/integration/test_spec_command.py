@@ -10,7 +10,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from tests.support.images import fresh, layer, put_image
+from tests.support.images import fresh, layer, platform, put_image, put_list
 from tests.support.tool import ACCOUNTS, PLAIN_DEST, PLAIN_PULL, ROOT, refused
 from wrapper import Incremental, UsageError, read_spec
 
@@ -138,6 +138,7 @@ def test_the_result_as_json(tool: Tool, shop: dict[str, Any]) -> None:
         "where": f"web.yaml: line 18: CronJob night: spec.{place}",
         "name": f"{at}/web:1",
         "all_platforms": False,
+        "platforms": [],
     }
     assert len(result["found"]) == 3
     assert len(result["warnings"]) == 1
@@ -224,6 +225,40 @@ def test_back_from_an_archive_and_from_a_receipt(release: Release) -> None:
     assert "/other/name:1@" in mapped["team/one:1"]
     assert mapped | {"team/one:1": from_receipt["team/one:1"]} == from_receipt
     refused(tool("spec", "1.tar", "--json"), 2, "does not hold which registry its images are in", "--from")
+    for wrong in ("https://vendor.example", "vendor.example/team:1", "Vendor Example", "vendor.example/Team", "-"):
+        ran = tool("spec", "1.tar", "--from", wrong, "--json")
+        refused(ran, 2, f"'{wrong}' is not a registry, or a part of one", "write --from as HOST")
+    for good in (f"docker://{prefix}", f"{prefix}/"):
+        assert finals(tool.good("spec", "1.tar", "--from", good)) == from_archive
+    # The same from the command that looks into archives.
+    assert finals(tool.good("inspect", "1.tar", "--as-spec", "--from", prefix)) == from_archive
+    assert finals(tool.good("inspect", "receipt.json", "--as-spec")) == from_receipt
+    SCHEMA.validate(tool.good("inspect", "receipt.json", "--as-spec", "--json").json)
+    refused(tool("inspect", "1.tar", "--as-spec", "--json"), 2, "which registry its images are in", "--from")
+    refused(tool("inspect", "1.tar", "--from", prefix, "--json"), 2, "--from needs --as-spec")
+    for more in (["1.tar", "--for", "dir:x"], ["docker://x.example/1:1"], ["1.tar", "--report", "x.html"]):
+        refused(tool("inspect", *more, "--as-spec", "--json"), 2, "--as-spec needs ARCHIVE as a file")
+
+
+def test_back_from_some_platforms_of_a_list(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    at = fresh()
+    leaves = {arch: put_image(vendor, at, None, [layer(arch)], arch=arch) for arch in ("amd64", "arm64", "s390x")}
+    whole = put_list(vendor, at, "1", [(each, platform(arch)) for arch, each in leaves.items()])
+    some = ["--platform", "linux/amd64,linux/arm64"]
+    tool.good("pull", f"{vendor.host}/{at}:1", *some, "-o", "1.tar", *PLAIN_PULL)
+    absent = leaves["s390x"]
+    # This registry looks for children among blobs, too, and takes a list without that child.
+    customer.put_blob(at, absent.digest, absent.raw)
+    tool.good("push", "1.tar", f"{customer.host}/{at}:1", "--receipt", "r.json", *PLAIN_DEST)
+    for source in (["1.tar", "--from", vendor.host], ["r.json"]):
+        result = tool.good("spec", *source, "-o", "back.json", "--json").json
+        SCHEMA.validate(result)
+        (image,) = result["spec"]["images"]
+        assert image["platforms"] == ["linux/amd64", "linux/arm64"]
+        # From the registry that has no more than these.
+        (pulled,) = tool.good("pull", "--spec", "back.json", "--dry-run", "--json", *PLAIN_PULL).json["images"]
+        assert pulled["digest"] == whole.digest
+        assert [leaf["digest"] for leaf in pulled["absent"]] == [absent.digest]
 
 
 def test_a_receipt_of_an_image_by_itself(tool: Tool, vendor: Registry, customer: Registry) -> None:
@@ -278,6 +313,8 @@ def test_what_is_not_there(tool: Tool) -> None:
     refused(tool("spec", "none.yaml", "--json"), 2, "there is no file or folder none.yaml")
     (tool.home / "empty").mkdir()
     refused(tool("spec", "empty", "--json"), 2, "there is no image in empty")
+    refused(tool("spec", "a" * 300, "--json"), 2, "there is no file or folder aaa")
+    refused(tool("spec", "", "--json"), 2, "the name of a file or folder is empty")
     refused(tool("spec", "--json"), 2, "Missing argument")
 
 

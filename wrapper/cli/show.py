@@ -160,9 +160,18 @@ def show_doctor(result: DoctorResult, out: TextIO, *, as_json: bool) -> None:
             out.write(f"{'':<8}next: {one_line(step)}\n")
 
 
-def show_spec(result: SpecResult, out: TextIO) -> None:
-    """Show the spec that was made, and what it was made from, as JSON; the spec alone is shown as it is."""
-    _show_json(asdict(result), out)
+def show_spec(result: SpecResult, out: TextIO, *, as_json: bool) -> None:
+    """Show the spec that was made; as JSON also what it was made from."""
+    if as_json:
+        _show_json(asdict(result), out)
+    else:
+        out.write(spec_text(result.spec))
+
+
+def spec_text(spec: Mapping[str, Any]) -> str:
+    """Return a spec as a file has it, in JSON: each image in a line of its own."""
+    images = ",\n".join(f"   {json.dumps(image)}" for image in spec["images"])
+    return f'{{"images": [\n{images}]}}\n'
 
 
 def show_status(result: StatusResult, out: TextIO, *, as_json: bool) -> None:

@@ -73,7 +73,7 @@ def spec(sources: tuple[str, ...], output: str, form: str | None, **options: Any
     from dataclasses import replace
 
     from .calls import incremental_of
-    from .show import show_spec
+    from .show import show_spec, spec_text
 
     form = _form(output, form)
     if "-" in sources and "-" in (options["creds"], options["final_creds"]):
@@ -82,11 +82,11 @@ def spec(sources: tuple[str, ...], output: str, form: str | None, **options: Any
         raise click.UsageError("Standard input is closed, but - is to read it.")
     given = [sys.stdin.buffer if source == "-" else source for source in sources]
     result = incremental_of(options).spec_from(*given, registry=options["registry"], pin=options["pin"])
-    text = _write(result.spec, form)
+    text = spec_text(result.spec) if form == "json" else _yaml(result.spec)
     if output != "-":
         result = replace(result, changed=_put(output, text.encode()))
     if options["json"]:
-        show_spec(result, sys.stdout)
+        show_spec(result, sys.stdout, as_json=True)
     elif output == "-":
         sys.stdout.write(text)
 
@@ -98,12 +98,7 @@ def _form(output: str, form: str | None) -> str:
     return form or ("yaml" if is_yaml else "json")
 
 
-def _write(spec: dict[str, Any], form: str) -> str:
-    if form == "json":
-        import json
-
-        images = ",\n".join(f"   {json.dumps(image)}" for image in spec["images"])
-        return f'{{"images": [\n{images}]}}\n'
+def _yaml(spec: dict[str, Any]) -> str:
     try:
         import yaml
     except ImportError:

@@ -101,11 +101,11 @@ def parse_document(raw: bytes, what: str, bounds: Bounds = FOREIGN) -> dict[str,
     return value
 
 
-def check_schema(document: dict[str, Any], schema: str, what: str) -> None:
+def check_schema(document: Any, schema: str, what: str) -> None:
     """Check `document` against one of the schemas that this package ships.
 
     Args:
-        document: what `parse_document` returned.
+        document: what `parse_document` returned, or what YAML means.
         schema: the schema's file name in `wrapper/oci/schemas`, without `.json`.
         what: what the document is, for messages.
 

@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..oci.manifest import Index
-from ..oci.reference import Reference, is_bundle_name, registry_reference
+from ..oci.platforms import Platform
+from ..oci.reference import Reference, is_bundle_name
 from ..results import FoundImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from ..oci.image import Image
     from .hints import Finding
 
+_ATTESTATION = "unknown/unknown"
 _NO_NAME = "has no name that says where it is: it is left out"
 
 
@@ -41,14 +44,18 @@ def images_in_receipt(path: Path, registry: str | None) -> Iterator[Finding]:
     for position, image in enumerate(ledger.images):
         where = f"{path}: images[{position}]"
         name = image.name if is_bundle_name(image.name or "") else None
-        is_list = bool(image.about.get("manifests"))
         if registry and (name or image.title):
-            yield _delivered(_registry(registry), str(name or image.title), image.digest, where, is_list)
+            name = name or image.title or ""
+            reference = f"{_prefix(registry)}/{name}@{image.digest}"
         elif not registry and image.where:
-            reference = Reference.parse(f"docker://{image.where}")
-            yield FoundImage(_pinned(reference, image.digest), where, name or "", is_list)
+            reference = _pinned(Reference.parse(f"docker://{image.where}"), image.digest)
         else:
             yield f"{where}: {image.digest} {_NO_NAME}"
+            continue
+        # A receipt doesn't say which children of a list were left out: those that were pushed are there.
+        manifests = image.about.get("manifests", [])
+        platforms = _in_a_spec(child["platform"] for child in manifests)
+        yield FoundImage(reference, where, name or "", bool(manifests) and not platforms, platforms)
 
 
 def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
@@ -77,23 +84,37 @@ def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
             digest = named.image.root.digest
             name = named.name if contents.is_bundle else named.title
             if name and is_bundle_name(name):
+                reference = f"{_prefix(registry)}/{name}@{digest}"
                 is_list = isinstance(named.image.root.parsed, Index)
-                yield _delivered(_registry(registry), name, digest, str(path), is_list)
+                platforms = _in_a_spec(_children(named.image)) if named.image.absent else ()
+                yield FoundImage(reference, str(path), name, is_list and not platforms, platforms)
             else:
                 yield f"{path}: {digest} {_NO_NAME}"
 
 
-def _registry(text: str) -> Reference:
-    """Read a host with, perhaps, a part of a repository: a host alone has no form as a reference of its own."""
-    bare = text.removeprefix("docker://").rstrip("/")
-    if "/" not in bare:
-        probe = registry_reference(f"docker://{bare}/image", "the registry")
-        return Reference("docker", probe.name.removesuffix("/image"))
-    return registry_reference(f"docker://{bare}", "the registry")
+def _prefix(registry: str) -> str:
+    """Return what stands before the names of images in a registry, a host with, perhaps, a part of a repository."""
+    bare = registry.removeprefix("docker://").rstrip("/")
+    try:
+        return Reference.parse(f"docker://{bare}/image").name.removesuffix("/image")
+    except UsageError:
+        step = "write `registry` as HOST or HOST/NAME, such as vendor.example/team"
+        raise UsageError(f"'{registry}' is not a registry, or a part of one", step) from None
 
 
-def _delivered(registry: Reference, name: str, digest: str, where: str, is_list: bool) -> FoundImage:
-    return FoundImage(f"{registry.name}/{name}@{digest}", where, name, is_list)
+def _children(image: Image) -> Iterator[str | None]:
+    for child in image.nodes[1:]:
+        yield str(child.platform) if child.platform else None
+
+
+def _in_a_spec(platforms: Iterable[str | None]) -> tuple[str, ...]:
+    """Return a list's platforms as a spec selects them; none where it can't, as one of them has no such name."""
+    # Attestations come along with the image that they are about.
+    named = sorted({platform or "" for platform in platforms} - {_ATTESTATION})
+    try:
+        return tuple(str(Platform.parse(platform)) for platform in named)
+    except UsageError:
+        return ()
 
 
 def _pinned(reference: Reference, digest: str) -> str:

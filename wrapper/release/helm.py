@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import re
 import shutil
+import signal
 import subprocess
-import tarfile
 import tempfile
 import threading
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, host_errors
-from ..results import FoundImage
+from .chart import CHART, LOCK, absent_from, first_document, images_in_chart, images_in_lock, read_chart
 from .documents import STREAM_BYTES, documents_in
 from .kubernetes import images_in as images_in_manifests
+from .packed import files_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-    from typing import BinaryIO
 
     from .hints import Finding
-
-CHART, LOCK = "Chart.yaml", "Images.lock"
-ANNOTATIONS = ("artifacthub.io/images", "images")
-"""Where a chart lists its images: as Artifact Hub reads it, and as Bitnami's charts have it."""
-
-UNPACKED_BYTES = 256 * 1024 * 1024
-"""How long a packed chart, with all that it has packed in it, may be unpacked, in bytes."""
 
 RENDER_SECONDS = 120
 """How long helm may take."""
@@ -38,8 +27,6 @@ RENDER_SECONDS = 120
 _DEPTH = 4
 _SAID_BYTES = 2000
 _RENDER_IT = "render it with your values, and give that: helm template NAME CHART -f VALUES > rendered.yaml"
-_OWN = re.compile(rf"[^/]+(?:/charts/[^/]+)*/(?:{re.escape(CHART)}|{re.escape(LOCK)})")
-_PACKED = re.compile(r"[^/]+(?:/charts/[^/]+)*/charts/[^/]+\.tgz")
 
 
 def is_chart(path: Path) -> bool:
@@ -57,25 +44,36 @@ def images_in(path: Path) -> Iterator[Finding]:
         ContentError: it is no chart, or breaks a bound; or helm can't render it.
         HostError: it can't be read.
     """
-    locks: list[tuple[str, Mapping[str, Any]]] = []
-    charts: list[tuple[str, Mapping[str, Any]]] = []
+    locks: list[tuple[str, object]] = []
+    charts: list[tuple[str, dict[str, Any]]] = []
     for what, raw in _documents(path, _DEPTH):
-        values = [document.value for document in documents_in(raw, what)]
-        value = values[0] if values and isinstance(values[0], dict) else {}
-        (locks if what.endswith(LOCK) else charts).append((what, value))
+        if what.endswith(LOCK):
+            locks.append((what, first_document(raw, what)))
+        else:
+            charts.append((what, read_chart(raw, what)))
     if not charts:
         raise ContentError(f"{path} is not a Helm chart: it has no {CHART}")
+    if _is_library(charts):
+        return
     if helm := shutil.which("helm"):
         yield f"{path}: rendered with the chart's default values; to use others, {_RENDER_IT}"
-        for document in documents_in(_render(helm, path), f"{path} (rendered)"):
-            yield from images_in_manifests(document.value, document.where)
+        for value, where, repeated in documents_in(_render(helm, path), f"{path} (rendered)"):
+            yield from repeated
+            yield from images_in_manifests(value, where)
     else:
         yield f"{path}: helm is not installed: only the images that the chart lists are taken; or {_RENDER_IT}"
-        yield from _absent([chart for _, chart in charts], path)
+        for name in absent_from(chart for _, chart in charts):
+            yield f"{path}: it depends on the chart {name:.100}, which is not in charts/: its images are not known"
         for what, chart in charts:
-            yield from _annotated(chart, what)
+            yield from images_in_chart(chart, what)
     for what, lock in locks:
-        yield from _listed(lock.get("images"), f"{what}: images")
+        yield from images_in_lock(lock, what)
+
+
+def _is_library(charts: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    """Say whether the outermost chart is a part for others, which helm does not render."""
+    _, outermost = min(charts, key=lambda each: each[0].count("/"))
+    return outermost.get("type") == "library"
 
 
 def _render(helm: str, path: Path) -> bytes:
@@ -102,43 +100,13 @@ def _render(helm: str, path: Path) -> bytes:
         code = running.wait()
         said.seek(0)
         reason = said.read(_SAID_BYTES).decode(errors="replace").strip()
+    if code == -signal.SIGKILL and whole:
+        raise ContentError(
+            f"helm was ended while it rendered {path}: it may take {RENDER_SECONDS} seconds", _RENDER_IT
+        )
     if code and whole:
         raise ContentError(f"helm can't render {path}: {reason or f'it ended with {code}'}", _RENDER_IT)
     return raw
-
-
-def _absent(charts: Sequence[Mapping[str, Any]], path: Path) -> Iterator[str]:
-    """Yield a warning for each chart that others depend on, and that is not among them."""
-    listed = [chart.get("dependencies") for chart in charts]
-    wanted = {
-        str(each.get("name"))
-        for some in listed
-        if isinstance(some, list)
-        for each in some
-        if isinstance(each, dict)
-    }
-    for name in sorted(wanted - {str(chart.get("name")) for chart in charts}):
-        yield f"{path}: it depends on the chart {name:.100}, which is not in charts/: its images are not known"
-
-
-def _annotated(chart: Mapping[str, Any], what: str) -> Iterator[Finding]:
-    """Yield the images in the annotations of a `Chart.yaml`, which are YAML in YAML."""
-    annotations = chart.get("annotations")
-    for name in ANNOTATIONS:
-        text = annotations.get(name) if isinstance(annotations, dict) else None
-        if isinstance(text, str):
-            where = f"{what}: annotations.{name}"
-            for inner in documents_in(text.encode(errors="replace"), where):
-                yield from _listed(inner.value, where)
-
-
-def _listed(images: object, where: str) -> Iterator[Finding]:
-    if not isinstance(images, list):
-        yield f"{where} is not a list of images"
-        return
-    for position, each in enumerate(images):
-        if isinstance(each, dict) and isinstance(each.get("image"), str):
-            yield FoundImage(each["image"], f"{where}[{position}].image")
 
 
 def _documents(path: Path, depth: int) -> Iterator[tuple[str, bytes]]:
@@ -149,7 +117,7 @@ def _documents(path: Path, depth: int) -> Iterator[tuple[str, bytes]]:
     with host_errors(f"cannot read {path}"):
         if path.is_file():
             with path.open("rb") as file:
-                yield from _in_tgz(_Bounded(file, str(path)), str(path), depth)
+                yield from files_in(file, str(path), depth)
             return
         for name in (CHART, LOCK):
             if (path / name).is_file():
@@ -159,43 +127,3 @@ def _documents(path: Path, depth: int) -> Iterator[tuple[str, bytes]]:
         for each in sorted(charts.iterdir()) if charts.is_dir() else ():
             if depth and (is_chart(each) or each.suffix == ".tgz"):
                 yield from _documents(each, depth - 1)
-
-
-class _Bounded:
-    """A gzip file that is unpacked as it is read, and all of them together not without end."""
-
-    def __init__(self, file: BinaryIO, what: str, outer: _Bounded | None = None) -> None:
-        self._file = gzip.GzipFile(fileobj=file)
-        self._what = what
-        self._outer = outer
-        self._left = UNPACKED_BYTES
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(size)
-        self._count(len(data))
-        return data
-
-    def _count(self, size: int) -> None:
-        self._left -= size
-        if self._left < 0:
-            raise ContentError(f"{self._what} is longer than {UNPACKED_BYTES} bytes when it is unpacked")
-        if self._outer:
-            self._outer._count(size)
-
-
-def _in_tgz(packed: _Bounded, what: str, depth: int) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(fileobj=packed, mode="r|") as tar:  # type: ignore[call-overload]
-            for member in tar:
-                name = member.name.removeprefix("./")
-                if not member.isfile() or not (_OWN.fullmatch(name) or _PACKED.fullmatch(name)):
-                    continue
-                file = tar.extractfile(member)
-                raw = file.read(STREAM_BYTES + 1) if file else b""
-                if _OWN.fullmatch(name):
-                    yield f"{what}/{name}", raw
-                elif depth:
-                    inner = f"{what}/{name}"
-                    yield from _in_tgz(_Bounded(io.BytesIO(raw), inner, packed), inner, depth - 1)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ContentError(f"{what} is not a packed chart: {error}") from None

@@ -13,7 +13,7 @@ from ..oci.reference import DEFAULT_TAG, DOCKER_HUB, Reference
 from .hints import TEMPLATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from ..results import FoundImage
 
@@ -70,6 +70,8 @@ def whole_image(found: FoundImage) -> tuple[WholeImage | None, str]:
     host = reference.registry
     path = reference.name.removeprefix(f"{host}/")
     assumed = [] if reference.name != path else ["no host"]
+    # Another name of it that docker and podman know (distribution's reference: legacyDefaultDomain).
+    host = DOCKER_HUB if host == "index.docker.io" else host
     if host == DOCKER_HUB and "/" not in path:
         path = f"library/{path}"
     tag = reference.tag
@@ -104,12 +106,14 @@ def name_images(images: Iterable[WholeImage]) -> tuple[dict[WholeImage, str], li
     for image in ordered:
         by_name[_name(image, len(hosts[image.path]) > 1)].append(image)
     names = {}
+    taken = set(by_name)
     for name, those in by_name.items():
         # That with the tag alone has the name; it is what people mean by it.
         first, *others = sorted(those, key=lambda image: image.reference.digest is not None)
         names[first] = name
         for image in others:
-            names[image] = _told_apart(name, image)
+            names[image] = _told_apart(name, image, taken)
+            taken.add(names[image])
             warnings.append(f"{name} is also {image.text}: that one is named {names[image]}")
     return dict(sorted(names.items(), key=lambda item: item[1])), warnings
 
@@ -118,6 +122,26 @@ def with_digest(image: WholeImage, digests: Mapping[Reference, str]) -> WholeIma
     """Return an image with the digest beside its tag, if that is given."""
     digest = digests.get(image.reference, image.reference.digest)
     return image._replace(reference=replace(image.reference, digest=digest))
+
+
+def merge_images(found: Sequence[tuple[WholeImage, FoundImage]]) -> list[tuple[WholeImage, FoundImage]]:
+    """Take images for one that differ in nothing but a name or a tag that one of them lacks.
+
+    Args:
+        found: each image, and where it was found.
+    """
+    named: dict[Reference, WholeImage] = {}
+    for image, _ in found:
+        if image.name:
+            named.setdefault(image.reference, image)
+    tagged: dict[Reference, WholeImage] = {}
+    for image, _ in found:
+        if image.reference.tag and image.reference.digest:
+            tagged.setdefault(replace(image.reference, tag=None), named.get(image.reference, image))
+    return [
+        (image if image.name else named.get(image.reference) or tagged.get(image.reference, image), place)
+        for image, place in found
+    ]
 
 
 def _name(image: WholeImage, with_host: bool) -> str:
@@ -130,7 +154,11 @@ def _name(image: WholeImage, with_host: bool) -> str:
     return f"{host}/{image.path}:{tag}" if with_host else f"{image.path}:{tag}"
 
 
-def _told_apart(name: str, image: WholeImage) -> str:
-    digits = (image.reference.digest or sha256(image.text.encode()).hexdigest()).rpartition(":")[2][:_SHORT]
+def _told_apart(name: str, image: WholeImage, taken: Container[str]) -> str:
+    digits = (image.reference.digest or sha256(image.text.encode()).hexdigest()).rpartition(":")[2]
     repository, _, tag = name.partition(":")
-    return f"{repository}:{(tag or DEFAULT_TAG)[: _TAG_LENGTH - _SHORT - 1]}-{digits}"
+    short, whole = (
+        f"{repository}:{(tag or DEFAULT_TAG)[: _TAG_LENGTH - length - 1]}-{digits[:length]}"
+        for length in (_SHORT, len(digits))
+    )
+    return whole if short in taken else short

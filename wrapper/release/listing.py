@@ -12,8 +12,9 @@ from ..results import FoundImage
 from .hints import TEMPLATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+_TRANSPORT = "docker://"
 _COMMENT = re.compile(r"(?:^|\s)#.*")
 
 
@@ -40,16 +41,33 @@ def images_in(text: str, where: str) -> Iterator[FoundImage]:
     if len(text) > DOCUMENT_BYTES:
         raise ContentError(f"{where} is longer than {DOCUMENT_BYTES} bytes", "give it in parts")
     for number, line in enumerate(text.splitlines(), 1):
-        if not (reference := _bare(line)):
-            continue
-        place = f"{where}: line {number}"
-        bare = reference.removeprefix("docker://")
-        if not TEMPLATE.search(bare):
-            try:
-                registry_reference(f"docker://{bare}", "the image")
-            except IncrementalError as error:
-                raise ContentError(f"{place}: {error.message}", error.next_step) from None
-        yield FoundImage(bare, place)
+        if reference := _bare(line):
+            yield _image(reference, f"{where}: line {number}")
+
+
+def images_in_array(references: Sequence[str], where: str) -> Iterator[FoundImage]:
+    """Yield the images of a list in JSON or YAML.
+
+    Args:
+        references: the list.
+        where: its file.
+
+    Raises:
+        ContentError: an item is no reference of an image in a registry.
+    """
+    for position, reference in enumerate(references):
+        yield _image(reference.strip(), f"{where}: [{position}]")
+
+
+def _image(reference: str, place: str) -> FoundImage:
+    bare = reference.removeprefix(_TRANSPORT)
+    if not TEMPLATE.search(bare):
+        try:
+            registry_reference(f"{_TRANSPORT}{bare}", "the image")
+        except IncrementalError as error:
+            step = "write one reference per line" if len(bare.split()) > 1 else error.next_step
+            raise ContentError(f"{place}: {error.message.replace(_TRANSPORT, '', 1)}", step) from None
+    return FoundImage(bare, place)
 
 
 def _bare(line: str) -> str:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import UsageError, host_errors
 from ..oci.mistakes import kind_of_file
-from . import compose, kubernetes
-from .documents import STREAM_BYTES, documents_in
+from . import chart, compose, kubernetes, listing
+from .documents import STREAM_BYTES, documents_in, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .documents import Document
     from .hints import Finding
 
 _MANIFESTS = (".json", ".yaml", ".yml")
@@ -37,12 +38,15 @@ def images_in(source: str | Path | BinaryIO, registry: str | None) -> Iterator[F
     if not isinstance(source, (str, Path)):
         yield from _in_stream(source, "standard input")
         return
+    if not str(source):
+        raise UsageError("the name of a file or folder is empty", "give . to read this folder")
     path = Path(source)
-    if path.is_dir():
+    # A name may be longer than a file's, which pathlib does not take for "no".
+    if os.path.isdir(path):  # noqa: PTH112
         yield from _in_folder(path)
-    elif path.is_file():
+    elif os.path.isfile(path):  # noqa: PTH113
         yield from _in_file(path, registry)
-    elif path.exists():
+    elif os.path.exists(path):  # noqa: PTH110
         # A pipe or a device is read once, and not looked at before.
         with host_errors(f"cannot read {path}"), path.open("rb") as file:
             yield from _in_stream(file, str(path))
@@ -73,7 +77,8 @@ def _in_folder(folder: Path) -> Iterator[Finding]:
         elif path.name.endswith(_PACKED):
             yield f"{path} is not read: if it is a chart, give it by itself"
         elif path.is_file() and path.suffix in _MANIFESTS:
-            yield from _in_manifests(_read(path), str(path))
+            for document in documents_in(_read(path), str(path)):
+                yield from _in_document(document, str(path))
 
 
 def _in_file(path: Path, registry: str | None) -> Iterator[Finding]:
@@ -104,22 +109,46 @@ def _in_stream(file: BinaryIO, what: str) -> Iterator[Finding]:
 
 
 def _in_bytes(raw: bytes, what: str) -> Iterator[Finding]:
-    from .listing import images_in as images_in_list
-    from .listing import is_listing
-
-    text = "" if what.endswith(_MANIFESTS) else raw.decode("utf-8-sig", errors="replace")
-    if what.endswith(_LISTS) or is_listing(text):
-        yield from images_in_list(text, what)
-    else:
-        yield from _in_manifests(raw, what)
-
-
-def _in_manifests(raw: bytes, what: str) -> Iterator[Finding]:
+    text = "" if what.endswith(_MANIFESTS) else text_of(raw, what)
+    if what.endswith(_LISTS) or listing.is_listing(text):
+        yield from listing.images_in(text, what)
+        return
     for document in documents_in(raw, what):
-        if compose.is_compose(document.value):
-            yield from compose.images_in(document.value, document.where)  # type: ignore[arg-type]
+        value = document.value
+        # Among the files of a folder, such a list may be of anything.
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            yield from listing.images_in_array(value, document.where)
         else:
-            yield from kubernetes.images_in(document.value, document.where)
+            yield from _in_document(document, what)
+
+
+def _in_document(document: Document, what: str) -> Iterator[Finding]:
+    value, where, repeated = document
+    yield from repeated
+    if compose.is_compose(value):
+        yield from compose.images_in(value, where)  # type: ignore[arg-type]
+    elif chart.is_lock(value):
+        yield from chart.images_in_lock(value, where)
+    elif _is_kustomization(value, what):
+        yield f"{where}: what kustomize changes is not known: give the output of kubectl kustomize"
+    elif _is_spec(value):
+        yield f"{where} is a spec already: it is not read; pull it with `spec`"
+    else:
+        yield from kubernetes.images_in(value, where)
+
+
+def _is_kustomization(value: object, what: str) -> bool:
+    version = value.get("apiVersion") if isinstance(value, dict) else None
+    return Path(what).stem == "kustomization" or str(version).startswith("kustomize.config.k8s.io/")
+
+
+def _is_spec(value: object) -> bool:
+    images = value.get("images") if isinstance(value, dict) else None
+    return (
+        bool(images)
+        and isinstance(images, list)
+        and all(isinstance(each, dict) and "final" in each for each in images)
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import BundleError, ContentError, IncrementalError, UsageError, one_line
 from ..host.text import plural
 from ..results import FoundImage, SpecResult
 from ..source.spec import SpecImage
 from .hints import Hint
-from .images import name_images, whole_image, with_digest
+from .images import merge_images, name_images, whole_image, with_digest
 from .sources import images_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
     from pathlib import Path
 
     from ..host.progress import Progress
@@ -59,16 +60,19 @@ def make_spec(
         if pin_at:
             digests = _digests(list(dict.fromkeys(image for image, _ in found)), *pin_at, report)
             found = [(with_digest(image, digests), place) for image, place in found]
+        found = merge_images(found)
     names, about_names = name_images(dict.fromkeys(image for image, _ in found))
     for warning in about_names:
         report.warn(warning)
     for image, name in names.items():
         # It checks what it is given.
         SpecImage(name, image.reference)
-    lists = {image for image, place in found if place.all_platforms}
+    lists = _lists(found)
     return SpecResult(
         changed=False,
-        spec={"images": [_entry(image, name, image in lists) for image, name in names.items()]},
+        spec={
+            "images": [{"name": name, "final": image.text} | lists.get(image, {}) for image, name in names.items()]
+        },
         found=tuple(replace(place, reference=image.text, name=names[image]) for image, place in found),
         warnings=(*warnings, *about_names),
     )
@@ -95,15 +99,33 @@ def _found(
         if len(found) + len(warnings) + len(hints) > FOUND:
             raise ContentError(f"there are more than {FOUND} images", "give fewer files at a time")
     known = {image.reference for image, _ in found}
-    for hint in hints:
-        image, _ = whole_image(FoundImage(hint.reference, hint.where))
-        if image and image.reference not in known:
-            warnings[one_line(f"{hint.where}: {hint.reference} may be an image, and is not in the spec")] = None
+    known |= {replace(reference, digest=None) for reference in known if reference.tag}
+    for text, places in _places(hints, known).items():
+        others = f" (and {plural(len(places) - 1, 'other place')})" if len(places) > 1 else ""
+        warnings[one_line(f"{places[0]}{others}: {text} may be an image, and is not in the spec")] = None
     return found, list(warnings)
 
 
-def _entry(image: WholeImage, name: str, is_list: bool) -> dict[str, str | bool]:
-    return {"name": name, "final": image.text} | ({"all": True} if is_list else {})
+def _places(hints: Sequence[Hint], known: Container[Reference]) -> dict[str, list[str]]:
+    """Return what may be an image that is not known, and where."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for hint in hints:
+        image, _ = whole_image(FoundImage(hint.reference, hint.where))
+        if image and image.reference not in known:
+            places[hint.reference].append(hint.where)
+    return places
+
+
+def _lists(found: Sequence[tuple[WholeImage, FoundImage]]) -> dict[WholeImage, dict[str, Any]]:
+    """Return which platforms the lists among images were delivered with, as a spec says that."""
+    whole = {image for image, place in found if place.all_platforms}
+    some: dict[WholeImage, set[str]] = defaultdict(set)
+    for image, place in found:
+        if place.platforms and image not in whole:
+            some[image].update(place.platforms)
+    return {image: {"all": True} for image in whole} | {
+        image: {"platforms": sorted(platforms)} for image, platforms in some.items()
+    }
 
 
 def _digests(

@@ -12,6 +12,9 @@ from ..oci.documents import DEPTH
 YAML_BYTES = 1024 * 1024
 """The longest document that is read, in bytes: PyYAML takes many times as long as JSON does."""
 
+FOREIGN_BYTES = 4 * 1024 * 1024
+"""The longest one of another tool: dashboards of a cluster are one document of more than a mebibyte."""
+
 NODES = 100_000
 """How many values and names a document may hold."""
 
@@ -30,29 +33,34 @@ def json_from_yaml(raw: bytes, what: str) -> bytes:
         ContentError: they are no YAML, or mean what JSON can't; they break one of the bounds above, or are nested
             too deeply; or there is an alias, of which a few hundred bytes can stand for gigabytes.
     """
-    _require_short(raw, what)
+    _require_short(raw, what, YAML_BYTES)
     try:
         return json.dumps(_read(_Loader(raw, what))).encode()
     except (yaml.YAMLError, RecursionError, *_OF_TAGS) as error:
         raise ContentError(f"{what} is not YAML that JSON could express: {str(error)[:300]}") from None
 
 
-def value_from_yaml(text: str, what: str, before: int = 0) -> object:
+def value_from_yaml(text: str, what: str, before: int = 0) -> tuple[object, list[str]]:
     """Return what one YAML document of another tool means: there, aliases and long texts are usual.
 
-    An alias counts as all that it stands for, so the value, walked through as a tree, is within the bounds above.
+    An alias counts as all that it stands for, so the value, walked through as a tree, is within the bounds above. A
+    tag of the tool's own, such as `!reset`, counts for nothing.
 
     Args:
         text: the document.
         what: what it is, for messages.
         before: how many lines stand before it in its file.
 
+    Returns:
+        The value; and the places of names that are in one mapping twice, which YAML forbids: the last counts.
+
     Raises:
         ContentError: it is no YAML, or breaks one of the bounds above; or an alias stands for what contains it.
     """
-    _require_short(text.encode(errors="replace"), what)
+    _require_short(text.encode(errors="replace"), what, FOREIGN_BYTES)
     try:
-        return _read(_ForeignLoader(text, what, before))
+        loader = _ForeignLoader(text, what, before)
+        return _read(loader), loader.repeated
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{what}: line {before + mark.line + 1}" if mark else what
@@ -61,9 +69,9 @@ def value_from_yaml(text: str, what: str, before: int = 0) -> object:
         raise ContentError(f"{what} is not YAML: {str(error)[:300]}") from None
 
 
-def _require_short(raw: bytes, what: str) -> None:
-    if len(raw) > YAML_BYTES:
-        raise ContentError(f"{what} is longer than {YAML_BYTES} bytes", "write it as JSON, or in parts")
+def _require_short(raw: bytes, what: str, most: int) -> None:
+    if len(raw) > most:
+        raise ContentError(f"{what} is longer than {most} bytes", "write it as JSON, or in parts")
 
 
 def _read(loader: _Loader) -> object:
@@ -75,6 +83,8 @@ def _read(loader: _Loader) -> object:
 
 # What PyYAML raises for `!!int ""`, `!!bool x`, `!!timestamp x` and the like, and json for what it can't write.
 _OF_TAGS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+_MERGE = "<<"
 
 
 class _Loader(yaml.SafeLoader):
@@ -117,6 +127,7 @@ class _ForeignLoader(_Loader):
     def __init__(self, text: str, what: str, before: int) -> None:
         super().__init__(text, what, before)
         self._sizes: dict[str, int] = {}
+        self.repeated: list[str] = []
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event: yaml.Event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -124,7 +135,22 @@ class _ForeignLoader(_Loader):
         node = super().compose_node(parent, index)
         if isinstance(event, yaml.NodeEvent) and not isinstance(event, yaml.AliasEvent) and event.anchor:
             self._sizes[event.anchor] = self._nodes - before
+        if isinstance(node, yaml.MappingNode) and isinstance(event, yaml.MappingStartEvent):
+            self._find_repeated(node)
+        if node and node.tag.startswith("!"):
+            value = node.value if isinstance(node, yaml.ScalarNode) else None
+            node.tag = self.resolve(type(node), value, (True, False))  # type: ignore[no-untyped-call]
         return node
+
+    def _find_repeated(self, mapping: yaml.MappingNode) -> None:
+        names = [key for key, _ in mapping.value if isinstance(key, yaml.ScalarNode) and key.value != _MERGE]
+        if len({name.value for name in names}) == len(names):
+            return
+        before = set()
+        for name in names:
+            if name.value in before:
+                self.repeated.append(f"line {self._before + name.start_mark.line + 1}: {name.value:.100}")
+            before.add(name.value)
 
     def _nodes_behind(self, alias: yaml.AliasEvent, what: str) -> int:
         if alias.anchor not in self._sizes:

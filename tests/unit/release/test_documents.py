@@ -9,7 +9,7 @@ import pytest
 
 from wrapper import ContentError, UsageError
 from wrapper.release.documents import STREAM_BYTES, documents_in
-from wrapper.source.bounded_yaml import NODES, YAML_BYTES
+from wrapper.source.bounded_yaml import FOREIGN_BYTES, NODES
 
 
 def read(text: str, what: str = "web.yaml") -> list[tuple[object, str]]:
@@ -34,13 +34,15 @@ def test_json_is_read_as_such() -> None:
     assert read(json.dumps(value), "standard input") == [(value, "standard input")]
     assert read(f"\n [{json.dumps(value)}]", "x.json") == [([value], "x.json")]
     assert read("{a: 1}") == [({"a": 1}, "web.yaml")]
+    stream = '{"a": 1}\n---\n{"b": 2}\n'
+    assert read(stream, "x.json") == [({"a": 1}, "x.json"), ({"b": 2}, "x.json: line 2")]
     with pytest.raises(ContentError, match=r"x.json is not valid JSON: .* line 2 column 1"):
         read('{"a": 1,\n', "x.json")
 
 
 def test_definitions_of_resources_are_passed_over() -> None:
     # They are longer than a document may be, and hold no image.
-    schema = "  - description: a text\n" * (YAML_BYTES // 20)
+    schema = "  - description: a text\n" * (FOREIGN_BYTES // 20)
     text = f"a: 1\n---\napiVersion: x/v1\nkind: CustomResourceDefinition\nspec:\n{schema}---\nb: 2\n"
     assert [value for value, _ in read(text)] == [{"a": 1}, {"b": 2}]
 
@@ -51,6 +53,24 @@ def test_aliases_and_long_texts() -> None:
     assert isinstance(value, dict)
     assert value["y"] == {"image": "nginx", "a": {"image": "nginx"}}
     assert len(value["z"]) > 20_000
+
+
+def test_names_that_are_there_twice_are_said() -> None:
+    merged = "- &x {a: 1}\n- {<<: *x, <<: *x, a: 2}\n"
+    for text, value, place in (
+        ("a: 1\n---\nb: {c: 1,\n  c: 2}\n---\nd: 1\n", {"b": {"c": 2}}, "line 4: c"),
+        ('{"b": {"c": 1, "c": 2}}', {"b": {"c": 2}}, "c"),
+        (merged, [{"a": 1}, {"a": 2}], None),
+    ):
+        found = list(documents_in(text.encode(), "web"))
+        assert value in [document.value for document in found]
+        said = [each for document in found for each in document.repeated]
+        assert said == ([f"web: {place} is there twice in one object: the last one counts"] if place else [])
+
+
+def test_tags_of_a_tool_count_for_nothing() -> None:
+    text = "a: !reset null\nb: !override [1]\nc: !Sub 'x'\nd: !a {b: !c 2}\n"
+    assert read(text) == [({"a": None, "b": [1], "c": "x", "d": {"b": 2}}, "web.yaml")]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +90,7 @@ def test_aliases_and_long_texts() -> None:
         ("{b: " * 100, "nested deeper than 64 levels"),
         (f"a: {'1' * 9000}\n", "line 1: a value is longer than 8192 characters"),
         (f"a: !!int '{'1' * 9000}'\n", "line 1: a value is longer than 8192 characters"),
-        ("a: 1\n#" + "x" * YAML_BYTES, f"is longer than {YAML_BYTES} bytes"),
+        ("a: 1\n#" + "x" * FOREIGN_BYTES, f"is longer than {FOREIGN_BYTES} bytes"),
         ('{"a": [' + "1," * 400_001 + "1]}", "more than 400000 values"),
         ("[[" + "1," * 400_001 + "1]]", "more than 400000 values"),
         ('{"a":' + "[" * 100_000, "nested too deeply"),
@@ -86,6 +106,14 @@ def test_what_is_hostile_is_refused(text: str, words: str) -> None:
 def test_bytes_that_are_no_text() -> None:
     with pytest.raises(ContentError, match=r"web.yaml is not UTF-8 at byte 3"):
         list(documents_in(b"a: \xff", "web.yaml"))
+    with pytest.raises(ContentError, match=r"web.yaml is not UTF-16 at byte 2"):
+        list(documents_in(b"\xff\xfe\x00\xdc", "web.yaml"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_texts_of_windows(encoding: str) -> None:
+    found = list(documents_in("a: é\r\n---\r\nb: 2\r\n".encode(encoding), "web.yaml"))
+    assert [document.value for document in found] == [{"a": "é"}, {"b": 2}]
 
 
 def test_an_alias_bomb_is_refused_before_it_is_expanded() -> None:

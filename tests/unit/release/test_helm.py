@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from wrapper import ContentError, FoundImage
-from wrapper.release import helm
+from wrapper.release import helm, packed
 from wrapper.release.helm import images_in
 
 if TYPE_CHECKING:
@@ -87,11 +87,53 @@ def test_a_folder_and_a_packed_chart_say_the_same(tmp_path: Path) -> None:
 
 
 def test_a_chart_that_lists_nothing(tmp_path: Path) -> None:
-    (tmp_path / "Chart.yaml").write_text("name: shop\nannotations: {artifacthub.io/images: 7}\n")
+    (tmp_path / "Chart.yaml").write_text("name: shop\nannotations:\ndependencies:\n")
+    (tmp_path / "Images.lock").write_text("kind: ImagesLock\nimages: []\n")
     (only,) = images_in(tmp_path)
     assert "helm is not installed: only the images that the chart lists are taken; or render it" in str(only)
-    (tmp_path / "Chart.yaml").write_text("name: shop\nannotations: {images: 'a: b'}\n")
-    assert any("annotations.images is not a list of images" in str(each) for each in images_in(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("Chart.yaml", "", r"Chart.yaml breaks the schema: None is not of type 'object'"),
+        ("Chart.yaml", "just text\n", r"Chart.yaml breaks the schema: 'just text' is not"),
+        ("Chart.yaml", "annotations: {images: [{image: a:1}]}\n", r"breaks the schema at annotations.images: "),
+        ("Chart.yaml", "annotations: {images: 'a: b'}\n", r"annotations.images breaks the schema at images: "),
+        ("Chart.yaml", "annotations: {images: '- a:1'}\n", r"images\[0\]: 'a:1' is not of type 'object'"),
+        ("Chart.yaml", "annotations: {images: '- {name: a}'}\n", r"images\[0\]: 'image' is a required property"),
+        ("Chart.yaml", "annotations: {images: '[a'}\n", r"annotations.images: line 1: it is not YAML"),
+        ("Chart.yaml", "dependencies: [redis]\n", r"Chart.yaml breaks the schema at dependencies\[0\]: "),
+        ("Images.lock", "images: [{image: 3}]\n", r"Images.lock breaks the schema at images\[0\].image: 3 is not"),
+        ("Images.lock", "images: 3\n", r"Images.lock breaks the schema at images: 3 is not"),
+        ("Images.lock", "", r"Images.lock breaks the schema: None is not"),
+    ],
+    ids=range(11),
+)
+def test_charts_fit_the_schemas(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / "Chart.yaml").write_text("name: shop\n")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ContentError, match=words):
+        list(images_in(tmp_path))
+
+
+def test_a_library_is_a_part_of_other_charts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "Chart.yaml").write_text("name: common\ntype: library\n")
+    (tmp_path / "charts/cache").mkdir(parents=True)
+    (tmp_path / "charts/cache/Chart.yaml").write_text(INNER)
+    monkeypatch.setattr(helm.shutil, "which", lambda _: "/bin/false")
+    assert list(images_in(tmp_path)) == []
+
+
+def test_helm_may_not_take_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "helm"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    (tmp_path / "Chart.yaml").write_text(CHART)
+    monkeypatch.setattr(helm.shutil, "which", lambda _: str(program))
+    monkeypatch.setattr(helm, "RENDER_SECONDS", 0)
+    with pytest.raises(ContentError, match=r"helm was ended while it rendered .*: it may take 0 seconds"):
+        list(images_in(tmp_path))
 
 
 def test_what_is_no_chart(tmp_path: Path) -> None:
@@ -109,7 +151,7 @@ def test_what_is_no_chart(tmp_path: Path) -> None:
 
 
 def test_a_packed_chart_is_not_unpacked_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(helm, "UNPACKED_BYTES", 1_000_000)
+    monkeypatch.setattr(packed, "UNPACKED_BYTES", 1_000_000)
     path = tmp_path / "x.tgz"
     path.write_bytes(pack({"shop/Chart.yaml": CHART, "shop/large": bytes(2_000_000)}))
     with pytest.raises(ContentError, match=r"x.tgz is longer than 1000000 bytes when it is unpacked"):
@@ -119,6 +161,40 @@ def test_a_packed_chart_is_not_unpacked_without_end(tmp_path: Path, monkeypatch:
     path.write_bytes(pack({"shop/Chart.yaml": CHART} | {f"shop/charts/{n}.tgz": inner for n in range(3)}))
     with pytest.raises(ContentError, match=r"is longer than 1000000 bytes when it is unpacked"):
         list(images_in(path))
+
+
+@pytest.mark.parametrize("kind", ["name", "extension"])
+def test_headers_of_a_packed_chart_are_bounded(tmp_path: Path, kind: str) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.GNU_FORMAT if kind == "name" else None) as tar:
+        member = tarfile.TarInfo("n" * 20_000 if kind == "name" else "shop/values.yaml")
+        member.pax_headers = {"comment": "x" * 20_000}
+        tar.addfile(member)
+    (tmp_path / "x.tgz").write_bytes(out.getvalue())
+    with pytest.raises(ContentError, match=r"x.tgz has a member whose headers claim more than 16384 bytes"):
+        list(images_in(tmp_path / "x.tgz"))
+
+
+def test_headers_of_one_member_count_together(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for _ in range(9):
+            member = tarfile.TarInfo("././@LongLink")
+            member.type, member.size = tarfile.GNUTYPE_LONGNAME, 2000
+            tar.addfile(member, io.BytesIO(bytes(2000)))
+    (tmp_path / "x.tgz").write_bytes(out.getvalue())
+    with pytest.raises(ContentError, match=r"x.tgz has a member whose headers claim more"):
+        list(images_in(tmp_path / "x.tgz"))
+
+
+def test_members_of_a_packed_chart_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many: dict[str, bytes | str] = {f"shop/templates/{number}.yaml": "a: 1" for number in range(100)}
+    (tmp_path / "x.tgz").write_bytes(pack(many | whole()))
+    assert found(tmp_path / "x.tgz") == IMAGES
+    monkeypatch.setattr(packed, "MEMBERS", 3)
+    (tmp_path / "x.tgz").write_bytes(pack({"shop/Chart.yaml": CHART, "shop/a": "", "shop/b": "", "shop/c": ""}))
+    with pytest.raises(ContentError, match=r"x.tgz has more than 3 members"):
+        list(images_in(tmp_path / "x.tgz"))
 
 
 def test_dependencies_that_are_absent(tmp_path: Path) -> None:

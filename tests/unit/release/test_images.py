@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from wrapper import FoundImage, SpecImage
-from wrapper.release.images import WholeImage, name_images, whole_image
+from wrapper.release.images import WholeImage, merge_images, name_images, whole_image
 
 ONE, TWO = ("sha256:" + digit * 64 for digit in "12")
 
@@ -22,6 +22,7 @@ def whole(text: str, name: str = "") -> WholeImage:
         ("nginx", "docker.io/library/nginx:latest", "no host and no tag"),
         ("nginx:1.25", "docker.io/library/nginx:1.25", "no host"),
         ("docker.io/nginx:1", "docker.io/library/nginx:1", ""),
+        ("index.docker.io/nginx:1", "docker.io/library/nginx:1", ""),
         ("team/app:1", "docker.io/team/app:1", "no host"),
         ("host.example/app", "host.example/app:latest", "no tag"),
         ("localhost:5000/app:1", "localhost:5000/app:1", ""),
@@ -104,6 +105,29 @@ def test_one_tag_with_several_digests() -> None:
     assert len(name_images(images)[1]) == 2
 
 
+def test_a_name_is_used_once_whatever_tags_there_are() -> None:
+    images = [whole("h.example/app:1"), whole(f"h.example/app:1@{ONE}"), whole("h.example/app:1-111111111111")]
+    assert names(*images)[f"h.example/app:1@{ONE}"] == f"app:1-{'1' * 64}"
+
+
 def test_names_that_images_have_already() -> None:
     images = [whole(f"h.example/mirror/app:1@{ONE}", "app:1"), whole("app:1", "app:1"), whole("h.example/app:1")]
     assert sorted(names(*images).values())[0] == "app:1"
+
+
+def test_a_digest_alone_is_the_image_that_has_it_and_a_tag() -> None:
+    tagged, alone = whole(f"h.example/app:1@{ONE}"), whole(f"h.example/app@{ONE}")
+    others = [whole(f"h.example/app@{TWO}"), whole(f"h.example/other@{ONE}"), whole("h.example/app:1")]
+    found = [(each, FoundImage(each.text, "f")) for each in (alone, tagged, *others)]
+    merged = merge_images(found)
+    assert [image for image, _ in merged] == [tagged, tagged, *others]
+    assert [place for _, place in merged] == [place for _, place in found]
+    named = whole(f"h.example/app@{ONE}", "app:delivered")
+    assert [image for image, _ in merge_images([(named, found[0][1]), found[1]])] == [named, tagged]
+
+
+def test_an_image_has_the_name_that_a_bundle_gave_it() -> None:
+    named, plain = whole(f"h.example/mirror/app:1@{ONE}", "app:1"), whole(f"h.example/mirror/app:1@{ONE}")
+    alone, other = whole(f"h.example/mirror/app@{ONE}"), whole("h.example/mirror/app:1")
+    found = [(each, FoundImage(each.text, "f")) for each in (plain, alone, named, other)]
+    assert [image for image, _ in merge_images(found)] == [named, named, named, other]

@@ -32,6 +32,11 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     writer.join()
 
 
+def test_a_list_of_windows(tmp_path: Path) -> None:
+    (tmp_path / "list").write_bytes("# all\r\nhost.example/a:1\r\n".encode("utf-16"))
+    assert finals(tmp_path / "list") == ["host.example/a:1"]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -40,12 +45,51 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
         ("list", "host.example/a:1\n"),
         ("list.txt", "host.example/a:1\n"),
         ("a.json", '{"containers": [{"image": "host.example/a:1"}]}'),
+        ("array.json", '["docker://host.example/a:1"]'),
+        ("array.yaml", "# all\n- host.example/a:1\n"),
+        ("Images.lock", "kind: ImagesLock\nimages: [{image: 'host.example/a:1'}]\n"),
         ("noname", '{"containers": [{"image": "host.example/a:1"}]}'),
     ],
 )
 def test_kinds_are_told_by_content_and_name(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert finals(tmp_path / name) == ["host.example/a:1"]
+
+
+def test_in_a_folder_a_list_may_be_of_anything(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text(POD)
+    (tmp_path / "words.json").write_text('["alpha", "not an image"]')
+    (tmp_path / "none.json").write_text('{"images": []}')
+    result = Incremental().spec_from(tmp_path)
+    assert (len(result.found), result.warnings) == (1, ())
+
+
+def test_a_spec_is_one_already(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("host.example/a:1\n")
+    (tmp_path / "spec.json").write_text(json.dumps(Incremental().spec_from(tmp_path / "list").spec))
+    result = Incremental().spec_from(tmp_path / "list", tmp_path / "spec.json")
+    assert result.warnings == (f"{tmp_path}/spec.json is a spec already: it is not read; pull it with `spec`",)
+
+
+def test_kustomize_changes_what_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "pod.yaml").write_text(POD)
+    (tmp_path / "kustomization.yaml").write_text("images: [{name: host.example/a, newTag: '2'}]\n")
+    (tmp_path / "more.yaml").write_text("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
+    # Not kustomize's, but Flux's.
+    (tmp_path / "flux.yaml").write_text("apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n")
+    assert Incremental().spec_from(tmp_path).warnings == tuple(
+        f"{tmp_path}/{name}: what kustomize changes is not known: give the output of kubectl kustomize"
+        for name in ("kustomization.yaml", "more.yaml")
+    )
+
+
+def test_what_may_be_an_image_is_said_once(tmp_path: Path) -> None:
+    data = {"a": "host.example/b:1", "b": "host.example/b:1", "c": "host.example/c:1"}
+    (tmp_path / "a.json").write_text(json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "data": data}))
+    (tmp_path / "list").write_text(f"host.example/c:1@sha256:{'1' * 64}\n")
+    result = Incremental().spec_from(tmp_path / "a.json", tmp_path / "list")
+    place = f"{tmp_path}/a.json: ConfigMap: data.a (and 1 other place)"
+    assert result.warnings == (f"{place}: host.example/b:1 may be an image, and is not in the spec",)
 
 
 def test_each_image_is_in_it_once_and_in_one_order(tmp_path: Path) -> None:
