@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.test_signatures import beside, change_index, tag_of
 from tests.support.images import OCI_INDEX, Image, fresh, layer, platform, put_image, put_list
-from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Ran, Tool, refused
 
 if TYPE_CHECKING:
     from tests.support.registry import Registry
@@ -237,21 +237,92 @@ def test_a_list_at_the_destination_keeps_its_entries(tool: Tool, bundle: Bundle,
     assert len(listed(customer, target, bundle.worker)) == 4
 
 
-def test_the_list_of_the_vendor_stays_as_it_is(
-    tool: Tool, bundle: Bundle, vendor: Registry, customer: Registry
-) -> None:
-    repository, target = f"{bundle.prefix}/app", fresh("there")
-    late = refer(vendor, repository, bundle.app, BUNDLE)
-    name = f"{vendor.host}/{repository}"
-    both = ("--with", f"{name}@{late.digest}", "--with", f"{name}@{bundle.sbom.digest}")
-    pulled = tool.good("pull", f"{name}:2", "--all", "--signatures", "required", *both, "-o", "o.tar", *PLAIN_PULL)
-    assert (
-        f"{late.digest} travels, but the list of referrers {tag_of(bundle.app)} does not name it" in pulled.stderr
+def put_typed(
+    registry: Registry, repository: str, subject: Image, found: list[Image], kind: str | None = SPDX
+) -> Image:
+    """The list under the subject's tag, as oras and cosign write it: with the type of each entry."""
+    entries = [image.descriptor() | ({"artifactType": kind} if kind else {}) for image in found]
+    raw = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+    registry.put_manifest(repository, tag_of(subject), raw, OCI_INDEX)
+    return Image(raw, OCI_INDEX)
+
+
+class Listed:
+    """An image with an SBOM that the vendor's list names, as real tools write it."""
+
+    def __init__(self, tool: Tool, vendor: Registry) -> None:
+        self.tool, self.vendor, self.repository = tool, vendor, fresh()
+        self.app = put_image(vendor, self.repository, "2", [layer(self.repository)])
+        self.sbom = refer(vendor, self.repository, self.app, SPDX)
+        self.list = put_typed(vendor, self.repository, self.app, [self.sbom])
+
+    def pull(self, *others: Image) -> None:
+        name = f"{self.vendor.host}/{self.repository}"
+        more = [word for image in others for word in ("--with", f"{name}@{image.digest}")]
+        self.tool.good("pull", f"{name}:2", "--signatures", "required", *more, "-o", "o.tar", *PLAIN_PULL)
+
+    def push(self, customer: Registry, target: str, *more: str) -> Ran:
+        return self.tool.good("push", "o.tar", f"{customer.host}/{target}:2", "--json", *more, *PLAIN_DEST)
+
+
+@pytest.fixture
+def with_list(tool: Tool, vendor: Registry) -> Listed:
+    return Listed(tool, vendor)
+
+
+@pytest.mark.parametrize("more", [(), ("--verify",), ("--no-overwrite-tag",)])
+def test_a_list_whose_entries_have_types(with_list: Listed, customer: Registry, more: tuple[str, ...]) -> None:
+    target = fresh("there")
+    with_list.pull()
+    tags = with_list.push(customer, target, *more).json["tags"]
+    assert [tag["previous_digest"] for tag in tags if tag["reference"].endswith(tag_of(with_list.app))] == [None]
+    assert customer.manifest(target, with_list.sbom.digest) == with_list.sbom.raw
+    assert listed(customer, target, with_list.app) == {with_list.sbom.digest}
+    again = with_list.push(customer, target, *more)
+    assert again.json["changed"] is False
+    assert "warning" not in again.stderr
+
+
+def test_a_list_of_the_vendor_adds_to_that_at_the_destination(with_list: Listed, customer: Registry) -> None:
+    target = fresh("there")
+    own = refer(customer, target, with_list.app, BUNDLE)
+    before = put_typed(customer, target, with_list.app, [own], None)
+    with_list.pull()
+    with_list.push(customer, target, "--no-overwrite-tag")
+    entries = json.loads(customer.manifest(target, tag_of(with_list.app)) or b"")["manifests"]
+    assert entries[0] == json.loads(before.raw)["manifests"][0]
+    assert [each["digest"] for each in entries] == [own.digest, with_list.sbom.digest]
+    assert customer.manifest(target, with_list.sbom.digest) == with_list.sbom.raw
+    assert with_list.push(customer, target).json["changed"] is False
+
+
+def test_entries_with_types_are_not_lost(with_list: Listed, customer: Registry) -> None:
+    """Not every skopeo can write them again: then the list stays as it is."""
+    target = fresh("there")
+    own = refer(customer, target, with_list.app, BUNDLE)
+    before = put_typed(customer, target, with_list.app, [own], BUNDLE)
+    with_list.pull()
+    pushed = with_list.push(customer, target)
+    entries = json.loads(customer.manifest(target, tag_of(with_list.app)) or b"")["manifests"]
+    assert entries[0] == json.loads(before.raw)["manifests"][0]
+    if len(entries) == 1:
+        assert "does not list" in pushed.stderr
+        assert "newer" in pushed.stderr
+    assert customer.manifest(target, with_list.sbom.digest) == with_list.sbom.raw
+
+
+def test_what_the_list_of_the_vendor_lacks_is_listed(with_list: Listed, customer: Registry) -> None:
+    """A signature of the image, and one of what that list names."""
+    target = fresh("there")
+    late, signed = (
+        refer(with_list.vendor, with_list.repository, subject, BUNDLE)
+        for subject in (with_list.app, with_list.sbom)
     )
-    assert f"{bundle.sbom.digest} travels" not in pulled.stderr
-    tool.good("push", "o.tar", f"{customer.host}/{target}:2", *PLAIN_DEST)
-    assert customer.manifest(target, tag_of(bundle.app)) == bundle.listed.raw
-    for image in (late, bundle.sbom):
+    with_list.pull(late, signed, with_list.sbom)
+    with_list.push(customer, target)
+    assert listed(customer, target, with_list.app) == {with_list.sbom.digest, late.digest}
+    assert listed(customer, target, with_list.sbom) == {signed.digest}
+    for image in (late, signed, with_list.sbom):
         assert customer.manifest(target, image.digest) == image.raw
 
 

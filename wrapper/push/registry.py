@@ -19,7 +19,7 @@ from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runs import PARALLEL_RUNS
 from ..source.presence import layers_in_repository
 from .destination import Destination
-from .referrers import ReferrerLists
+from .referrers import ReferrerLists, is_list, without_lists
 from .tags import SIDE, lists_in_part, read_tags, referrer_reference, refuse_overwriting, refused_list
 from .upload import OfferedBlobs, Upload, UploadResult
 from .waves import waves
@@ -132,7 +132,8 @@ class RegistryDestination(Destination):
         """Read them by their digests."""
         from .readback import verify_images
 
-        return verify_images(skopeo, ImageSource(self.reference, self.access, SIDE), images, report, layers=layers)
+        here = ImageSource(self.reference, self.access, SIDE)
+        return verify_images(skopeo, here, without_lists(images), report, layers=layers)
 
     def look(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress) -> None:
         """Look at what the tags point to; of a list, at its children, too."""
@@ -170,10 +171,11 @@ class RegistryDestination(Destination):
         ]
         # Referrers and their lists come first: whoever sees an image is to find them. sorted() keeps the order.
         behind.sort(key=lambda part: part[0].subject is None)
+        listed = self._lists.images if again else self._lists.behind
         digest = wanted.image.root.digest
         changed = bool(behind) or self._lists.is_behind
         sent: dict[Reference, str] = {}
-        if not behind:
+        if not behind and not listed:
             if tagged and not changed:
                 upload.report(f"{self.reference} is {digest} already: nothing to send")
         elif not dry_run:
@@ -181,6 +183,9 @@ class RegistryDestination(Destination):
                 upload.fetch_absent(except_for=self._mounted(upload))
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
             with upload.blob_layout(piped=self.preserve, layers=not self._blobs_are_there) as blobs:
+                if not self._blobs_are_there:
+                    for named in listed:
+                        self._write_below(upload, blobs, named.image, self.reference)
                 for image, group in groupby(behind, key=lambda part: part[0].image):
                     if tagged and image == wanted.image:
                         self._lists.write(upload, self.access)
@@ -199,8 +204,9 @@ class RegistryDestination(Destination):
         return UploadResult(changed, digest, tags, references, sent=sent)
 
     def _parts(self, images: Sequence[NamedImage]) -> list[tuple[NamedImage, Reference]]:
-        """Return the images with the references that each is to have."""
-        return [(named, reference) for named in images for reference in self._references(images, named)]
+        """Return the images with the references that each is to have, lists of referrers apart."""
+        alone = [named for named in images if not is_list(named)]
+        return [(named, reference) for named in alone for reference in self._references(images, named)]
 
     def _references(self, images: Sequence[NamedImage], named: NamedImage) -> list[Reference]:
         """Return where one of the images goes."""

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.contents import NamedImage, list_tag, referrer_tags
+from ..archive.contents import NamedImage, referrer_tags
 from ..archive.stored import is_stored
 from ..errors import ContentError, IncrementalError, NotFoundError, SignaturesError
 from ..oci.documents import parse_document
@@ -73,10 +73,6 @@ def gather_referrers(
     # What a list under a tag names travels with that.
     by_digest = {named.key: (source, named) for source, named in found if named.key[1] not in listed}
     travelling = (*tagged, *by_digest.values())
-    lists = {named.name for _, named in tagged}
-    for _, named in by_digest.values():
-        if (tag := list_tag(str(named.image.root.parsed.subject))) in lists:
-            report.warn(f"{named.image.root.digest} travels, but the list of referrers {tag} does not name it")
     if not travelling and options.mode == REQUIRED:
         raise SignaturesError(
             f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
