@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.integration.test_signatures import beside, change_index, tag_of
+from tests.support.front import Asked, Front, Given
 from tests.support.images import OCI_INDEX, Image, fresh, layer, platform, put_image, put_list
-from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Ran, Tool, refused
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Ran, Tool, refused
 
 if TYPE_CHECKING:
     from tests.support.registry import Registry
@@ -158,18 +160,30 @@ def test_the_option_says_it_for_all(tool: Tool, bundle: Bundle) -> None:
     refused(tool("pull", "--spec", "s", "-o", "o.tar", "--with-from", "f", "--json"), 2, "with_from")
 
 
-@pytest.mark.parametrize("shape", ["index", "oras", "regctl"])
-def test_what_other_tools_print(
-    tool: Tool, bundle: Bundle, customer: Registry, shape: str, request: pytest.FixtureRequest
-) -> None:
+TREE = """📦 Supply Chain Security Related artifacts for an image: {name}:2
+└── 🔐 Signatures for an image tag: {name}:{tag}.sig
+   └── 🍒 {blob}
+└── 🔗 https://sigstore.dev/cosign/sign/v1 artifacts via OCI referrer: {name}@{first}
+   ├── 🍒 {blob}
+   └── 🍒 {blob}
+└── 🔗 application/vnd.cyclonedx+json artifacts via OCI referrer: {name}@{second}
+"""
+"""What cosign 3 prints: tags, referrers, and the digests of layers below each."""
+
+
+@pytest.mark.parametrize("shape", ["index", "oras", "regctl", "cosign"])
+def test_what_other_tools_print(tool: Tool, bundle: Bundle, shape: str) -> None:
     found = [entry(bundle.signature, BUNDLE), entry(bundle.parts, "x")]
+    digests = {"first": bundle.signature.digest, "second": bundle.parts.digest, "blob": ZERO}
+    tree = TREE.format(name=bundle.images[1]["final"].rpartition(":")[0], tag=tag_of(bundle.worker), **digests)
     document: dict[str, Any] = {
+        "cosign": tree,
         "index": {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found},
         "oras": {"manifests": [{"reference": f"host.example/x@{each['digest']}", **each} for each in found]},
         "regctl": {"subject": {"Scheme": "reg", "Registry": "host.example"}, "descriptors": found},
     }[shape]
-    tool.home.joinpath("f.json").write_text(json.dumps(document))
-    pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f.json", "--json", *PLAIN_PULL)
+    tool.home.joinpath("f").write_text(document if isinstance(document, str) else json.dumps(document))
+    pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f", "--json", *PLAIN_PULL)
     pulled = tool.good(*pull, "--signatures", "required").json
     assert [image["digest"] for image in pulled["images"]] == [
         bundle.worker.digest, bundle.signature.digest, bundle.parts.digest,
@@ -192,6 +206,8 @@ ZERO = "sha256:" + "0" * 64
             ["referrers[0].ref"],
         ),
         (json.dumps({"manifests": [{"digest": ZERO}] * 10_001}), ["manifests", "10000"]),
+        (TREE.format(name="n", tag="t", blob=ZERO, first=ZERO[:40], second=ZERO), ["referrers[0].digest"]),
+        ("host.example/app:sha256-00.sig", ["cosign tree"]),
         ('{"referrers": ' + '[{"referrers":' * 70 + "[]" + "}]" * 70 + "}", ["deeper"]),
     ],
 )
@@ -201,6 +217,32 @@ def test_hostile_lists(tool: Tool, vendor: Registry, document: str, words: list[
     pull = ("pull", f"{vendor.host}/any:1", "-o", "o.tar", "--with-from", "f.json", "--json", *PLAIN_PULL)
     refused(tool(*pull), 4, "f.json", *words)
     assert watch.requests() == []
+
+
+def test_nothing_was_found(tool: Tool, bundle: Bundle) -> None:
+    none = TREE.partition("\n")[0] + "\nNo Supply Chain Security Related Artifacts found for image n:2,\n start"
+    pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f", "--json", *PLAIN_PULL)
+    for document in ('{"manifests": []}', '{"descriptors": null}', none.format(name="n")):
+        tool.home.joinpath("f").write_text(document)
+        assert len(tool.good(*pull).json["images"]) == 1
+        refused(tool(*pull, "--signatures", "required"), 5, "no signature")
+
+
+def test_a_file_that_is_a_pipe(tool: Tool, bundle: Bundle) -> None:
+    """As `--with-from <(oras discover …)` gives one."""
+    pull = f"{tool.program} pull {bundle.images[1]['final']} -o o.tar {' '.join(PLAIN_PULL)}"
+    script = f"{pull} --with-from <(cat worker.json)"
+    env = tool.environment | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, cwd=tool.home, env=env, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert bundle.signed_parts.digest in ran.stdout.decode()
+
+
+def test_two_names_of_one_image(tool: Tool, bundle: Bundle) -> None:
+    bundle.images = [bundle.images[1] | {"name": f"worker:{tag}"} for tag in ("2", "latest")]
+    pulled, held = bundle.pull().json, tool.good("inspect", "b.tar", "--json").json
+    for told in (pulled, held):
+        assert [image["referrers"].get("signature") for image in told["images"]] == [2, 2, None, None, None, None]
 
 
 def test_what_belongs_to_another_image_does_not_travel(tool: Tool, bundle: Bundle, vendor: Registry) -> None:
@@ -349,6 +391,36 @@ def test_a_list_that_cannot_be_written_stops_nothing(tool: Tool, bundle: Bundle,
     assert f"{tag_of(bundle.worker)} does not list" in ran.stderr
     assert customer.manifest(target, tag_of(bundle.worker)) == own.raw
     assert customer.manifest(target, "2") == bundle.worker.raw
+
+
+def test_a_registry_whose_tags_stay(with_list: Listed, customer: Registry) -> None:
+    target = fresh("there")
+    own = refer(customer, target, with_list.app, BUNDLE)
+    before = put_typed(customer, target, with_list.app, [own], None)
+    with_list.pull()
+
+    def rule(asked: Asked) -> Given | None:
+        if asked.method == "PUT" and asked.path.endswith(tag_of(with_list.app)):
+            return Given(400, b'{"errors": [{"code": "TAG_INVALID", "message": "tag is immutable"}]}')
+        return None
+
+    with Front(rule, customer) as front:
+        push = ("push", "o.tar", f"{front.host}/{target}:2", *PLAIN_DEST)
+        ran = with_list.tool.good(*push)
+    assert "does not list what was sent: the registry does not accept it" in ran.stderr
+    assert customer.manifest(target, tag_of(with_list.app)) == before.raw
+    assert customer.manifest(target, "2") == with_list.app.raw
+
+
+def test_a_signature_of_what_a_list_names(with_list: Listed, tool: Tool) -> None:
+    """It belongs to the image, by whatever way its subject travels."""
+    name = f"{with_list.vendor.host}/{with_list.repository}"
+    signed = refer(with_list.vendor, with_list.repository, with_list.sbom, BUNDLE)
+    tool.home.joinpath("f").write_text(json.dumps({"manifests": [entry(signed, BUNDLE)]}))
+    pull = ("pull", f"{name}:2", "--with-from", "f", "-o", "o.tar", "--json", *PLAIN_PULL)
+    refused(tool(*pull), 4, signed.digest, "does not belong")
+    for more in (("--signatures", "if-present"), ("--with", f"{name}@{with_list.sbom.digest}")):
+        assert signed.digest in [image["digest"] for image in tool.good(*pull, *more).json["images"]]
 
 
 def test_an_archive_does_not_choose_lists(tool: Tool, bundle: Bundle, vendor: Registry, customer: Registry) -> None:

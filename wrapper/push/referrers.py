@@ -31,8 +31,11 @@ if TYPE_CHECKING:
     from ..skopeo.runner import Skopeo
     from .upload import Upload
 
-_WITHOUT_TYPES = "must be converted"
+_WITHOUT_TYPES = f'must be converted to type "{OCI_INDEX}"'
 """What skopeo says of a list that has fields that it does not know."""
+
+_REFUSED = "must be converted"
+"""What it says of one that a registry refuses: then it tries another type, and tells why that can't be."""
 
 _PLAIN = frozenset({"mediaType", "digest", "size", "urls", "annotations", "platform"})
 """What every skopeo knows of an entry."""
@@ -189,6 +192,8 @@ class ReferrerLists:
             except IncrementalError as error:
                 what = plural(len(entries), "referrer")
                 why = f"{error.message} ({error.next_step})" if error.next_step else error.message
+                if _REFUSED in error.message:
+                    why = "the registry does not accept it"
                 upload.report.warn(f"{what} sent, but {reference} does not list what was sent: {why}")
 
     def _entries(self, tag: str) -> list[Mapping[str, Any]]:

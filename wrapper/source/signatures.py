@@ -22,10 +22,11 @@ from ..skopeo.inspect import ImageSource, read_image, read_roots
 from .options import NO, REQUIRED, referrer_by_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..host.progress import Progress
     from ..oci.image import Image
+    from ..oci.manifest import FetchedManifest
     from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
     from .options import SignatureOptions
@@ -67,9 +68,11 @@ def gather_referrers(
     """
     tagged = _find_tagged(skopeo, final, image, report) if options.mode != NO else ()
     listed = {node.digest for _, named in tagged for node in named.image.nodes}
+    named_by_user = _read(skopeo, final, image, options.referrers)
     found = _read(skopeo, final, image, [final.reference.pinned(digest) for digest in discovered])
-    _require_subjects(final, image, [named for _, named in found])
-    found += _read(skopeo, final, image, options.referrers)
+    others = {node.digest for _, named in named_by_user for node in named.image.nodes}
+    _require_subjects(final, image, [named.image.root for _, named in found], listed | others)
+    found += named_by_user
     # What a list under a tag names travels with that.
     by_digest = {named.key: (source, named) for source, named in found if named.key[1] not in listed}
     travelling = (*tagged, *by_digest.values())
@@ -127,10 +130,12 @@ def _read(skopeo: Skopeo, final: ImageSource, image: Image, wanted: Sequence[str
     )
 
 
-def _require_subjects(final: ImageSource, image: Image, discovered: Sequence[NamedImage]) -> None:
-    """Refuse what does not refer to the image, a child of its list, or another referrer."""
-    subjects = {node.digest for node in image.nodes} | {named.image.root.digest for named in discovered}
-    for root in (named.image.root for named in discovered):
+def _require_subjects(
+    final: ImageSource, image: Image, discovered: Sequence[FetchedManifest], others: Collection[str]
+) -> None:
+    """Refuse what does not refer to the image, a child of its list, or a referrer that travels."""
+    subjects = {node.digest for node in (*image.nodes, *discovered)} | {*others}
+    for root in discovered:
         if root.parsed.subject not in subjects:
             subject = root.parsed.subject
             refers = f"refers to {subject}" if subject else "is no referrer: it has no subject"
