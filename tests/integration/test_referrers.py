@@ -312,6 +312,26 @@ def with_list(tool: Tool, vendor: Registry) -> Listed:
     return Listed(tool, vendor)
 
 
+def test_other_kinds_are_told_by_their_type(with_list: Listed) -> None:
+    scan = "application/vnd.example.scan.v1+json"
+    other = refer(with_list.vendor, with_list.repository, with_list.app, scan)
+    listed_too = refer(with_list.vendor, with_list.repository, with_list.app, scan, {"of": "today"})
+    put_typed(with_list.vendor, with_list.repository, with_list.app, [with_list.sbom, listed_too])
+    with_list.pull(other)
+    inspect = ("inspect", "o.tar", "--report", "page.html")
+    told = with_list.tool.good(*inspect, "--json").json["images"]
+    assert told[0]["referrers"] == {"other": 2, "sbom": 1}
+    assert (told[0]["kind"], told[0]["artifact_type"]) == (None, None)
+    assert [(leaf["kind"], leaf["artifact_type"]) for leaf in told[1]["manifests"]] == [
+        ("sbom", SPDX),
+        ("other", scan),
+    ]
+    assert (told[2]["kind"], told[2]["artifact_type"]) == ("other", scan)
+    page = with_list.tool.home.joinpath("page.html").read_text()
+    assert page.count(f"<td>other<br><code>{scan}</code></td>") == 2
+    assert with_list.tool.good("inspect", "o.tar").text.count(scan) == 2
+
+
 @pytest.mark.parametrize("more", [(), ("--verify",), ("--no-overwrite-tag",)])
 def test_a_list_whose_entries_have_types(with_list: Listed, customer: Registry, more: tuple[str, ...]) -> None:
     target = fresh("there")

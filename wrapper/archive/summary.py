@@ -167,6 +167,7 @@ def _describe_image(
             leaf.media_type,
             _platform(leaf, read_platform),
             kind_of_manifest(leaf) if kind == LIST else None,
+            leaf.artifact_type or None if kind == LIST else None,
         )
         for leaf in named.image.leaves
     )
@@ -190,6 +191,7 @@ def _describe_image(
         bytes_shared=sum(layer.size for digest, layer in layers.items() if digest in found.omitted),
         kind=kind,
         referrers={} if named.subject else dict(sorted(kinds.get(root.digest, {}).items())),
+        artifact_type=root.artifact_type or None if named.subject else None,
     )
 
 

@@ -16,7 +16,7 @@ from ..host.text import plural
 from ..oci.documents import check_schema, parse_document
 from ..oci.image import Image
 from ..oci.layout import Layout, canonical_json, index_document, index_entry
-from ..oci.manifest import OCI_INDEX, Manifest, digest_of, parse_manifest
+from ..oci.manifest import OCI_INDEX, digest_of, parse_manifest
 from ..results import TagChange
 from .tags import SIDE
 from .upload import OfferedBlobs
@@ -107,11 +107,8 @@ def add_to_list(
 
 def list_entry(node: FetchedManifest) -> dict[str, Any]:
     """Return what a list says of a referrer: type and annotations are those of its manifest."""
-    parsed = node.parsed
-    entry = index_entry(node.media_type, node.digest, node.size, annotations=parsed.annotations)
-    config = parsed.config.media_type if isinstance(parsed, Manifest) else ""
-    artifact_type = parsed.artifact_type or config
-    return entry | ({"artifactType": artifact_type} if artifact_type else {})
+    entry = index_entry(node.media_type, node.digest, node.size, annotations=node.parsed.annotations)
+    return entry | ({"artifactType": node.artifact_type} if node.artifact_type else {})
 
 
 def is_list(named: NamedImage) -> bool:
