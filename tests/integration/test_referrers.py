@@ -248,6 +248,9 @@ def test_two_names_of_one_image(tool: Tool, bundle: Bundle) -> None:
 def test_what_belongs_to_another_image_does_not_travel(tool: Tool, bundle: Bundle, vendor: Registry) -> None:
     pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f.json", "--json", *PLAIN_PULL)
     refused(tool(*pull), 2, "f.json", "does not exist")
+    tool.home.joinpath("f.json").mkdir()
+    refused(tool(*pull), 2, "f.json", "is a folder")
+    tool.home.joinpath("f.json").rmdir()
     repository = f"{bundle.prefix}/worker"
     other = put_image(vendor, repository, "other", [layer(fresh())])
     for image, words in ((refer(vendor, repository, other, SPDX), other.digest), (other, "no referrer")):

@@ -41,7 +41,7 @@ def read_discovered(path: str | Path) -> tuple[str, ...]:
         Their digests, each once, in the file's order.
 
     Raises:
-        UsageError: there is no such file.
+        UsageError: there is no such file, or it is a folder.
         ContentError: it breaks its schema, and the message names the place, such as `manifests[3].digest`; or it
             has no list of referrers. Of the text of `cosign tree`, `referrers` are the lines that name one.
         HostError: it can't be read.
@@ -49,8 +49,8 @@ def read_discovered(path: str | Path) -> tuple[str, ...]:
     path = Path(path)
     what = f"the list of referrers {path}"
     # It may be a pipe.
-    if not path.exists():
-        raise UsageError(f"{what} does not exist", _HOW)
+    if not path.exists() or path.is_dir():
+        raise UsageError(f"{what} {'is a folder' if path.is_dir() else 'does not exist'}", _HOW)
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = file.read(DOCUMENT_BYTES + 1)
     try:
