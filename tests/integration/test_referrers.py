@@ -376,6 +376,18 @@ def test_entries_with_types_are_not_lost(with_list: Listed, customer: Registry) 
     assert customer.manifest(target, with_list.sbom.digest) == with_list.sbom.raw
 
 
+def test_a_list_that_names_what_is_gone(with_list: Listed, customer: Registry) -> None:
+    target, vendor = fresh("there"), with_list.vendor
+    gone = refer(vendor, with_list.repository, with_list.app, BUNDLE)
+    put_typed(vendor, with_list.repository, with_list.app, [gone, with_list.sbom], None)
+    vendor.call("DELETE", f"/v2/{with_list.repository}/manifests/{gone.digest}")
+    with_list.pull()
+    pushed = with_list.push(customer, target)
+    assert listed(customer, target, with_list.app) == {with_list.sbom.digest}
+    assert "warning" not in pushed.stderr
+    assert with_list.push(customer, target).json["changed"] is False
+
+
 def test_what_the_list_of_the_vendor_lacks_is_listed(with_list: Listed, customer: Registry) -> None:
     """A signature of the image, and one of what that list names."""
     target = fresh("there")

@@ -148,7 +148,9 @@ class ReferrerLists:
             tag, root = str(named.name), named.image.root
             subjects |= {(named.subject, node.digest) for node in named.image.nodes[1:]}
             for entry in _parse(root.raw, root.digest)["manifests"]:
-                self._wanted.setdefault(tag, {}).setdefault(entry["digest"], entry)
+                # What a registry names and does not have, another may refuse to list.
+                if entry["digest"] not in named.image.absent:
+                    self._wanted.setdefault(tag, {}).setdefault(entry["digest"], entry)
         for named in by_digest:
             subject = str(named.image.root.parsed.subject)
             if (named.subject, subject) in subjects:
@@ -198,10 +200,10 @@ class ReferrerLists:
 
     def _whole(self, tag: str) -> FetchedManifest | None:
         """Return a list of the archive that says all that there is to say."""
-        lists = [named.image.root for named in self.images if named.name == tag]
-        return next(
-            (root for root in lists if not _lacking(_parse(root.raw, root.digest), self._entries(tag))), None
-        )
+        for image in (named.image for named in self.images if named.name == tag and not named.image.absent):
+            if self._wanted[tag].keys() <= {node.digest for node in image.nodes}:
+                return image.root
+        return None
 
 
 def _parse(raw: bytes, tag: Reference | str) -> dict[str, Any]:
@@ -210,7 +212,7 @@ def _parse(raw: bytes, tag: Reference | str) -> dict[str, Any]:
     return document
 
 
-def _names_all(raw: bytes, tag: Reference | str, entries: Sequence[Mapping[str, Any]]) -> bool:
+def _names_all(raw: bytes, tag: Reference, entries: Sequence[Mapping[str, Any]]) -> bool:
     try:
         return not _lacking(_parse(raw, tag), entries)
     except ContentError:
