@@ -81,9 +81,9 @@ def gather_referrers(
             f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
             "the registry may list them only in its referrers API, which skopeo can't use: name each one, as "
             "HOST/NAME@sha256:DIGEST, with `signatures.referrers`, or a file that lists them with "
-            "`signatures.referrers_from`; to take a list's signature along, take the "
-            f"whole list with `all_architectures`{_of_a_list(final, image)}; to pull images that have none, too, "
-            "say if-present with `signatures.include`",
+            "`signatures.referrers_from`; to take a list's signature along, take the list with `all_architectures` or "
+            f"`platforms`{_of_a_list(final, image)}; to pull images that have none, too, say if-present with "
+            "`signatures.include`",
         )
     return travelling
 
@@ -141,8 +141,8 @@ def _require_subjects(
             refers = f"refers to {subject}" if subject else "is no referrer: it has no subject"
             raise ContentError(
                 f"{root.digest} does not belong to {final.reference}, which is {image.root.digest}: it {refers}",
-                "find the referrers of this digest again; what refers to a list travels with the whole list, which "
-                f"`all_architectures` takes{_of_a_list(final, image)}",
+                "find the referrers of this digest again; what refers to a list travels with the list, which "
+                f"`all_architectures` and `platforms` take{_of_a_list(final, image)}",
             )
 
 
