@@ -207,6 +207,8 @@ ZERO = "sha256:" + "0" * 64
         ),
         (json.dumps({"manifests": [{"digest": ZERO}] * 10_001}), ["manifests", "10000"]),
         (TREE.format(name="n", tag="t", blob=ZERO, first=ZERO[:40], second=ZERO), ["referrers[0].digest"]),
+        (TREE.partition("\n")[0], ["may have failed"]),
+        (TREE + " " * 4_200_000, ["longer than"]),
         ("host.example/app:sha256-00.sig", ["cosign tree"]),
         ('{"referrers": ' + '[{"referrers":' * 70 + "[]" + "}]" * 70 + "}", ["deeper"]),
     ],

@@ -30,6 +30,9 @@ _TREE = b"Supply Chain Security Related "
 _IN_TREE = b" artifacts via OCI referrer: "
 """What comes before a referrer's reference in a line of that. Other lines name tags and layers."""
 
+_FINDINGS = (_IN_TREE, b" for an image tag: ", b"No Supply Chain Security Related ")
+"""One of these follows the first line of that, which is there, too, when cosign fails."""
+
 
 def read_discovered(path: str | Path) -> tuple[str, ...]:
     """Read which referrers a file names.
@@ -53,9 +56,11 @@ def read_discovered(path: str | Path) -> tuple[str, ...]:
         raise UsageError(f"{what} {'is a folder' if path.is_dir() else 'does not exist'}", _HOW)
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = file.read(DOCUMENT_BYTES + 1)
+    if len(raw) > DOCUMENT_BYTES:
+        raise ContentError(f"{what} is longer than {DOCUMENT_BYTES} bytes", _HOW)
     try:
         is_tree = _TREE in raw and not raw.lstrip().startswith(b"{")
-        document = parse_document(_json_of_tree(raw) if is_tree else raw, what)
+        document = parse_document(_json_of_tree(raw, what) if is_tree else raw, what)
     except ContentError as error:
         raise ContentError(error.message, _HOW) from None
     check_schema(document, "discovered", what)
@@ -64,8 +69,10 @@ def read_discovered(path: str | Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_digests(document)))
 
 
-def _json_of_tree(raw: bytes) -> bytes:
+def _json_of_tree(raw: bytes, what: str) -> bytes:
     """Return what `cosign tree` names as a document of ours."""
+    if not any(finding in raw for finding in _FINDINGS):
+        raise ContentError(f"{what} ends before cosign tree says what it has found: it may have failed")
     references = [line.partition(_IN_TREE)[2] for line in raw.splitlines() if _IN_TREE in line]
     digests = [reference.rpartition(b"@")[2].decode(errors="replace").strip() for reference in references]
     return canonical_json({"referrers": [{"digest": digest} for digest in digests]})

@@ -81,8 +81,8 @@ def gather_referrers(
             f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
             "the registry may list them only in its referrers API, which skopeo can't use: name each one, as "
             "HOST/NAME@sha256:DIGEST, with `signatures.referrers`, or a file that lists them with "
-            "`signatures.referrers_from`; to take a list's signature along, take the list with `all_architectures` or "
-            f"`platforms`{_of_a_list(final, image)}; to pull images that have none, too, say if-present with "
+            "`signatures.referrers_from`; to take a list's signature along, take the list with `all_architectures` "
+            f"or `platforms`{_of_a_list(final, image)}; to pull images that have none, too, say if-present with "
             "`signatures.include`",
         )
     return travelling
