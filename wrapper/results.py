@@ -43,12 +43,14 @@ class LeafInfo:
         media_type: its media type.
         platform: what it runs on, as `os/architecture[/variant]`; None where that is not known.
         kind: in a list of referrers, its kind, one of `KINDS`; else None.
+        artifact_type: in a list of referrers, its artifact type; else None.
     """
 
     digest: str
     media_type: str
     platform: str | None
     kind: str | None = None
+    artifact_type: str | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class ImageInfo:
         kind: what kind of referrer it is, one of `KINDS`, as its maker says; None for an image by itself.
         referrers: for an image by itself, how many referrers of each kind travel with it: those that a list names,
             and not the list.
+        artifact_type: of a referrer, its artifact type, as its manifest says it; None where it says none, and for
+            an image by itself.
     """
 
     name: str | None
@@ -86,6 +90,7 @@ class ImageInfo:
     absent: tuple[LeafInfo, ...] = ()
     kind: str | None = None
     referrers: dict[str, int] = field(default_factory=dict, hash=False)
+    artifact_type: str | None = None
 
 
 @dataclass(frozen=True)

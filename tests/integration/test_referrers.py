@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.integration.test_signatures import beside, change_index, tag_of
+from tests.support.front import Asked, Front, Given
 from tests.support.images import OCI_INDEX, Image, fresh, layer, platform, put_image, put_list
-from tests.support.tool import PLAIN_DEST, PLAIN_PULL, Tool, refused
+from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Ran, Tool, refused
 
 if TYPE_CHECKING:
     from tests.support.registry import Registry
@@ -158,18 +160,30 @@ def test_the_option_says_it_for_all(tool: Tool, bundle: Bundle) -> None:
     refused(tool("pull", "--spec", "s", "-o", "o.tar", "--with-from", "f", "--json"), 2, "with_from")
 
 
-@pytest.mark.parametrize("shape", ["index", "oras", "regctl"])
-def test_what_other_tools_print(
-    tool: Tool, bundle: Bundle, customer: Registry, shape: str, request: pytest.FixtureRequest
-) -> None:
+TREE = """📦 Supply Chain Security Related artifacts for an image: {name}:2
+└── 🔐 Signatures for an image tag: {name}:{tag}.sig
+   └── 🍒 {blob}
+└── 🔗 https://sigstore.dev/cosign/sign/v1 artifacts via OCI referrer: {name}@{first}
+   ├── 🍒 {blob}
+   └── 🍒 {blob}
+└── 🔗 application/vnd.cyclonedx+json artifacts via OCI referrer: {name}@{second}
+"""
+"""What cosign 3 prints: tags, referrers, and the digests of layers below each."""
+
+
+@pytest.mark.parametrize("shape", ["index", "oras", "regctl", "cosign"])
+def test_what_other_tools_print(tool: Tool, bundle: Bundle, shape: str) -> None:
     found = [entry(bundle.signature, BUNDLE), entry(bundle.parts, "x")]
+    digests = {"first": bundle.signature.digest, "second": bundle.parts.digest, "blob": ZERO}
+    tree = TREE.format(name=bundle.images[1]["final"].rpartition(":")[0], tag=tag_of(bundle.worker), **digests)
     document: dict[str, Any] = {
+        "cosign": tree,
         "index": {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": found},
         "oras": {"manifests": [{"reference": f"host.example/x@{each['digest']}", **each} for each in found]},
         "regctl": {"subject": {"Scheme": "reg", "Registry": "host.example"}, "descriptors": found},
     }[shape]
-    tool.home.joinpath("f.json").write_text(json.dumps(document))
-    pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f.json", "--json", *PLAIN_PULL)
+    tool.home.joinpath("f").write_text(document if isinstance(document, str) else json.dumps(document))
+    pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f", "--json", *PLAIN_PULL)
     pulled = tool.good(*pull, "--signatures", "required").json
     assert [image["digest"] for image in pulled["images"]] == [
         bundle.worker.digest, bundle.signature.digest, bundle.parts.digest,
@@ -192,6 +206,10 @@ ZERO = "sha256:" + "0" * 64
             ["referrers[0].ref"],
         ),
         (json.dumps({"manifests": [{"digest": ZERO}] * 10_001}), ["manifests", "10000"]),
+        (TREE.format(name="n", tag="t", blob=ZERO, first=ZERO[:40], second=ZERO), ["referrers[0].digest"]),
+        (TREE.partition("\n")[0], ["may have failed"]),
+        (TREE + " " * 4_200_000, ["longer than"]),
+        ("host.example/app:sha256-00.sig", ["cosign tree"]),
         ('{"referrers": ' + '[{"referrers":' * 70 + "[]" + "}]" * 70 + "}", ["deeper"]),
     ],
 )
@@ -203,9 +221,38 @@ def test_hostile_lists(tool: Tool, vendor: Registry, document: str, words: list[
     assert watch.requests() == []
 
 
+def test_nothing_was_found(tool: Tool, bundle: Bundle) -> None:
+    none = TREE.partition("\n")[0] + "\nNo Supply Chain Security Related Artifacts found for image n:2,\n start"
+    pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f", "--json", *PLAIN_PULL)
+    for document in ('{"manifests": []}', '{"descriptors": null}', none.format(name="n")):
+        tool.home.joinpath("f").write_text(document)
+        assert len(tool.good(*pull).json["images"]) == 1
+        refused(tool(*pull, "--signatures", "required"), 5, "no signature")
+
+
+def test_a_file_that_is_a_pipe(tool: Tool, bundle: Bundle) -> None:
+    """As `--with-from <(oras discover …)` gives one."""
+    pull = f"{tool.program} pull {bundle.images[1]['final']} -o o.tar {' '.join(PLAIN_PULL)}"
+    script = f"{pull} --with-from <(cat worker.json)"
+    env = tool.environment | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(["bash", "-c", script], capture_output=True, cwd=tool.home, env=env, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert bundle.signed_parts.digest in ran.stdout.decode()
+
+
+def test_two_names_of_one_image(tool: Tool, bundle: Bundle) -> None:
+    bundle.images = [bundle.images[1] | {"name": f"worker:{tag}"} for tag in ("2", "latest")]
+    pulled, held = bundle.pull().json, tool.good("inspect", "b.tar", "--json").json
+    for told in (pulled, held):
+        assert [image["referrers"].get("signature") for image in told["images"]] == [2, 2, None, None, None, None]
+
+
 def test_what_belongs_to_another_image_does_not_travel(tool: Tool, bundle: Bundle, vendor: Registry) -> None:
     pull = ("pull", bundle.images[1]["final"], "-o", "o.tar", "--with-from", "f.json", "--json", *PLAIN_PULL)
     refused(tool(*pull), 2, "f.json", "does not exist")
+    tool.home.joinpath("f.json").mkdir()
+    refused(tool(*pull), 2, "f.json", "is a folder")
+    tool.home.joinpath("f.json").rmdir()
     repository = f"{bundle.prefix}/worker"
     other = put_image(vendor, repository, "other", [layer(fresh())])
     for image, words in ((refer(vendor, repository, other, SPDX), other.digest), (other, "no referrer")):
@@ -237,21 +284,124 @@ def test_a_list_at_the_destination_keeps_its_entries(tool: Tool, bundle: Bundle,
     assert len(listed(customer, target, bundle.worker)) == 4
 
 
-def test_the_list_of_the_vendor_stays_as_it_is(
-    tool: Tool, bundle: Bundle, vendor: Registry, customer: Registry
-) -> None:
-    repository, target = f"{bundle.prefix}/app", fresh("there")
-    late = refer(vendor, repository, bundle.app, BUNDLE)
-    name = f"{vendor.host}/{repository}"
-    both = ("--with", f"{name}@{late.digest}", "--with", f"{name}@{bundle.sbom.digest}")
-    pulled = tool.good("pull", f"{name}:2", "--all", "--signatures", "required", *both, "-o", "o.tar", *PLAIN_PULL)
-    assert (
-        f"{late.digest} travels, but the list of referrers {tag_of(bundle.app)} does not name it" in pulled.stderr
+def put_typed(
+    registry: Registry, repository: str, subject: Image, found: list[Image], kind: str | None = SPDX
+) -> Image:
+    """The list under the subject's tag, as oras and cosign write it: with the type of each entry."""
+    entries = [image.descriptor() | ({"artifactType": kind} if kind else {}) for image in found]
+    raw = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}).encode()
+    registry.put_manifest(repository, tag_of(subject), raw, OCI_INDEX)
+    return Image(raw, OCI_INDEX)
+
+
+class Listed:
+    """An image with an SBOM that the vendor's list names, as real tools write it."""
+
+    def __init__(self, tool: Tool, vendor: Registry) -> None:
+        self.tool, self.vendor, self.repository = tool, vendor, fresh()
+        self.app = put_image(vendor, self.repository, "2", [layer(self.repository)])
+        self.sbom = refer(vendor, self.repository, self.app, SPDX)
+        self.list = put_typed(vendor, self.repository, self.app, [self.sbom])
+
+    def pull(self, *others: Image) -> None:
+        name = f"{self.vendor.host}/{self.repository}"
+        more = [word for image in others for word in ("--with", f"{name}@{image.digest}")]
+        self.tool.good("pull", f"{name}:2", "--signatures", "required", *more, "-o", "o.tar", *PLAIN_PULL)
+
+    def push(self, customer: Registry, target: str, *more: str) -> Ran:
+        return self.tool.good("push", "o.tar", f"{customer.host}/{target}:2", "--json", *more, *PLAIN_DEST)
+
+
+@pytest.fixture
+def with_list(tool: Tool, vendor: Registry) -> Listed:
+    return Listed(tool, vendor)
+
+
+def test_other_kinds_are_told_by_their_type(with_list: Listed) -> None:
+    scan = "application/vnd.example.scan.v1+json"
+    other = refer(with_list.vendor, with_list.repository, with_list.app, scan)
+    listed_too = refer(with_list.vendor, with_list.repository, with_list.app, scan, {"of": "today"})
+    put_typed(with_list.vendor, with_list.repository, with_list.app, [with_list.sbom, listed_too])
+    with_list.pull(other)
+    inspect = ("inspect", "o.tar", "--report", "page.html")
+    told = with_list.tool.good(*inspect, "--json").json["images"]
+    assert told[0]["referrers"] == {"other": 2, "sbom": 1}
+    assert (told[0]["kind"], told[0]["artifact_type"]) == (None, None)
+    assert [(leaf["kind"], leaf["artifact_type"]) for leaf in told[1]["manifests"]] == [
+        ("sbom", SPDX),
+        ("other", scan),
+    ]
+    assert (told[2]["kind"], told[2]["artifact_type"]) == ("other", scan)
+    page = with_list.tool.home.joinpath("page.html").read_text()
+    assert page.count(f"<td>other<br><code>{scan}</code></td>") == 2
+    assert with_list.tool.good("inspect", "o.tar").text.count(scan) == 2
+
+
+@pytest.mark.parametrize("more", [(), ("--verify",), ("--no-overwrite-tag",)])
+def test_a_list_whose_entries_have_types(with_list: Listed, customer: Registry, more: tuple[str, ...]) -> None:
+    target = fresh("there")
+    with_list.pull()
+    tags = with_list.push(customer, target, *more).json["tags"]
+    assert [tag["previous_digest"] for tag in tags if tag["reference"].endswith(tag_of(with_list.app))] == [None]
+    assert customer.manifest(target, with_list.sbom.digest) == with_list.sbom.raw
+    assert listed(customer, target, with_list.app) == {with_list.sbom.digest}
+    again = with_list.push(customer, target, *more)
+    assert again.json["changed"] is False
+    assert "warning" not in again.stderr
+
+
+def test_a_list_of_the_vendor_adds_to_that_at_the_destination(with_list: Listed, customer: Registry) -> None:
+    target = fresh("there")
+    own = refer(customer, target, with_list.app, BUNDLE)
+    before = put_typed(customer, target, with_list.app, [own], None)
+    with_list.pull()
+    with_list.push(customer, target, "--no-overwrite-tag")
+    entries = json.loads(customer.manifest(target, tag_of(with_list.app)) or b"")["manifests"]
+    assert entries[0] == json.loads(before.raw)["manifests"][0]
+    assert [each["digest"] for each in entries] == [own.digest, with_list.sbom.digest]
+    assert customer.manifest(target, with_list.sbom.digest) == with_list.sbom.raw
+    assert with_list.push(customer, target).json["changed"] is False
+
+
+def test_entries_with_types_are_not_lost(with_list: Listed, customer: Registry) -> None:
+    """Not every skopeo can write them again: then the list stays as it is."""
+    target = fresh("there")
+    own = refer(customer, target, with_list.app, BUNDLE)
+    before = put_typed(customer, target, with_list.app, [own], BUNDLE)
+    with_list.pull()
+    pushed = with_list.push(customer, target)
+    entries = json.loads(customer.manifest(target, tag_of(with_list.app)) or b"")["manifests"]
+    assert entries[0] == json.loads(before.raw)["manifests"][0]
+    if len(entries) == 1:
+        assert "does not list" in pushed.stderr
+        assert "newer" in pushed.stderr
+    assert customer.manifest(target, with_list.sbom.digest) == with_list.sbom.raw
+
+
+def test_a_list_that_names_what_is_gone(with_list: Listed, customer: Registry) -> None:
+    target, vendor = fresh("there"), with_list.vendor
+    gone = refer(vendor, with_list.repository, with_list.app, BUNDLE)
+    put_typed(vendor, with_list.repository, with_list.app, [gone, with_list.sbom], None)
+    vendor.call("DELETE", f"/v2/{with_list.repository}/manifests/{gone.digest}")
+    with_list.pull()
+    pushed = with_list.push(customer, target)
+    assert listed(customer, target, with_list.app) == {with_list.sbom.digest}
+    assert "warning" not in pushed.stderr
+    assert with_list.push(customer, target).json["changed"] is False
+
+
+def test_what_the_list_of_the_vendor_lacks_is_listed(with_list: Listed, customer: Registry) -> None:
+    """A signature of the image, and one of what that list names."""
+    target = fresh("there")
+    late, signed = (
+        refer(with_list.vendor, with_list.repository, subject, BUNDLE)
+        for subject in (with_list.app, with_list.sbom)
     )
-    assert f"{bundle.sbom.digest} travels" not in pulled.stderr
-    tool.good("push", "o.tar", f"{customer.host}/{target}:2", *PLAIN_DEST)
-    assert customer.manifest(target, tag_of(bundle.app)) == bundle.listed.raw
-    for image in (late, bundle.sbom):
+    with_list.pull(late, signed, with_list.sbom)
+    with_list.push(customer, target)
+    assert listed(customer, target, with_list.app) == {with_list.sbom.digest, late.digest}
+    assert listed(customer, target, with_list.sbom) == {signed.digest}
+    for image in (late, signed, with_list.sbom):
         assert customer.manifest(target, image.digest) == image.raw
 
 
@@ -278,6 +428,36 @@ def test_a_list_that_cannot_be_written_stops_nothing(tool: Tool, bundle: Bundle,
     assert f"{tag_of(bundle.worker)} does not list" in ran.stderr
     assert customer.manifest(target, tag_of(bundle.worker)) == own.raw
     assert customer.manifest(target, "2") == bundle.worker.raw
+
+
+def test_a_registry_whose_tags_stay(with_list: Listed, customer: Registry) -> None:
+    target = fresh("there")
+    own = refer(customer, target, with_list.app, BUNDLE)
+    before = put_typed(customer, target, with_list.app, [own], None)
+    with_list.pull()
+
+    def rule(asked: Asked) -> Given | None:
+        if asked.method == "PUT" and asked.path.endswith(tag_of(with_list.app)):
+            return Given(400, b'{"errors": [{"code": "TAG_INVALID", "message": "tag is immutable"}]}')
+        return None
+
+    with Front(rule, customer) as front:
+        push = ("push", "o.tar", f"{front.host}/{target}:2", *PLAIN_DEST)
+        ran = with_list.tool.good(*push)
+    assert "does not list what was sent: the registry does not accept it" in ran.stderr
+    assert customer.manifest(target, tag_of(with_list.app)) == before.raw
+    assert customer.manifest(target, "2") == with_list.app.raw
+
+
+def test_a_signature_of_what_a_list_names(with_list: Listed, tool: Tool) -> None:
+    """It belongs to the image, by whatever way its subject travels."""
+    name = f"{with_list.vendor.host}/{with_list.repository}"
+    signed = refer(with_list.vendor, with_list.repository, with_list.sbom, BUNDLE)
+    tool.home.joinpath("f").write_text(json.dumps({"manifests": [entry(signed, BUNDLE)]}))
+    pull = ("pull", f"{name}:2", "--with-from", "f", "-o", "o.tar", "--json", *PLAIN_PULL)
+    refused(tool(*pull), 4, signed.digest, "does not belong")
+    for more in (("--signatures", "if-present"), ("--with", f"{name}@{with_list.sbom.digest}")):
+        assert signed.digest in [image["digest"] for image in tool.good(*pull, *more).json["images"]]
 
 
 def test_an_archive_does_not_choose_lists(tool: Tool, bundle: Bundle, vendor: Registry, customer: Registry) -> None:

@@ -59,14 +59,19 @@ def describe(found: ArchiveContents, read_config: Callable[[str], bytes | None])
     layers = _describe_layers(found)
     sizes = {where: [layer.size for layer in layers if layer.where == where] for where in WHERE}
     changes = [layer.delta.size for layer in layers if layer.delta]
+    # Of an image that a bundle calls by two names, each name has brought them.
+    referrers = {(named.subject, *named.key): named for named in found.referrers}
+    images = [named for named in found.images if not named.subject]
     kinds: dict[str, Counter[str]] = {}
-    for referrer in found.referrers:
+    for referrer in referrers.values():
         kinds.setdefault(str(referrer.subject), Counter()).update(kinds_in(referrer))
     needed = {digest: layer.size for digest, layer in found.omitted.items()} | dict(found.sources)
     return Contents(
         digest=None if found.is_bundle else found.images[0].image.root.digest,
         bundle=found.is_bundle,
-        images=tuple(_describe_image(named, found, read_platform, kinds) for named in found.images),
+        images=tuple(
+            _describe_image(named, found, read_platform, kinds) for named in (*images, *referrers.values())
+        ),
         bases=found.bases,
         names=found.names,
         bytes_new=sum(sizes["inside"]) + sum(changes),
@@ -162,6 +167,7 @@ def _describe_image(
             leaf.media_type,
             _platform(leaf, read_platform),
             kind_of_manifest(leaf) if kind == LIST else None,
+            leaf.artifact_type or None if kind == LIST else None,
         )
         for leaf in named.image.leaves
     )
@@ -185,6 +191,7 @@ def _describe_image(
         bytes_shared=sum(layer.size for digest, layer in layers.items() if digest in found.omitted),
         kind=kind,
         referrers={} if named.subject else dict(sorted(kinds.get(root.digest, {}).items())),
+        artifact_type=root.artifact_type or None if named.subject else None,
     )
 
 

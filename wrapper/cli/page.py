@@ -49,17 +49,23 @@ class _Manifest(NamedTuple):
     labels: Mapping[str, str]
 
 
-class _Image(NamedTuple):
-    """An image: what it is called, its manifests, the labels that all of these have alike, and what refers to it.
+class _Referrer(NamedTuple):
+    """What belongs to an image: what it is, its tag or "", and its digest."""
 
-    Of each referrer there are its kind, its tag or "", and its digest.
-    """
+    kind: str
+    artifact_type: str | None
+    tag: str
+    digest: str
+
+
+class _Image(NamedTuple):
+    """An image: what it is called, its manifests, the labels that these have alike, and what refers to it."""
 
     title: str
     info: ImageInfo
     manifests: Sequence[_Manifest]
     labels: Mapping[str, str]
-    referrers: Sequence[tuple[str, str, str]]
+    referrers: Sequence[_Referrer]
 
     @property
     def layer_count(self) -> int:
@@ -186,10 +192,12 @@ def _image(
     return _Image(title, image, manifests, _common(manifest.labels for manifest in manifests), rows)
 
 
-def _rows(referrer: ImageInfo) -> list[tuple[str, str, str]]:
-    """Return kind, tag and digest of a referrer; of a list, then those of what it names."""
-    leaves = [(str(leaf.kind), "", leaf.digest) for leaf in referrer.manifests if leaf.kind]
-    return [(str(referrer.kind), referrer.name or "", referrer.digest), *leaves]
+def _rows(referrer: ImageInfo) -> list[_Referrer]:
+    """Return what is shown of a referrer; of a list, then of what it names."""
+    leaves = [
+        _Referrer(str(leaf.kind), leaf.artifact_type, "", leaf.digest) for leaf in referrer.manifests if leaf.kind
+    ]
+    return [_Referrer(str(referrer.kind), referrer.artifact_type, referrer.name or "", referrer.digest), *leaves]
 
 
 def _common(labels: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -110,7 +110,8 @@ _signature_options = together(
         multiple=True,
         metavar="FILE",
         shell_complete=files,
-        help="Include the referrers that this JSON file lists, as oras discover prints it. May be repeated.",
+        help="Include the referrers that this file lists, as oras discover (JSON) or cosign tree print it. May be "
+        "repeated.",
     ),
     option(
         IMAGES, "--remove-signatures", is_flag=True, help="Leave out signatures that an archive cannot contain."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, one_line
 from ..host.text import human_bytes, named, plural, show_kinds
-from ..results import OLDER, WHOLE
+from ..results import OLDER, OTHER, WHOLE
 from .wording import as_options
 
 if TYPE_CHECKING:
@@ -341,13 +341,14 @@ def _table(rows: Sequence[Sequence[str]], out: TextIO) -> None:
 def _show_image(image: ImageInfo, names: Mapping[str, str], out: TextIO) -> None:
     name = image.reference or names.get(image.digest) or image.name or "no name"
     if image.beside:
-        _line(out, "referrer", f"{name} ({image.kind})")
+        which = f"other: {image.artifact_type}" if image.kind == OTHER and image.artifact_type else image.kind
+        _line(out, "referrer", f"{name} ({which})")
     else:
         _line(out, "image", f"{name} {image.platform or ''}".rstrip())
     _line(out, "digest", f"{image.digest}  {image.media_type}")
     for leaf in image.manifests:
         if leaf.kind:
-            _line(out, leaf.kind, f"{leaf.digest}  {leaf.media_type}")
+            _line(out, leaf.kind, f"{leaf.digest}  {leaf.artifact_type or leaf.media_type}")
         else:
             _line(out, "platform", f"{leaf.platform or 'unknown'}  {leaf.digest}  {leaf.media_type}")
     for leaf in image.absent:

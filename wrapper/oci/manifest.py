@@ -142,6 +142,16 @@ class FetchedManifest:
         return len(self.raw)
 
     @property
+    def artifact_type(self) -> str:
+        """What it is as an artifact; empty where that is not said.
+
+        It is what lists of referrers say: where a manifest has no type itself, that of its config (OCI distribution
+        specification, "Listing Referrers").
+        """
+        parsed = self.parsed
+        return parsed.artifact_type or (parsed.config.media_type if isinstance(parsed, Manifest) else "")
+
+    @property
     def manifest(self) -> Manifest:
         """What a manifest says; never asked of a list."""
         if not isinstance(self.parsed, Manifest):

@@ -19,7 +19,7 @@ from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runs import PARALLEL_RUNS
 from ..source.presence import layers_in_repository
 from .destination import Destination
-from .referrers import ReferrerLists
+from .referrers import ReferrerLists, is_list, without_lists
 from .tags import SIDE, lists_in_part, read_tags, referrer_reference, refuse_overwriting, refused_list
 from .upload import OfferedBlobs, Upload, UploadResult
 from .waves import waves
@@ -157,7 +157,8 @@ class RegistryDestination(Destination):
         """Read them by their digests."""
         from .readback import verify_images
 
-        return verify_images(skopeo, ImageSource(self.reference, self.access, SIDE), images, report, layers=layers)
+        here = ImageSource(self.reference, self.access, SIDE)
+        return verify_images(skopeo, here, without_lists(images), report, layers=layers)
 
     def look(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress) -> None:
         """Look at what the tags point to; of a list, at its children, too."""
@@ -189,10 +190,11 @@ class RegistryDestination(Destination):
         wanted = upload.image
         parts = self._parts(upload.images)
         behind = self._behind(upload.images, again=again)
+        listed = self._lists.images if again else self._lists.behind
         digest = wanted.image.root.digest
         changed = bool(behind) or self._lists.is_behind
         sent: dict[Reference, str] = {}
-        if not behind:
+        if not behind and not listed:
             if tagged and not changed:
                 upload.report(f"{self.reference} is {digest} already: nothing to send")
         elif not dry_run:
@@ -200,6 +202,9 @@ class RegistryDestination(Destination):
                 upload.fetch_absent(except_for=self._mounted(upload))
             # To convert an image skopeo may read a layer more than once, in ways that are not ours to know.
             with upload.blob_layout(piped=self.preserve, layers=not self._blobs_are_there) as blobs:
+                if not self._blobs_are_there:
+                    for named in listed:
+                        self._write_below(upload, blobs, named.image, self.reference)
                 for image, group in groupby(behind, key=lambda part: part[0].image):
                     if tagged and image == wanted.image:
                         self._lists.write(upload, self.access)
@@ -219,7 +224,7 @@ class RegistryDestination(Destination):
 
     def is_behind(self, images: Sequence[NamedImage]) -> bool:
         """Say whether a tag is to be written."""
-        return bool(self._behind(images))
+        return bool(self._behind(images) or self._lists.behind)
 
     def _behind(self, images: Sequence[NamedImage], *, again: bool = False) -> list[tuple[NamedImage, Reference]]:
         """Return the references that don't point to their images yet, or all of them; referrers come first."""
@@ -232,8 +237,9 @@ class RegistryDestination(Destination):
         return sorted(behind, key=lambda part: part[0].subject is None)
 
     def _parts(self, images: Sequence[NamedImage]) -> list[tuple[NamedImage, Reference]]:
-        """Return the images with the references that each is to have."""
-        return [(named, reference) for named in images for reference in self._references(images, named)]
+        """Return the images with the references that each is to have, lists of referrers apart."""
+        alone = [named for named in images if not is_list(named)]
+        return [(named, reference) for named in alone for reference in self._references(images, named)]
 
     def _references(self, images: Sequence[NamedImage], named: NamedImage) -> list[Reference]:
         """Return where one of the images goes."""

@@ -16,7 +16,7 @@ from ..oci.reference import Reference
 from ..results import PushResult
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
-from .referrers import add_to_list, send_manifest
+from .referrers import add_to_list, list_entry, send_manifest
 from .tags import SIDE, read_tags, refuse_overwriting, require_sent
 from .upload import Upload
 
@@ -151,6 +151,6 @@ class Store(NamedTuple):
     def _list(self, upload: Upload, node: FetchedManifest, tag: Reference) -> None:
         """Name an archive in the list of what refers to its image; it is there without that, too."""
         try:
-            add_to_list(upload, self.options.destination, tag, [node])
+            add_to_list(upload, self.options.destination, tag, [list_entry(node)])
         except IncrementalError as error:
             self.report.warn(f"the archive is stored, but {tag} does not list it: {error.message}")

@@ -43,8 +43,8 @@ class SignatureOptions:
             from the digests of the image and of its list's children: cosign's signatures, attestations and SBOMs,
             and the tag that lists referrers. True is `required`, False is `no`.
         referrers: references with a digest that travel too.
-        referrers_from: paths of files that name further referrers by digest, as `oras discover --format json`
-            prints them: see `source.discovered`.
+        referrers_from: paths of files that name further referrers by digest, as `oras discover --format json` or
+            `cosign tree` print them: see `source.discovered`.
     """
 
     remove: bool = False

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.contents import NamedImage, list_tag, referrer_tags
+from ..archive.contents import NamedImage, referrer_tags
 from ..archive.stored import is_stored
 from ..errors import ContentError, IncrementalError, NotFoundError, SignaturesError
 from ..oci.documents import parse_document
@@ -22,10 +22,11 @@ from ..skopeo.inspect import ImageSource, read_image, read_roots
 from .options import NO, REQUIRED, referrer_by_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from ..host.progress import Progress
     from ..oci.image import Image
+    from ..oci.manifest import FetchedManifest
     from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
     from .options import SignatureOptions
@@ -67,24 +68,22 @@ def gather_referrers(
     """
     tagged = _find_tagged(skopeo, final, image, report) if options.mode != NO else ()
     listed = {node.digest for _, named in tagged for node in named.image.nodes}
+    named_by_user = _read(skopeo, final, image, options.referrers)
     found = _read(skopeo, final, image, [final.reference.pinned(digest) for digest in discovered])
-    _require_subjects(final, image, [named for _, named in found])
-    found += _read(skopeo, final, image, options.referrers)
+    others = {node.digest for _, named in named_by_user for node in named.image.nodes}
+    _require_subjects(final, image, [named.image.root for _, named in found], listed | others)
+    found += named_by_user
     # What a list under a tag names travels with that.
     by_digest = {named.key: (source, named) for source, named in found if named.key[1] not in listed}
     travelling = (*tagged, *by_digest.values())
-    lists = {named.name for _, named in tagged}
-    for _, named in by_digest.values():
-        if (tag := list_tag(str(named.image.root.parsed.subject))) in lists:
-            report.warn(f"{named.image.root.digest} travels, but the list of referrers {tag} does not name it")
     if not travelling and options.mode == REQUIRED:
         raise SignaturesError(
             f"{final.reference} has no signature, attestation, SBOM or list of referrers under a tag",
             "the registry may list them only in its referrers API, which skopeo can't use: name each one, as "
             "HOST/NAME@sha256:DIGEST, with `signatures.referrers`, or a file that lists them with "
-            "`signatures.referrers_from`; to take a list's signature along, take the "
-            f"whole list with `all_architectures`{_of_a_list(final, image)}; to pull images that have none, too, "
-            "say if-present with `signatures.include`",
+            "`signatures.referrers_from`; to take a list's signature along, take the list with `all_architectures` "
+            f"or `platforms`{_of_a_list(final, image)}; to pull images that have none, too, say if-present with "
+            "`signatures.include`",
         )
     return travelling
 
@@ -131,17 +130,19 @@ def _read(skopeo: Skopeo, final: ImageSource, image: Image, wanted: Sequence[str
     )
 
 
-def _require_subjects(final: ImageSource, image: Image, discovered: Sequence[NamedImage]) -> None:
-    """Refuse what does not refer to the image, a child of its list, or another referrer."""
-    subjects = {node.digest for node in image.nodes} | {named.image.root.digest for named in discovered}
-    for root in (named.image.root for named in discovered):
+def _require_subjects(
+    final: ImageSource, image: Image, discovered: Sequence[FetchedManifest], others: Collection[str]
+) -> None:
+    """Refuse what does not refer to the image, a child of its list, or a referrer that travels."""
+    subjects = {node.digest for node in (*image.nodes, *discovered)} | {*others}
+    for root in discovered:
         if root.parsed.subject not in subjects:
             subject = root.parsed.subject
             refers = f"refers to {subject}" if subject else "is no referrer: it has no subject"
             raise ContentError(
                 f"{root.digest} does not belong to {final.reference}, which is {image.root.digest}: it {refers}",
-                "find the referrers of this digest again; what refers to a list travels with the whole list, which "
-                f"`all_architectures` takes{_of_a_list(final, image)}",
+                "find the referrers of this digest again; what refers to a list travels with the list, which "
+                f"`all_architectures` and `platforms` take{_of_a_list(final, image)}",
             )
 
 

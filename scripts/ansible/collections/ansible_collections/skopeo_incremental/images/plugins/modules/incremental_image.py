@@ -137,7 +137,7 @@ options:
     elements: str
     default: []
   with_from:
-    description: JSON files that list referrers of the image to pull, too, as C(oras discover) prints them.
+    description: Files that list referrers of the image to pull, too, as C(oras discover) prints them as JSON.
     type: list
     elements: path
     default: []
