@@ -256,7 +256,28 @@ def test_a_layer_with_other_bytes(forgetful: Forgetful) -> None:
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     said = ("1 layer", forgetful.base.layers[0], "Digest did not match", "storage is damaged")
     refused(forgetful.run("vet", "2", "--deep"), 5, *said)
-    refused(forgetful.run("push", "2", "--verify=layers"), 5, "no tag was written", *said)
+    # It is so short that its first bytes are all.
+    said = ("1 blob", forgetful.base.layers[0], "no tag was written", "storage is damaged")
+    refused(forgetful.run("push", "2"), 5, *said)
+
+
+def test_a_long_layer_with_other_bytes(tool: Tool, vendor: Registry, cached: Registry) -> None:
+    at = fresh()
+    large = os.urandom(50_000)
+    base = put_image(vendor, at, "1", [large])
+    put_image(vendor, at, "2", [large, layer(at)])
+    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
+    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
+    put_image(cached, at, "1", [large])
+    name = base.layers[0].partition(":")[2]
+    damaged = cached.folder / "data/docker/registry/v2/blobs/sha256" / name[:2] / name / "data"
+    damaged.write_bytes(large[:-1] + b"?" + large[-1:])
+    # First bytes say that it is there, and no more; manifests are sound.
+    push = ("push", "2.tar", f"{cached.host}/{at}:2", "--json", *PLAIN_DEST)
+    assert tool.good(*push).json["changed"]
+    manifests = tool.good(*push, "--verify").json["read_back"]
+    assert manifests == {"manifests": 1, "layers": 0, "bytes": 0}
+    refused(tool(*push, "--verify=layers"), 5, "1 layer", base.layers[0], "storage is damaged")
 
 
 def test_an_image_that_the_archive_does_not_name(forgetful: Forgetful) -> None:

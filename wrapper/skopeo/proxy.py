@@ -1,7 +1,7 @@
 """Beginning to read blobs, without taking more than their first bytes.
 
 `skopeo experimental-image-proxy` opens an image, and hands out any blob of its repository through a pipe. We close
-our end of that pipe at once. So skopeo stops at the first bytes that arrive, and says that nobody took them. A
+our end of that pipe as soon as some bytes have come. So skopeo stops, and says that nobody took the rest. A
 registry that has no bytes fails before that, whatever it said when it was asked by HEAD.
 """
 
@@ -14,7 +14,7 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import HostError, IncrementalError, NetworkError
+from ..errors import ContentError, HostError, IncrementalError, NetworkError
 from .messages import explain
 from .process import TICK, EarlyEndError
 from .runs import no_answer
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _LONGEST = 1 << 16
 """How long an answer may be, in bytes; skopeo's are half of that at most."""
+
+_FIRST_BYTES = 16 * 1024
+"""How many bytes of a blob are read; of shorter ones this is all, and skopeo verifies it."""
 
 _SENT = ("broken pipe", "EPIPE")
 """What an answer has that tells of bytes that nobody took; newer versions of skopeo call that a success."""
@@ -111,46 +114,79 @@ class _Proxy:
 
     def _begin(self, image: int, digest: str, size: int) -> IncrementalError | None:
         """Begin to read a blob of an image's repository; return what is wrong with it."""
+        doing = f"cannot read {digest}"
         answer, pipes = self._call("GetBlob", image, digest, size)
-        for pipe in pipes:
-            os.close(pipe)
-        if answer["success"]:
-            answer, _ = self._call("FinishPipe", answer["pipeid"])
+        if not answer["success"]:
+            return self._explained(answer, doing)
+        # skopeo closes its end only when it is asked how it went.
+        self._send("FinishPipe", answer["pipeid"])
+        is_whole = self._read_first_bytes(pipes[0])
+        answer, _ = self._receive("FinishPipe")
         if answer["success"] or any(sign in f"{answer.get('error_code')} {answer['error']}" for sign in _SENT):
             return None
-        return self._explained(answer, f"cannot read {digest}")
+        error = self._explained(answer, doing)
+        # What skopeo may have read on for is not ours.
+        return error if is_whole or not isinstance(error, ContentError) else None
+
+    def _read_first_bytes(self, pipe: int) -> bool:
+        """Read what comes first; say whether that was all."""
+        left = _FIRST_BYTES
+        with os.fdopen(pipe, "rb", buffering=0) as file:
+            while left > 0:
+                self._await(pipe)
+                if not (some := file.read(left)):
+                    return True
+                left -= len(some)
+        return False
 
     def _explained(self, answer: Mapping[str, Any], doing: str) -> IncrementalError:
         source = self._source
         return explain(str(answer["error"]), doing, source.side, [str(source.reference)], source.access)
 
     def _call(self, method: str, *arguments: object) -> tuple[dict[str, Any], list[int]]:
-        """Make a request; return the answer, and the pipes that came with it.
+        """Make a request; return the answer, and the pipes that came with it."""
+        self._send(method, *arguments)
+        return self._receive(method)
 
-        Raises:
-            IncrementalError: there is none.
-        """
-        doing = f"cannot read layers of {self._source.reference}"
+    def _send(self, method: str, *arguments: object) -> None:
         self._skopeo.trace(f"  {method} {' '.join(map(str, arguments))}".rstrip())
         try:
             self._line.send(json.dumps({"method": method, "args": arguments}).encode())
-            self._await_answer()
-            said, pipes, _, _ = socket.recv_fds(self._line, _LONGEST, 1)
-        except EarlyEndError as why:
-            raise no_answer(doing, why, self._skopeo.timeout) from None
         except OSError:
-            said, pipes = b"", []
+            raise self._ended(method) from None
+
+    def _receive(self, method: str) -> tuple[dict[str, Any], list[int]]:
+        self._await(self._line.fileno())
+        try:
+            said, pipes, _, _ = socket.recv_fds(self._line, _LONGEST, 1)
+        except OSError:
+            raise self._ended(method) from None
         if not said:
-            raise HostError(f"{doing}: skopeo has ended", "run again with `trace` to see each call of skopeo")
+            raise self._ended(method)
         answer = json.loads(said)
         if not answer["success"]:
             self._skopeo.trace(f"  {answer['error']}")
         return answer, pipes
 
-    def _await_answer(self) -> None:
+    def _ended(self, method: str) -> HostError:
+        return HostError(
+            f"skopeo ended when it was asked for {method} in {self._source.reference}",
+            "run again with `trace` to see each call of skopeo",
+        )
+
+    def _await(self, descriptor: int) -> None:
+        """Wait until something can be read.
+
+        Raises:
+            IncrementalError: nothing came in time.
+        """
         poll = select.poll()
-        poll.register(self._line, select.POLLIN)
-        begun = self._run.seconds()
-        while not poll.poll(TICK * 1000):
-            self._run.look()
-            self._run.require_within(begun + self._skopeo.timeout if self._skopeo.timeout else None)
+        poll.register(descriptor, select.POLLIN)
+        timeout = self._skopeo.timeout
+        deadline = self._run.seconds() + timeout if timeout else None
+        try:
+            while not poll.poll(TICK * 1000):
+                self._run.look()
+                self._run.require_within(deadline)
+        except EarlyEndError as why:
+            raise no_answer(f"cannot read layers of {self._source.reference}", why, timeout) from None
