@@ -163,6 +163,8 @@ def test_one_image_counts_what_sites_have_in_its_repository(apart: Sites) -> Non
     assert apart.tool.good(*would[:-2], *PLAIN_PULL).json["layers_shared"] == 1
     missing = apart.tool("pull", final, "--for-site", "none.json", "--dry-run", "--json", *PLAIN_PULL)
     refused(missing, 2, "none.json does not exist")
+    folder = apart.tool("pull", final, "--for-site", ".", "--dry-run", "--json", *PLAIN_PULL)
+    refused(folder, 2, "the receipt . is no plain file")
 
 
 def states(told: Any) -> dict[str, list[str]]:
@@ -409,7 +411,7 @@ def test_bad_receipts(apart: Sites) -> None:
         refused(apart.tool(*push), 4, "oslo.json", words)
         assert watch.requests() == [], kind
         assert path.read_bytes() == raw
-        refused(apart.tool("status", spec, "--site", "oslo.json", "--json"), 4, "oslo.json", words)
+        refused(apart.tool("status", spec, "--site", "oslo.json", "--json"), 4, "oslo.json", words, "--receipt")
         pull = ("pull", "--spec", spec, "--for-site", "oslo.json", "-o", "o.tar", "--json", *PLAIN_PULL)
         refused(apart.tool(*pull), 4, "oslo.json", words)
         assert not (apart.tool.home / "o.tar").exists()

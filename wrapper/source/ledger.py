@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ..errors import ContentError, UsageError, host_errors
 from ..oci.documents import OURS, check_schema, parse_document
@@ -188,16 +188,13 @@ def read_ledger(path: Path, kind: str) -> Ledger:
         raise UsageError(f"the {called} {path} {wrong}", _WRITTEN_BY[kind])
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = file.read(OURS.size + 1)
-    document = parse_document(raw, f"{called} {path}", OURS)
-    if document.get(kind) != FORMAT:
-        step = next(
-            (f"it is {CALLED[each]}: as a base, it is {each}:{path}" for each in KINDS if each in document), None
-        )
-        raise ContentError(
-            f"{path} is not {CALLED[kind]} of format {FORMAT}",
-            step if step and kind not in document else _WRITTEN_BY[kind],
-        )
-    check_schema(document, kind, f"{called} {path}")
+    try:
+        document = parse_document(raw, f"{called} {path}", OURS)
+        if document.get(kind) != FORMAT:
+            _refuse(document, path, kind)
+        check_schema(document, kind, f"{called} {path}")
+    except ContentError as error:
+        raise ContentError(error.message, error.next_step or _WRITTEN_BY[kind]) from None
     destination = document.get("destination", "")
     images = tuple(
         LedgerImage(
@@ -214,6 +211,13 @@ def read_ledger(path: Path, kind: str) -> Ledger:
         for position, entry in enumerate(document["images"])
     )
     return Ledger(destination, document["date"], images)
+
+
+def _refuse(document: Mapping[str, Any], path: Path, kind: str) -> NoReturn:
+    """Say that a document is no ledger of this kind, and what it is."""
+    other = next((each for each in KINDS if each in document and kind not in document), None)
+    step = f"it is {CALLED[other]}: as a base, it is {other}:{path}" if other else ""
+    raise ContentError(f"{path} is not {CALLED[kind]} of format {FORMAT}", step)
 
 
 def _reference_before(entry: Mapping[str, Any], destination: str, *, is_first: bool) -> str:
