@@ -53,9 +53,9 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from wrapper.errors import IncrementalError
-from wrapper.source.ledger import RECEIPT, images_for, read_ledger
+from wrapper.source.ledger import RECEIPT, read_ledger
 try:
-    images_for(read_ledger(Path(sys.argv[1]), RECEIPT).images, "team/app", in_bundle=True)
+    read_ledger(Path(sys.argv[1]), RECEIPT).of_use("team/app", in_bundle=True)
 except IncrementalError as error:
     print(error, file=sys.stderr)
 print([int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0])

@@ -414,10 +414,10 @@ def test_a_receipt_that_nobody_could_read_is_refused_before_the_push(
     tool: Tool, release: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from wrapper.oci.documents import Bounds
-    from wrapper.source import ledger
+    from wrapper.source import growing
 
     release.pull("1")
-    monkeypatch.setattr(ledger, "OURS", Bounds(1_000, 1_000))
+    monkeypatch.setattr(growing, "OURS", Bounds(1_000, 1_000))
     watch = release.customer.watch()
     with pytest.raises(UsageError, match="one receipt can't hold"):
         Incremental().push(tool.home / "1.tar", f"{release.customer.host}/x", receipt=tool.home / "r.json")

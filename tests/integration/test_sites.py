@@ -11,9 +11,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.integration.test_kills import processes_in, started
-from tests.support.images import Image, fresh, layer, put_image, put_list
+from tests.integration.test_sparse import accepting
+from tests.support.images import Image, fresh, layer, platform, put_image, put_list
 from tests.support.proxy import Proxy
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused
+from wrapper import Access, Incremental
+from wrapper.errors import UsageError
+from wrapper.oci.documents import Bounds
+from wrapper.source import growing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,6 +163,8 @@ def test_one_image_counts_what_sites_have_in_its_repository(apart: Sites) -> Non
     assert apart.tool.good(*would[:-2], *PLAIN_PULL).json["layers_shared"] == 1
     missing = apart.tool("pull", final, "--for-site", "none.json", "--dry-run", "--json", *PLAIN_PULL)
     refused(missing, 2, "none.json does not exist")
+    folder = apart.tool("pull", final, "--for-site", ".", "--dry-run", "--json", *PLAIN_PULL)
+    refused(folder, 2, "the receipt . is no plain file")
 
 
 def states(told: Any) -> dict[str, list[str]]:
@@ -197,15 +204,17 @@ def test_status_before_and_after(apart: Sites) -> None:
 
 def test_status_as_a_table(apart: Sites) -> None:
     lines = apart.status(2, names=("team/app",)).text.splitlines()
-    assert lines[0].split() == ["IMAGE", "DIGEST", "berlin.json", "oslo.json", "rome.json"]
-    one, three = (apart.images[f"team/app:{release}"].digest for release in (1, 3))
-    own = apart.images["team/app:2"].digest
-    assert lines[1].split() == ["team/app:2", own, "older", one, "same", "older", three]
+    assert lines[0].split() == ["IMAGE", "DIGEST", *SITES]
+    one, two, three = (apart.images[f"team/app:{release}"].digest[7:19] for release in (1, 2, 3))
+    assert lines[1].split() == ["team/app:2", two, "older", one, "same", "older", three]
     assert lines[3].split() == ["ONLY", "AT", "THE", "SITE", "IMAGE", "DIGEST", "SINCE"]
-    assert [line.split()[:2] for line in lines[4:]] == [
-        ["berlin.json", "team/worker:1"],
-        ["oslo.json", "team/worker:1"],
-    ]
+    assert [line.split()[:2] for line in lines[4:]] == [["berlin", "team/worker:1"], ["oslo", "team/worker:1"]]
+    assert max(map(len, lines)) <= 80
+    # Where files of several folders have one name, the whole name tells.
+    (apart.tool.home / "other").mkdir()
+    (apart.tool.home / "other/oslo.json").write_bytes((apart.tool.home / "oslo.json").read_bytes())
+    lines = apart.status(2, "--site", "other/oslo.json").text.splitlines()
+    assert lines[0].split()[2:] == [*(f"{site}.json" for site in SITES), "other/oslo.json"]
 
 
 def test_status_of_pinned_images_asks_nobody(apart: Sites) -> None:
@@ -235,6 +244,60 @@ def test_status_of_a_list_of_which_sites_have_one_platform(
     for spec, state in (("spec.json", "same"), ("all.json", "older")):
         told = tool.good("status", spec, "--site", "r.json", "--json", *PLAIN_FINAL).json
         assert states(told) == {"r.json": [state]}
+
+
+def test_status_of_platforms(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """A site may have another platform than the release wants, or not all of them."""
+    repository, target = fresh("list"), fresh("site")
+    leaves = {
+        cpu: put_image(vendor, repository, None, [layer(f"{repository}{cpu}")], arch=cpu)
+        for cpu in ("amd64", "arm64")
+    }
+    whole = put_list(vendor, repository, "1", [(each, platform(cpu)) for cpu, each in leaves.items()])
+
+    def spec(name: str, **more: Any) -> str:
+        image = {"name": "app:1", "final": f"{vendor.host}/{repository}:1", **more}
+        (tool.home / name).write_text(json.dumps({"images": [image]}))
+        return name
+
+    specs = [
+        spec("one.json", platforms=["linux/amd64"]),
+        spec("other.json", platforms=["linux/arm64"]),
+        spec("all.json", all=True),
+        spec("image.json", platform="linux/arm64"),
+    ]
+
+    def told() -> list[str]:
+        ran = [tool.good("status", each, "--site", "r.json", "--json", *PLAIN_FINAL).json for each in specs]
+        return [each["sites"][0]["images"][0]["state"] for each in ran]
+
+    def push(name: str) -> None:
+        tool.good("pull", "--spec", name, "-o", "o.tar", *PLAIN_PULL)
+        tool.good("push", "o.tar", f"{customer.host}/{target}", "--receipt", "r.json", *PLAIN_DEST)
+
+    with accepting(customer, f"{target}/app", leaves["arm64"]):
+        push("one.json")
+    assert told() == ["same", "older", "older", "older"]
+    # The rest of the list comes to what is there already.
+    push("other.json")
+    (held,) = valid(tool.home / "r.json", "receipt")["images"]
+    assert held["digest"] == whole.digest
+    assert {each["digest"] for each in held["manifests"]} == {each.digest for each in leaves.values()}
+    assert len(held["layers"]) == 2
+    assert told() == ["same"] * 4
+    # The image of a platform under the tag of the list.
+    push("image.json")
+    assert told() == ["older", "older", "older", "same"]
+
+
+def test_status_of_one_image_under_two_names(sites: Sites) -> None:
+    put_image(sites.vendor, f"{sites.at}/team/copy", "1", sites.layers["team/app:1"])
+    sites.pull(1, "1.tar", names=("team/app",))
+    sites.push("berlin", "1.tar")
+    images = [{"name": name, "final": sites.reference(name), "base": []} for name in ("team/app:1", "team/copy:1")]
+    (sites.tool.home / "spec.json").write_text(json.dumps({"images": images}))
+    told = sites.tool.good("status", "spec.json", "--site", "berlin.json", "--json", *PLAIN_FINAL).json
+    assert states(told) == {"berlin.json": ["same", "absent"]}
 
 
 def test_status_that_can_not_be_told(apart: Sites) -> None:
@@ -348,7 +411,7 @@ def test_bad_receipts(apart: Sites) -> None:
         refused(apart.tool(*push), 4, "oslo.json", words)
         assert watch.requests() == [], kind
         assert path.read_bytes() == raw
-        refused(apart.tool("status", spec, "--site", "oslo.json", "--json"), 4, "oslo.json", words)
+        refused(apart.tool("status", spec, "--site", "oslo.json", "--json"), 4, "oslo.json", words, "--receipt")
         pull = ("pull", "--spec", spec, "--for-site", "oslo.json", "-o", "o.tar", "--json", *PLAIN_PULL)
         refused(apart.tool(*pull), 4, "oslo.json", words)
         assert not (apart.tool.home / "o.tar").exists()
@@ -423,6 +486,31 @@ def test_nothing_is_added_that_was_not_sent(sites: Sites) -> None:
     assert (sites.tool.home / "sent.json").read_bytes() == raw
     refused(sites.tool(*pull, "-o", "o.tar", "--sent-ledger", "no/such.json"), 6, "no/such.json")
     assert {path.name for path in sites.tool.home.iterdir()} == files
+
+
+def test_an_archive_is_no_list_of_what_was_sent(sites: Sites) -> None:
+    sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
+    raw, watch = (sites.tool.home / "sent.json").read_bytes(), sites.vendor.watch()
+    for name in ("sent.json", "new.json"):
+        pull = ("pull", sites.reference("team/app:2"), "-o", f"./{name}", "--sent-ledger", name, "--json")
+        refused(sites.tool(*pull, *PLAIN_PULL), 2, name, "--sent-ledger")
+    assert watch.requests() == []
+    assert (sites.tool.home / "sent.json").read_bytes() == raw
+    assert not (sites.tool.home / "new.json").exists()
+
+
+def test_a_list_that_nobody_could_read_is_refused_before_anything_is_fetched(
+    sites: Sites, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = sites.tool.home
+    monkeypatch.setattr(growing, "OURS", Bounds(1_000, 1_000))
+    watch = sites.vendor.watch()
+    with pytest.raises(UsageError, match="one list of what was sent can't hold"):
+        Incremental(final_auth=Access(tls_verify=False)).pull(
+            None, sites.reference("team/app:1"), output=home / "o.tar", sent_ledger=home / "sent.json"
+        )
+    assert watch.blobs() == []
+    assert list(home.iterdir()) == []
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ _BLOCK = re.compile(
 _INDENTED = re.compile(r"^[ \t]+```", re.MULTILINE)
 _VARYING = (
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:DIGEST"),
-    (re.compile(r"\b[0-9a-f]{64}\b"), "DIGEST"),
+    (re.compile(r"\b[0-9a-f]{12}(?:[0-9a-f]{52})?\b"), "DIGEST"),
     (re.compile(r"\d[\d.,:]*"), "N"),
     (re.compile(r"\b[kMG]?B\b|\bbytes\b"), "B"),
     (re.compile(r"\s+"), " "),

@@ -9,6 +9,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BundleError, one_line
@@ -179,22 +180,34 @@ def show_status(result: StatusResult, out: TextIO, *, as_json: bool) -> None:
     if as_json:
         _show_json(asdict(result), out)
         return
-    rows = [("IMAGE", "DIGEST", *(site.receipt for site in result.sites))]
+    names = _site_names([site.receipt for site in result.sites])
+    rows = [("IMAGE", "DIGEST", *names)]
     for position, image in enumerate(result.release):
-        rows.append((image.name, image.digest, *(_state(site.images[position]) for site in result.sites)))
+        rows.append((image.name, _short(image.digest), *(_state(site.images[position]) for site in result.sites)))
     _table(rows, out)
-    others = [(site.receipt, image) for site in result.sites for image in site.others]
+    others = [(name, image) for name, site in zip(names, result.sites, strict=True) for image in site.others]
     if others:
         out.write("\n")
         _table(
             [("ONLY AT THE SITE", "IMAGE", "DIGEST", "SINCE")]
-            + [(receipt, image.name, str(image.digest), str(image.date)) for receipt, image in others],
+            + [(name, image.name, _short(str(image.digest)), str(image.date)) for name, image in others],
             out,
         )
 
 
 def _state(image: SiteImage) -> str:
-    return f"{image.state} {image.digest}" if image.state == OLDER else image.state
+    return f"{image.state} {_short(str(image.digest))}" if image.state == OLDER else image.state
+
+
+def _short(digest: str) -> str:
+    """Return the first twelve digits of a digest, as docker and podman do in tables: there are several in a row."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def _site_names(receipts: Sequence[str]) -> list[str]:
+    """Return what sites are called by their receipts' files, `receipts/berlin.json`: `berlin`, unless two are."""
+    names = [Path(receipt).stem for receipt in receipts]
+    return names if len({*names}) == len({*receipts}) else list(receipts)
 
 
 def show_error(error: IncrementalError, json_out: TextIO | None) -> None:

@@ -50,10 +50,11 @@ def status(spec: str, sites: tuple[str, ...], **options: Any) -> None:
     """Show which images of SPEC each site has: the same, an older one, or none. Nothing is written anywhere.
 
     Registries are asked for the digests of tags only. If all images in SPEC have digests, no network is needed. One
-    platform of a multi-architecture image counts as the image, unless SPEC has "all" for it. If SPEC has a digest,
-    a site has the image only if it has exactly this digest.
+    platform of a multi-architecture image counts as the image, unless SPEC has "all" or "platforms" for it. If SPEC
+    has a digest, a site has the image only if it has exactly this digest.
 
-    Images that a site has and SPEC does not have are listed, too. They are never removed.
+    Images that a site has and SPEC does not have are listed, too. They are never removed. The table has the first
+    twelve digits of digests; --json has them whole.
     """
     from .calls import incremental_of
     from .show import show_status

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import host_errors
@@ -100,6 +101,26 @@ def copy_file(source: BinaryIO, target: BinaryIO, count: Callable[[int], None] =
         check()
         target.write(chunk)
         count(len(chunk))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep out others who want to be alone in a folder, too, as long as the block lasts.
+
+    Args:
+        folder: it must be there.
+
+    Raises:
+        OSError: it can't be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # In a file system without locks nobody else can take one either; NFS has none for folders.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

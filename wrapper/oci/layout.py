@@ -6,14 +6,13 @@ Follows the OCI image specification, image-layout.md.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ContentError, host_errors
-from ..host.files import complete_file, copy_file, holds
+from ..host.files import alone_in, complete_file, copy_file, holds
 from ..host.space import INCREDIBLE
 from .documents import check_schema, parse_document
 from .manifest import OCI_INDEX, digest_of
@@ -278,9 +277,7 @@ class Layout(NamedTuple):
     def _alone(self) -> Iterator[bool]:
         """Keep others who add images out; make the layout where there is none, and say so."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with alone_in(self.folder):
             is_new = not (self.folder / "index.json").exists()
             # What a run that was killed has begun is gone on with.
             if is_new and {path.name for path in self.folder.iterdir()} - {"blobs", "oci-layout"}:
@@ -290,8 +287,6 @@ class Layout(NamedTuple):
             if is_new:
                 Layout.create(self.folder)
             yield is_new
-        finally:
-            os.close(descriptor)
 
     def digest_named(self, name: str | None) -> str | None:
         """Return the digest of the image of that name; None where there is none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BundleError, IncrementalError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ..oci.reference import Reference
     from ..oci.sparse import Wanted
     from ..skopeo.runner import Skopeo
-    from ..source.ledger import Shared
+    from ..source.ledger import Ledger, Shared
     from .plan import PlannedImage, PullPlan
     from .request import ImageRequest, PullRequest
 
@@ -52,6 +53,8 @@ def make_plan(skopeo: Skopeo, request: PullRequest, report: Progress) -> PullPla
             image.name or str(image.final.reference),
             f"reading {image.final.reference}" + "".join(f", base {base.reference}" for base in image.bases),
         )
+    # Each once: it may have thousands of images, and be a base of them all.
+    ledgers = _ledgers(request)
     roots = dict(zip(sources, try_roots(skopeo, list(sources)), strict=True))
     known = read_ahead(
         skopeo,
@@ -68,7 +71,7 @@ def make_plan(skopeo: Skopeo, request: PullRequest, report: Progress) -> PullPla
     planned = []
     failures: list[tuple[str, IncrementalError]] = []
     # For signatures, and for local stores, skopeo runs once more.
-    steps = [partial(_compare, skopeo, image, roots, known, report) for image in request.images]
+    steps = [partial(_compare, skopeo, image, roots, known, ledgers, report) for image in request.images]
     for image, result in zip(request.images, skopeo.side_by_side(steps, skopeo.copies), strict=True):
         if not isinstance(result, IncrementalError):
             planned.append(result)
@@ -95,6 +98,7 @@ def _compare(
     request: ImageRequest,
     roots: Mapping[ImageSource, FetchedManifest | IncrementalError],
     known: Mapping[ImageSource, bytes | IncrementalError],
+    ledgers: Mapping[Reference, Ledger],
     report: Progress,
 ) -> PlannedImage:
     final, wanted = request.final, request.wanted
@@ -121,7 +125,9 @@ def _compare(
         if base.reference.transport != "docker":
             from ..source.bases import read_base, what_is_uncertain, why_nothing
 
-            found = read_base(skopeo, base, report, request.name, title=title, unpacked=request.delta)
+            found = read_base(
+                skopeo, base, report, request.name, title=title, unpacked=request.delta, ledgers=ledgers
+            )
             layers |= found.layers
             names += found.names.items()
             digests |= {node.digest for each in found.images for node in each.nodes}
@@ -171,11 +177,21 @@ def _read(
     return read_image(skopeo, source, root, passed_over, known)
 
 
+def _ledgers(request: PullRequest) -> dict[Reference, Ledger]:
+    """Read the receipts and lists of what was sent that are bases."""
+    bases = dict.fromkeys(base.reference for image in request.images for base in image.bases)
+    if all(base.transport == "docker" for base in bases):
+        return {}
+    from ..source.ledger import KINDS, read_ledger
+
+    return {base: read_ledger(Path(base.name), base.transport) for base in bases if base.transport in KINDS}
+
+
 def _shared_by_sites(request: ImageRequest, title: str, digest: str) -> Shared:
-    from ..source.ledger import images_for, in_all
+    from ..source.ledger import in_all
 
     in_bundle = request.name is not None
-    return in_all([images_for(site.images, title, in_bundle=in_bundle) for site in request.sites], digest)
+    return in_all([site.of_use(title, in_bundle=in_bundle) for site in request.sites], digest)
 
 
 def _title(reference: Reference, name: str | None) -> str:

@@ -12,7 +12,7 @@ from .request import request_bundle, request_image
 
 # The rest takes long to import: that is done while skopeo runs.
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..archive.output import Output, RemoveOnClose, Target
     from ..archive.writer import ArchiveWriter
@@ -106,27 +106,37 @@ class Puller(NamedTuple):
         from ..archive.output import RemoveOnClose, open_target
 
         with ExitStack() as after:
-            add_to_sent = None
+            planned = None
             if sent is not None:
-                from .sent import sent_ledger
+                from .sent import sent_images, sent_ledger
 
-                add_to_sent = after.enter_context(sent_ledger(Path(sent)))
-            with open_target(output, self.skopeo.temp_dir) as target, self.fetched(request, target) as fetched:
+                ledger = after.enter_context(sent_ledger(Path(sent), output))
+
+                def planned(plan: PullPlan) -> None:
+                    ledger.require_room(sent_images(plan))
+
+            with (
+                open_target(output, self.skopeo.temp_dir) as target,
+                self.fetched(request, target, planned) as fetched,
+            ):
                 from .pack import finish_archive
 
                 result = finish_archive(fetched.layout, fetched.plan, target, self.report, fetched.writer)
-            if add_to_sent:
-                add_to_sent(fetched.plan)
+            if sent is not None:
+                ledger.add(sent_images(fetched.plan))
         return RemoveOnClose(target, result)
 
     @contextmanager
-    def fetched(self, request: PullRequest, target: Target | None) -> Iterator[Fetched]:
+    def fetched(
+        self, request: PullRequest, target: Target | None, planned: Callable[[PullPlan], None] | None = None
+    ) -> Iterator[Fetched]:
         """Fetch what no base has, as long as the block lasts.
 
         Args:
             request: what to pull.
             target: the archive, if one will be written; its folder is also that of temporary files, where no other
                 is wanted.
+            planned: is told the plan before anything is fetched; what it raises ends the pull.
 
         Raises:
             IncrementalError: as for `pull`.
@@ -140,6 +150,8 @@ class Puller(NamedTuple):
         output = target.folder if target else None
         with Skopeo(self.skopeo, output) as skopeo:
             plan = self._plan(skopeo, request)
+            if planned:
+                planned(plan)
             from ..host.space import Space
             from .fetch import fetch
             from .pack import begin_archive

@@ -28,7 +28,7 @@ def told_of(images: Iterable[LedgerImage]) -> list[Told]:
             reference = Reference.parse(image.reference)
         except UsageError:
             continue
-        children = (child["digest"] for child in image.about.get("manifests", ()))
+        children = (child["digest"] for child in image.manifests)
         told += [(digest, reference) for digest in (image.digest, *children)]
     return told
 

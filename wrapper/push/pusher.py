@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from ..archive.contents import merge
 from ..archive.summary import describe
 from ..errors import MissingLayersError, UsageError
-from ..host.outputs import output_file
 from ..oci.mistakes import FOLDER, new_file
 from ..oci.reference import Reference, file_meant
 from ..results import VetResult
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource, References
     from ..skopeo.options import SkopeoOptions
+    from ..source.growing import Growing
     from ..source.ledger import Ledger
     from .destination import Destination
     from .held import Told
@@ -184,10 +184,8 @@ class Pusher(NamedTuple):
                 f"{destination.reference} keeps layers unpacked: a later archive can't leave them out",
                 "leave out `receipt`",
             )
-        earlier = self._earlier(receipt, destination)
         with ExitStack() as stack:
-            # That there is no room for it must show before the push.
-            file = stack.enter_context(output_file(Path(receipt))) if receipt is not None and not dry_run else None
+            ledger, earlier = self._receipt(receipt, destination, stack, dry_run=dry_run)
             sums = listed(expect_sha256)
             files = stack.enter_context(self.at_hand(archives))
             blob_source = stack.enter_context(BlobSource(files, self.options.deltas, sums))
@@ -196,10 +194,10 @@ class Pusher(NamedTuple):
             plan.require_preserved()
             if planned:
                 planned(plan)
-            if file:
-                from ..source.receipt import require_room
+            if ledger:
+                from ..source.receipt import planned_images
 
-                require_room((named for named in plan.told if not named.subject), earlier)
+                ledger.require_room(planned_images(named for named in plan.told if not named.subject))
             fetching = ["fetching"] if bases or blob_source.deltas else []
             making = ["making"] if blob_source.deltas else []
             reading_back = ["reading back"] if destination.reference.transport == "docker" else []
@@ -219,15 +217,19 @@ class Pusher(NamedTuple):
                 job.vet(look=True)
                 job.upload(dry_run=dry_run)
             result = job.push_result()
-            if failure := job.failure("pushed"):
+            failure = job.failure("pushed")
+            if failure:
                 failure.result = result
-                raise failure
-            if file:
-                from ..source.receipt import write_receipt
+                if not result.tags:
+                    raise failure
+            if ledger:
+                from ..source.receipt import pushed_images
 
-                # Another push may have added to it since.
-                earlier = self._earlier(receipt, destination)
-                write_receipt(result, [named for named in plan.told if not named.subject], file, earlier)
+                images = (named for named in plan.told if not named.subject)
+                tagged = [destination.reference.tagged(tag) for tag in additional_tags]
+                ledger.add(pushed_images(result, images, tagged), result.destination)
+        if failure:
+            raise failure
         return result
 
     def at_hand(self, archives: ArchiveFiles) -> AbstractContextManager[Sequence[ArchiveFile]]:
@@ -253,12 +255,18 @@ class Pusher(NamedTuple):
             writes=writes,
         )
 
-    def _earlier(self, receipt: str | Path | None, destination: Destination) -> Ledger | None:
+    def _receipt(
+        self, receipt: str | Path | None, destination: Destination, stack: ExitStack, *, dry_run: bool
+    ) -> tuple[Growing | None, Ledger | None]:
+        """Open the receipt that is to grow, before anything is sent, and read it; of a dry run, only read it."""
         if receipt is None:
-            return None
-        from ..source.receipt import earlier_receipt
+            return None, None
+        from ..source.receipt import earlier_receipt, receipt_of
 
-        return earlier_receipt(Path(receipt), destination.reference)
+        if dry_run:
+            return None, earlier_receipt(Path(receipt), destination.reference)
+        ledger = stack.enter_context(receipt_of(destination.reference, Path(receipt)))
+        return ledger, ledger.earlier
 
     def _bases(self, base: References) -> list[ImageSource]:
         return base_sources(base, self.options.base)

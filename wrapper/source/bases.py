@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..archive.contents import title_in
@@ -15,7 +16,7 @@ from ..oci.layout import REF_NAME, Layout
 from ..oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
 from ..oci.platforms import offered
 from ..oci.reference import path_and_tag, repository_of, title_of
-from .ledger import RECEIPT, SENT, images_for, layers_of, read_ledger, titles_of
+from .ledger import KINDS, SENT, layers_of, read_ledger, titles_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..oci.reference import Reference
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
+    from .ledger import Ledger
 
     Layers = Mapping[str, Mapping[str, Descriptor]]
 
@@ -56,6 +58,7 @@ def read_base(
     *,
     title: str | None = None,
     unpacked: bool = False,
+    ledgers: Mapping[Reference, Ledger] = MappingProxyType({}),
 ) -> BaseContents:
     """Read which layers a base has that is not in a registry.
 
@@ -68,6 +71,7 @@ def read_base(
         title: what people call an image that is no bundle's: of a ledger only images in its repository count.
         unpacked: whether images count whose layers are only known unpacked: nothing is left out because of them,
             but others can be made of their layers.
+        ledgers: those that were read already.
 
     Returns:
         What is known; nothing of a base that can't know its layers.
@@ -80,9 +84,9 @@ def read_base(
     reference = base.reference
     if reference.transport in WITHOUT_DIGESTS:
         return BaseContents({}, (_in_storage(skopeo, base, report),) if unpacked else ())
-    if reference.transport in (RECEIPT, SENT):
-        listed = read_ledger(Path(reference.name), reference.transport).images
-        held = images_for(listed, name or title, in_bundle=name is not None)
+    if reference.transport in KINDS:
+        ledger = ledgers.get(reference) or read_ledger(Path(reference.name), reference.transport)
+        held = ledger.of_use(name or title, in_bundle=name is not None)
         return BaseContents(layers_of(held), (), titles_of(held))
     images: Iterable[tuple[str | None, Image]]
     if reference.transport == "oci-archive":

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from .._version import __version__
 from ..errors import ContentError, UsageError, host_errors
-from ..host.outputs import is_stream
-from ..host.text import plural
 from ..oci.documents import OURS, check_schema, parse_document
 from ..oci.manifest import Descriptor
-from ..oci.reference import Reference, repository_of, title_in_bundle, title_of
+from ..oci.reference import DEFAULT_TAG, Reference, repository_of, title_in_bundle, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
-    from typing import BinaryIO
 
 FORMAT = "1"
 
 RECEIPT, SENT = KINDS = ("receipt", "sent")
 """What a ledger is: each document has its format's version under this name, and is a base by this transport."""
 
-_CALLED = {RECEIPT: "a receipt", SENT: "a list of what was sent"}
+CALLED = {RECEIPT: "a receipt", SENT: "a list of what was sent"}
+"""What people call each kind."""
+
 _WRITTEN_BY = {
     RECEIPT: "give a file that push wrote with `receipt`",
     SENT: "give a file that pull wrote with `sent_ledger`",
 }
-_BEGIN_ANOTHER = {
-    RECEIPT: "begin a new file with `receipt`, or push fewer images at a time with `only`",
-    SENT: "begin a new file with `sent_ledger`",
-}
-
-_IMAGE_BYTES, _LAYER_BYTES, _MANIFEST_BYTES = 1_000, 300, 400
-"""What an image, its layer or its manifest takes in a ledger, in bytes; more where a name is long."""
 
 
-class LedgerImage(NamedTuple):
+@dataclass(frozen=True)
+class LedgerImage:
     """One image of a ledger.
 
     Attributes:
@@ -55,7 +48,7 @@ class LedgerImage(NamedTuple):
     reference: str
     date: str
     layers: Mapping[str, Descriptor]
-    about: Mapping[str, Any] = {}
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str | None:
@@ -71,13 +64,38 @@ class LedgerImage(NamedTuple):
         _, docker, rest = self.reference.rpartition("docker://")
         return rest if docker else None
 
-    @property
+    @cached_property
     def repository(self) -> str | None:
         """Its repository, as its bundle or else its registry calls it; None where it is in no registry."""
         return repository_of(self.name or (self.where and title_of(self.where)))
 
+    @property
+    def place(self) -> str:
+        """Its reference with the tag that is meant where it has none: there is one image at a time."""
+        if not self.reference.startswith("docker://"):
+            return self.reference
+        try:
+            reference = Reference.parse(self.reference)
+        except UsageError:
+            return self.reference
+        return str(reference if reference.digest else reference.tagged(reference.tag or DEFAULT_TAG))
 
-class Ledger(NamedTuple):
+    @property
+    def manifests(self) -> Sequence[Mapping[str, Any]]:
+        """Of a list, what is there of its manifests, as far as a receipt says."""
+        found: Sequence[Mapping[str, Any]] = self.about.get("manifests", ())
+        return found
+
+    def with_parts_of(self, other: LedgerImage) -> LedgerImage:
+        """Return it with the manifests and layers of another part of the same list, which stay there beside it."""
+        own = {each["digest"] for each in self.manifests}
+        further = [each for each in other.manifests if each["digest"] not in own]
+        about = {**self.about, "manifests": [*self.manifests, *further]} if further else self.about
+        return replace(self, layers={**other.layers, **self.layers}, about=about)
+
+
+@dataclass(frozen=True)
+class Ledger:
     """What a ledger says.
 
     Attributes:
@@ -89,6 +107,55 @@ class Ledger(NamedTuple):
     destination: str
     date: str
     images: tuple[LedgerImage, ...]
+
+    def in_repository(self, title: str, *, in_bundle: bool) -> list[LedgerImage]:
+        """Return the images in the repository of another image, whatever the tags are, the latest first.
+
+        Args:
+            title: what people call the other image.
+            in_bundle: whether that is its name in a bundle: then that of a bundle's image must be the same. Else
+                one may have folders before it that the other has not.
+        """
+        other = str(repository_of(title))
+        return [
+            image
+            for image in self._by_last_part.get(_last_part(other), ())
+            if (own := image.repository) == other
+            or (own and not (image.name and in_bundle) and (own.endswith(f"/{other}") or other.endswith(f"/{own}")))
+        ]
+
+    def of_use(self, title: str | None, *, in_bundle: bool) -> list[LedgerImage]:
+        """Return the images whose layers are of use to an image.
+
+        A registry has layers by repository: those in another one are of no use. A site may call the repository
+        `mirror/team/app`, or, where it has no other, as it likes.
+
+        Args:
+            title: what people call the image that is to be pulled; None where all count.
+            in_bundle: whether that is its name in a bundle.
+        """
+        if title is None:
+            return list(self.images)
+        found = [*self.in_repository(title, in_bundle=in_bundle), *self._in_no_registry]
+        return found or (list(self.images) if self._is_one_repository else [])
+
+    @cached_property
+    def _by_last_part(self) -> Mapping[str, Sequence[LedgerImage]]:
+        """The images by what their repositories' names end with: there may be thousands."""
+        found = defaultdict(list)
+        for image in self.images:
+            if image.repository:
+                found[_last_part(image.repository)].append(image)
+        return found
+
+    @cached_property
+    def _in_no_registry(self) -> Sequence[LedgerImage]:
+        return [image for image in self.images if image.where is None]
+
+    @cached_property
+    def _is_one_repository(self) -> bool:
+        named = any(image.name for image in self.images)
+        return not named and len({image.repository for image in self.images}) == 1
 
 
 class Shared(NamedTuple):
@@ -115,19 +182,19 @@ def read_ledger(path: Path, kind: str) -> Ledger:
         ContentError: it is none of this kind; the message names the place, such as `images[3].digest`.
         HostError: it can't be read.
     """
-    called = _CALLED[kind].removeprefix("a ")
+    called = CALLED[kind].removeprefix("a ")
     if not path.is_file():
-        raise UsageError(f"the {called} {path} does not exist", _WRITTEN_BY[kind])
+        wrong = "is no plain file" if path.exists() else "does not exist"
+        raise UsageError(f"the {called} {path} {wrong}", _WRITTEN_BY[kind])
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = file.read(OURS.size + 1)
-    document = parse_document(raw, f"{called} {path}", OURS)
-    if document.get(kind) != FORMAT:
-        step = next((f"it is {_CALLED[each]}: give {each}:{path}" for each in KINDS if each in document), None)
-        raise ContentError(
-            f"{path} is not {_CALLED[kind]} of format {FORMAT}",
-            step if step and kind not in document else _WRITTEN_BY[kind],
-        )
-    check_schema(document, kind, f"{called} {path}")
+    try:
+        document = parse_document(raw, f"{called} {path}", OURS)
+        if document.get(kind) != FORMAT:
+            _refuse(document, path, kind)
+        check_schema(document, kind, f"{called} {path}")
+    except ContentError as error:
+        raise ContentError(error.message, error.next_step or _WRITTEN_BY[kind]) from None
     destination = document.get("destination", "")
     images = tuple(
         LedgerImage(
@@ -146,15 +213,11 @@ def read_ledger(path: Path, kind: str) -> Ledger:
     return Ledger(destination, document["date"], images)
 
 
-def read_if_there(path: Path, kind: str) -> Ledger | None:
-    """Read a ledger that is to grow; None where there is none yet, or an empty file, or a stream.
-
-    Raises:
-        IncrementalError: as for `read_ledger`.
-    """
-    with host_errors(f"cannot read {path}"):
-        there = not is_stream(path) and path.exists() and path.stat().st_size > 0
-    return read_ledger(path, kind) if there else None
+def _refuse(document: Mapping[str, Any], path: Path, kind: str) -> NoReturn:
+    """Say that a document is no ledger of this kind, and what it is."""
+    other = next((each for each in KINDS if each in document and kind not in document), None)
+    step = f"it is {CALLED[other]}: as a base, it is {other}:{path}" if other else ""
+    raise ContentError(f"{path} is not {CALLED[kind]} of format {FORMAT}", step)
 
 
 def _reference_before(entry: Mapping[str, Any], destination: str, *, is_first: bool) -> str:
@@ -170,113 +233,12 @@ def _reference_before(entry: Mapping[str, Any], destination: str, *, is_first: b
         return f"{destination}@{entry['digest']}"
 
 
-def merged(new: Iterable[LedgerImage], earlier: Ledger | None) -> tuple[LedgerImage, ...]:
-    """Return what a ledger has after a push.
-
-    What stood under the same reference before goes: a registry may remove what no tag points to.
-
-    Args:
-        new: what was pushed or sent.
-        earlier: the ledger before.
-    """
-    latest = tuple(new)
-    replaced = {image.reference for image in latest}
-    return (*latest, *(old for old in (earlier.images if earlier else ()) if old.reference not in replaced))
-
-
-def require_room(kind: str, images: Sequence[LedgerImage]) -> None:
-    """Refuse a ledger that would be too long to be read.
-
-    Args:
-        kind: `RECEIPT` or `SENT`.
-        images: what it would name.
-
-    Raises:
-        UsageError: they have too many layers.
-    """
-    layers = sum(len(image.layers) for image in images)
-    manifests = sum(len(image.about.get("manifests", ())) for image in images)
-    if layers * _LAYER_BYTES + manifests * _MANIFEST_BYTES + len(images) * _IMAGE_BYTES > OURS.size:
-        raise UsageError(
-            f"one {_CALLED[kind].removeprefix('a ')} can't hold {plural(len(images), 'image')} with "
-            f"{plural(layers, 'layer')}",
-            _BEGIN_ANOTHER[kind],
-        )
-
-
-def write_ledger(kind: str, images: Iterable[LedgerImage], file: BinaryIO, destination: str | None = None) -> None:
-    """Write a ledger.
-
-    Args:
-        kind: `RECEIPT` or `SENT`.
-        images: what it holds; those without a date have the document's.
-        file: where to.
-        destination: where the push went.
-    """
-    document = {
-        kind: FORMAT,
-        **({"destination": destination} if destination else {}),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": __version__,
-        "images": [
-            {
-                "digest": image.digest,
-                **({"name": image.name} if image.name else {}),
-                "reference": image.reference,
-                **({"date": image.date} if image.date else {}),
-                **image.about,
-                "layers": [
-                    {"digest": layer.digest, "media_type": layer.media_type, "size": layer.size}
-                    for layer in image.layers.values()
-                ],
-            }
-            for image in images
-        ],
-    }
-    file.write(json.dumps(document, indent=1).encode() + b"\n")
-
-
-def images_for(images: Iterable[LedgerImage], title: str | None, *, in_bundle: bool) -> list[LedgerImage]:
-    """Return the images whose layers are of use to an image.
-
-    A registry has layers by repository: those in another one are of no use. A site may call the repository
-    `mirror/team/app`, or, where it has no other, as it likes.
-
-    Args:
-        images: those of a ledger.
-        title: what people call the image that is to be pulled; None where all count.
-        in_bundle: whether that is its name in a bundle.
-    """
-    listed = list(images)
-    if title is None:
-        return listed
-    found = [
-        image for image in listed if image.where is None or is_same_repository(image, title, in_bundle=in_bundle)
-    ]
-    renamed = not any(image.name for image in listed) and len({image.repository for image in listed}) == 1
-    return found or (listed if renamed else [])
-
-
-def is_same_repository(image: LedgerImage, title: str, *, in_bundle: bool) -> bool:
-    """Say whether an image of a ledger is in the repository of another one, whatever the tags are.
-
-    Args:
-        image: what the ledger has.
-        title: what people call the other one.
-        in_bundle: whether that is its name in a bundle: then that of a bundle's image must be the same. Else one
-            may have folders before it that the other has not.
-    """
-    own, other = image.repository, repository_of(title)
-    if own is None or other is None:
-        return False
-    if own == other or (image.name and in_bundle):
-        return own == other
-    return own.endswith(f"/{other}") or other.endswith(f"/{own}")
-
-
 def layers_of(images: Iterable[LedgerImage]) -> dict[str, Mapping[str, Descriptor]]:
-    """Return, for the digest of each image, its layers by digest."""
-    return {image.digest: image.layers for image in images}
+    """Return, for the digest of each image, its layers by digest; of a list that is there in parts, all of them."""
+    found: dict[str, Mapping[str, Descriptor]] = {}
+    for image in images:
+        found[image.digest] = {**found.get(image.digest, {}), **image.layers}
+    return found
 
 
 def titles_of(images: Iterable[LedgerImage]) -> dict[str, str]:
@@ -297,7 +259,12 @@ def in_all(sites: Sequence[Sequence[LedgerImage]], digest: str) -> Shared:
     whole = all(any(image.digest == digest for image in images) for images in sites)
     images = [image for site in sites for image in site if whole or image.digest != digest]
     layers = {
-        image.digest: {each: layer for each, layer in image.layers.items() if each in common} for image in images
+        base: {each: layer for each, layer in own.items() if each in common}
+        for base, own in layers_of(images).items()
     }
     used = {base: kept for base, kept in layers.items() if kept or (whole and base == digest)}
     return Shared(used, {base: title for base, title in titles_of(images).items() if base in used})
+
+
+def _last_part(repository: str) -> str:
+    return repository.rpartition("/")[2]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..oci.reference import Reference, path_and_tag
-from . import ledger
+from .growing import Growing, growing, read_if_there
 from .ledger import RECEIPT, LedgerImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from ..archive.contents import NamedImage
     from ..results import PushResult
@@ -21,6 +21,22 @@ if TYPE_CHECKING:
 
 _KEEP_OTHERS = ("containers-storage", "docker", "oci")
 """Transports of places that keep other images beside one that is pushed."""
+
+
+@contextmanager
+def receipt_of(destination: Reference, path: Path) -> Iterator[Growing]:
+    """Have a receipt grow, if the block ends well; else it stays as it is.
+
+    Args:
+        destination: where the push goes.
+        path: the file; it need not exist yet.
+
+    Raises:
+        UsageError: it is another place's.
+        IncrementalError: as for `growing`.
+    """
+    with growing(path, RECEIPT, lambda: earlier_receipt(path, destination)) as receipt:
+        yield receipt
 
 
 def earlier_receipt(path: Path, destination: Reference) -> Ledger | None:
@@ -37,7 +53,7 @@ def earlier_receipt(path: Path, destination: Reference) -> Ledger | None:
         UsageError: it is another place's.
         IncrementalError: as for `ledger.read_ledger`.
     """
-    found = ledger.read_if_there(path, RECEIPT)
+    found = read_if_there(path, RECEIPT)
     if found is None:
         return None
     if _place(found.destination) != _place(str(destination)):
@@ -48,49 +64,48 @@ def earlier_receipt(path: Path, destination: Reference) -> Ledger | None:
     return found if destination.transport in _KEEP_OTHERS else None
 
 
-def require_room(images: Iterable[NamedImage], earlier: Ledger | None = None) -> None:
-    """Refuse a receipt that would be too long to be read.
-
-    Args:
-        images: what is pushed.
-        earlier: what it had before.
-
-    Raises:
-        UsageError: they have too many layers.
-    """
-    planned = [
+def planned_images(images: Iterable[NamedImage]) -> list[LedgerImage]:
+    """Return what a receipt is to say of images that are to be pushed, as far as its length goes."""
+    return [
         LedgerImage(
-            named.image.root.digest, named.name, "", "", named.image.layers, {"manifests": named.image.leaves}
+            named.image.root.digest,
+            named.name,
+            # Which it will be is not known yet. All are different.
+            str(position),
+            "",
+            named.image.layers,
+            {"manifests": [{"digest": leaf.digest} for leaf in named.image.leaves]},
         )
-        for named in images
+        for position, named in enumerate(images)
     ]
-    ledger.require_room(RECEIPT, [*planned, *(earlier.images if earlier else ())])
 
 
-def write_receipt(
-    result: PushResult, images: Iterable[NamedImage], file: BinaryIO, earlier: Ledger | None = None
-) -> None:
-    """Write what the destination of a push has now.
+def pushed_images(
+    result: PushResult, images: Iterable[NamedImage], further: Iterable[Reference] = ()
+) -> list[LedgerImage]:
+    """Return what a receipt says of images that were pushed.
 
     Args:
-        result: what the push did.
-        images: what it sent, first the one whose digest there the result has.
-        file: where to.
-        earlier: what it had before.
+        result: what the push did; what it could not push of a bundle is left out.
+        images: what it was to send, first the one whose digest there the result has.
+        further: what else leads to the first.
     """
     described = {each.digest: each for each in result.images}
-    pushed = {each.name: each.destination for each in result.outcomes}
+    goes_to = {each.name: each.destination for each in result.outcomes}
+    arrived = {tag.reference for tag in result.tags}
     new = []
     for position, named in enumerate(images):
         image, digest = named.image, named.image.root.digest
         about = asdict(described[digest])
         if result.bundle:
-            reference = pushed.get(str(named.name)) or f"{result.destination}/{named.name}"
+            reference = goes_to[str(named.name)]
+            if reference not in arrived:
+                continue
         elif position:
             reference = about["reference"] or f"{result.destination}@{digest}"
         else:
             # skopeo may have converted the only image.
-            reference, digest = result.destination, str(result.digest)
+            reference, digest = result.tags[0].reference, str(result.digest)
         new.append(
             LedgerImage(
                 digest,
@@ -101,14 +116,17 @@ def write_receipt(
                 {name: about[name] for name in ("media_type", "platform", "manifests")},
             )
         )
-    ledger.write_ledger(RECEIPT, ledger.merged(new, earlier), file, result.destination)
+    # A tag is one image's at a time, so each has an entry.
+    return [*new[:1], *(replace(new[0], reference=str(each)) for each in further), *new[1:]]
 
 
 def _place(destination: str) -> str:
     """Return the place whose images a receipt may name together: a registry, a layout's folder, a store."""
     transport, _, details = destination.partition(":")
     if transport == "docker":
-        return details.removeprefix("//").removeprefix("docker.io/").partition("/")[0]
+        # A bundle may go to a registry's host alone.
+        details = details.removeprefix("//")
+        return Reference("docker", details if "/" in details else f"{details}/").registry
     if transport == "containers-storage":
         return details[: details.rfind("]") + 1]
     return f"{transport}:{path_and_tag(Reference(transport, details))[0]}"

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import BundleError, IncrementalError
-from ..oci.manifest import Index
+from ..oci.manifest import LISTS, Index
+from ..oci.sparse import select
 from ..results import ABSENT, OLDER, SAME, ReleaseImage, SiteImage, SiteStatus, StatusResult
 from ..skopeo.inspect import ImageSource, try_roots
 from ..skopeo.runner import Skopeo
-from .ledger import RECEIPT, is_same_repository, read_ledger
+from .ledger import RECEIPT, read_ledger
 from .spec import spec_images
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from ..oci.manifest import FetchedManifest
     from ..oci.reference import Reference
     from ..skopeo.access import Access
     from ..skopeo.options import SkopeoOptions
@@ -26,10 +28,22 @@ _OTHER = "other"
 
 
 class _Wanted(NamedTuple):
-    """An image of the release, and the digests by which a site may have it."""
+    """An image of the release.
+
+    Attributes:
+        image: what is said of it.
+        digests: those by which a site may have it.
+        below: of a list, what the release wants of it: where less is there, the image is not the same.
+    """
 
     image: ReleaseImage
     digests: frozenset[str]
+    below: frozenset[str] = frozenset()
+
+    def is_held(self, held: LedgerImage) -> bool:
+        """Say whether an image of a site is this one."""
+        whole = held.digest != self.image.digest or self.below <= {each["digest"] for each in held.manifests}
+        return held.digest in self.digests and whole
 
 
 def status(options: SkopeoOptions, final: Access, spec: Spec, receipts: Sequence[str | Path]) -> StatusResult:
@@ -56,9 +70,7 @@ def status(options: SkopeoOptions, final: Access, spec: Spec, receipts: Sequence
 def _resolve(options: SkopeoOptions, final: Access, images: Sequence[SpecImage]) -> list[_Wanted]:
     """Return the release with its digests; a registry is asked only for those that the spec does not say."""
     sources = {image.final: ImageSource(image.final, final, "final") for image in images if not image.final.digest}
-    roots: dict[Reference, frozenset[str]] = {}
-    digests: dict[Reference, str] = {}
-    failures: list[tuple[str, IncrementalError]] = []
+    found: dict[Reference, FetchedManifest | IncrementalError] = {}
     if sources:
         report = options.report
         report.plan("reading")
@@ -66,27 +78,42 @@ def _resolve(options: SkopeoOptions, final: Access, images: Sequence[SpecImage])
             for reference in sources:
                 report.begin("reading", str(reference), f"reading {reference}")
             found = dict(zip(sources, try_roots(skopeo, list(sources.values())), strict=True))
-        for image in images:
-            root = found.get(image.final)
-            if isinstance(root, IncrementalError):
-                failures.append((image.name, root))
-            elif root:
-                digests[image.final] = root.digest
-                # Unless it travels whole, a list is narrowed to one of these.
-                below = root.parsed.manifests if isinstance(root.parsed, Index) and not image.all else ()
-                roots[image.final] = frozenset((root.digest, *(child.digest for child in below)))
+    wanted = []
+    failures: list[tuple[str, IncrementalError]] = []
+    for image in images:
+        root = found.get(image.final)
+        if isinstance(root, IncrementalError):
+            failures.append((image.name, root))
+        else:
+            wanted.append(_wanted(image, root))
     if failures:
         raise BundleError("read", failures, len(images))
-    wanted = []
-    for image in images:
-        digest = image.final.digest or digests[image.final]
-        shown = ReleaseImage(image.name, str(image.final), digest)
-        wanted.append(_Wanted(shown, roots.get(image.final, frozenset((digest,)))))
     return wanted
 
 
+def _wanted(image: SpecImage, root: FetchedManifest | None) -> _Wanted:
+    """Say by which digests a site may have an image; without its manifest or list, by its own alone."""
+    digest = root.digest if root else str(image.final.digest)
+    shown = ReleaseImage(image.name, str(image.final), digest)
+    if root is None or not isinstance(root.parsed, Index):
+        return _Wanted(shown, frozenset((digest,)))
+    children = [child for child in root.parsed.manifests if child.media_type not in LISTS]
+    platforms = (image.platform,) if image.platform else image.platforms
+    chosen = children if image.all else [child for each in platforms for child in select(each, children)]
+    below = frozenset(child.digest for child in chosen)
+    if image.all or image.platforms:
+        return _Wanted(shown, frozenset((digest,)), below)
+    # It is narrowed to the image of one platform: of this machine, or as the pull says, where the spec does not.
+    narrowed = below if image.platform else frozenset(child.digest for child in root.parsed.manifests)
+    return _Wanted(shown, narrowed | {digest}, below)
+
+
 def _compare(receipt: str, ledger: Ledger, release: Sequence[_Wanted]) -> SiteStatus:
-    images = tuple(_state(wanted, ledger) for wanted in release)
+    there = [ledger.in_repository(wanted.image.name, in_bundle=True) for wanted in release]
+    # A site may have given a repository another name: there only the digest tells.
+    known = {id(held) for found in there for held in found}
+    elsewhere = {held.digest: held for held in reversed(ledger.images) if id(held) not in known}
+    images = tuple(_state(wanted, found, elsewhere) for wanted, found in zip(release, there, strict=True))
     told = {digest for wanted in release for digest in wanted.digests} | {image.digest for image in images}
     others = tuple(
         SiteImage(held.title or held.where or held.reference, _OTHER, held.digest, held.date)
@@ -96,13 +123,10 @@ def _compare(receipt: str, ledger: Ledger, release: Sequence[_Wanted]) -> SiteSt
     return SiteStatus(receipt, ledger.destination, ledger.date, images, others)
 
 
-def _state(wanted: _Wanted, ledger: Ledger) -> SiteImage:
-    name = wanted.image.name
-    there = [held for held in ledger.images if is_same_repository(held, name, in_bundle=True)]
-    # A site may have given the repository another name: then only the digest tells.
-    same = [held for held in (*there, *ledger.images) if held.digest in wanted.digests]
-    for state, found in ((SAME, same), (OLDER, there)):
+def _state(wanted: _Wanted, there: Sequence[LedgerImage], elsewhere: Mapping[str, LedgerImage]) -> SiteImage:
+    renamed = [elsewhere[digest] for digest in sorted(wanted.digests) if digest in elsewhere]
+    same = [held for held in (*there, *renamed) if wanted.is_held(held)]
+    for state, found in ((SAME, same), (OLDER, [*there, *renamed])):
         if found:
-            latest: LedgerImage = found[0]
-            return SiteImage(name, state, latest.digest, latest.date)
-    return SiteImage(name, ABSENT, None, None)
+            return SiteImage(wanted.image.name, state, found[0].digest, found[0].date)
+    return SiteImage(wanted.image.name, ABSENT, None, None)
