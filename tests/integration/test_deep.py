@@ -204,7 +204,7 @@ def test_storage_that_only_others_reach(tool: Tool, vendor: Registry, customer: 
         front.answers.clear()
         # It says itself that it has lost it.
         front.answer(404, only="^GET .*/blobs/")
-        refused(tool("push", "2.tar", f"{front.host}/{at}:3", "--json", *PLAIN_DEST), 5, "3 blobs")
+        refused(tool("push", "2.tar", f"{front.host}/{at}:3", "--json", *PLAIN_DEST), 5, "1 blob")
 
 
 def test_a_skopeo_without_a_proxy(forgetful: Forgetful) -> None:

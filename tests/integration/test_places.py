@@ -177,7 +177,8 @@ def test_layers_are_mounted_within_a_registry(
     base = f"{customer.host}/{near}:1"
     tool.good("push", "update.tar", f"{customer.host}/{target}:2", "-b", base, *PLAIN_DEST, *PLAIN_BASE)
     assert customer.manifest(target, "2") == release.final.raw
-    assert watch.blobs() == []
+    # A registry mounts what it may have lost: first bytes are read there.
+    assert set(watch.blobs()) == set(release.shared)
     mounts = [each for each in watch.requests("POST") if "mount=" in each.path]
     assert {re.search("mount=([^&]*)", each.path)[1].replace("%3A", ":") for each in mounts} == set(release.shared)  # type: ignore[index]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ..archive.contents import missing_layers
 from ..errors import (
     BusyError,
     ContentError,
@@ -18,19 +19,28 @@ from ..errors import (
     RegistryError,
     ServerError,
 )
-from ..host.text import plural
+from ..host.text import named, plural
+from ..oci.manifest import build_layers_dictionary
+from ..results import MissingLayer
+from ..skopeo.inspect import ImageSource
 from ..skopeo.proxy import begin_reading
-from .readback import next_step, what_blobs
-from .tags import bringing
+from .held import loose_bases
+from .readback import likely_images, next_step, what_blobs
+from .tags import SIDE, bringing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ..host.progress import Progress
-    from ..oci.reference import Reference
-    from ..results import MissingLayer
-    from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
+    from ..source.blobs import BlobSource
+    from .destination import Destination
+    from .held import Told
+    from .plan import PushItem
+    from .vet import Vetted
+
+_OPENED = 3
+"""How many of the layers' bases are tried: any image of the repository will do."""
 
 _GROUPS = 6
 """How many groups of blobs are read side by side, where the registry is far: a group takes one after the other."""
@@ -39,58 +49,152 @@ _CUT = ("EOF", "connection reset")
 """What is said where a server begins an answer, and then has nothing to send."""
 
 
-def require_readable(
-    skopeo: Skopeo,
-    destination: Reference,
-    likely: Sequence[ImageSource],
-    claimed: Sequence[MissingLayer],
-    names: Mapping[str, str],
-    report: Progress,
-) -> bool:
-    """Begin to read layers and configs that a repository says it has; their first bytes are enough.
+class Claims:
+    """What registries say that they have, for all items of a push.
 
-    Args:
-        skopeo: an entered `Skopeo`.
-        destination: what the user calls the repository.
-        likely: images of the repository, the likeliest first; they need not exist.
-        claimed: what to read, with the bases that would bring each.
-        names: what people call bases, by their digests.
-        report: is told each step, and receives a warning where something can't be read for another reason.
-
-    Returns:
-        Whether one of the images is there: else nothing could be read.
-
-    Raises:
-        RegistryError: something is not there.
-        IncrementalError: the registry gave no clear answer.
+    Attributes:
+        unread: for the name of each item, the layers and configs that can be read only when it was uploaded.
     """
-    sizes = {blob.digest: blob.size for blob in claimed}
-    what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {destination}"
-    report.begin("vetting", str(destination), what)
-    try:
-        unread = _unread(skopeo, likely, sizes)
-    except HostError as error:
-        # The command that is used is an experiment of skopeo's: that it is there is no condition for a push.
-        report.warn(f"whether {destination} still has what it says it has is not known: {error.message}")
+
+    def __init__(
+        self,
+        skopeo: Skopeo,
+        blob_source: BlobSource,
+        bases: Sequence[ImageSource],
+        told: Sequence[Told],
+        names: Mapping[str, str],
+        report: Progress,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            blob_source: the archives.
+            bases: the user's own.
+            told: where images are said to be that a push may count on.
+            names: what people call bases, by their digests.
+            report: is told each step, and receives warnings.
+        """
+        self._skopeo = skopeo
+        self._blob_source = blob_source
+        self._bases = bases
+        self._told = told
+        self._names = names
+        self._report = report
+        self.unread: dict[str, Sequence[MissingLayer]] = {}
+
+    def look(self, item: PushItem, vetted: Vetted) -> None:
+        """Begin to read all that a registry would not be sent, and warn where no tag holds a base of it.
+
+        Args:
+            item: what goes where; its destination has been looked at.
+            vetted: what the destination has of what no archive has.
+
+        Raises:
+            RegistryError: something can't be read.
+            IncrementalError: the registry gave no clear answer.
+        """
+        if not item.destination.may_be_wrong or not item.destination.is_behind(item.images):
+            return
+        left = list(self._mountable(item, vetted))
+
+        def read(claimed: Sequence[MissingLayer]) -> None:
+            if claimed and not self._can_read(item.destination, claimed):
+                left.extend(claimed)
+
+        steps: list[Callable[[], None]] = [
+            partial(self._warn_of_loose_bases, item.destination, vetted),
+            partial(read, vetted.claimed),
+            lambda: read(self._at_hand(item)),
+        ]
+        for result in self._skopeo.side_by_side(steps):
+            if result:
+                raise result
+        if left:
+            self.unread[item.name] = left
+
+    def read_uploaded(self, item: PushItem) -> None:
+        """Begin to read what could not be read before: as a part of what was uploaded by its digest.
+
+        Raises:
+            RegistryError: something can't be read.
+        """
+        unread = self.unread.get(item.name)
+        if unread and item.destination.preserve:
+            self._can_read(item.destination, unread, item.image.image.root.digest)
+
+    def _at_hand(self, item: PushItem) -> tuple[MissingLayer, ...]:
+        """Ask which layers and configs of the archives a destination has: skopeo does not send them then."""
+        images, destination = item
+        leaves = [leaf for each in images for leaf in each.image.leaves]
+        configs = {leaf.manifest.config.digest: leaf.manifest.config for leaf in leaves}
+        blobs = configs | build_layers_dictionary(*leaves)
+        asked = [blobs[digest] for digest in sorted(blobs) if digest in self._blob_source]
+        what = f"asking {destination.reference} for {plural(len(asked), 'blob')} of the archive"
+        self._report.begin("vetting", str(destination.reference), what)
+        present = destination.present_layers(self._skopeo, asked)
+        return tuple(MissingLayer(blob.digest, blob.size, ()) for blob in asked if blob.digest in present)
+
+    def _mountable(self, item: PushItem, vetted: Vetted) -> tuple[MissingLayer, ...]:
+        """Return the layers that a registry may take from another of its repositories: nobody sends them then."""
+        if not vetted.absent or item.destination.reference.registry not in self._blob_source.registries():
+            return ()
+        sizes = {digest: layer.size for digest, layer in vetted.absent.items()}
+        return missing_layers(sizes, self._blob_source.contents)
+
+    def _warn_of_loose_bases(self, destination: Destination, vetted: Vetted) -> None:
+        bases = sorted({base for layer in vetted.claimed for base in layer.bases})
+        for base in loose_bases(self._skopeo, destination.reference, destination.access, bases, self._told):
+            self._report.warn(
+                f"no known tag of {destination.reference.name} holds {named(base, self._names)}: the registry's "
+                "retention may remove layers that this push counts on; give it a tag there"
+            )
+
+    def _can_read(self, destination: Destination, claimed: Sequence[MissingLayer], uploaded: str = "") -> bool:
+        """Begin to read blobs; their first bytes are enough.
+
+        Args:
+            destination: says that it has them.
+            claimed: what to read, with the bases that would bring each.
+            uploaded: the digest of an image that has all of them; by default likely ones are tried.
+
+        Returns:
+            Whether there is such an image: else nothing could be read.
+
+        Raises:
+            RegistryError: something is not there.
+            IncrementalError: the registry gave no clear answer.
+        """
+        reference = destination.reference
+        here = ImageSource(reference, destination.access, SIDE)
+        likely = [here.at(uploaded)] if uploaded else likely_images(here, claimed, self._bases, _OPENED)
+        sizes = {blob.digest: blob.size for blob in claimed}
+        what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {reference}"
+        self._report.begin("vetting", str(reference), what)
+        try:
+            unread = _unread(self._skopeo, likely, sizes)
+        except HostError as error:
+            # The command that is used is an experiment of skopeo's: that it is there is no condition for a push.
+            self._report.warn(f"whether {reference} still has what it says it has is not known: {error.message}")
+            return True
+        if unread is None:
+            return False
+        lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
+        if lost:
+            first = next(iter(lost.values()))
+            bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], self._names)
+            raise RegistryError(
+                f"{reference} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
+                f"{first.message}; no tag was written",
+                next_step(first, f"{bases} and then this archive" if bases else "this archive"),
+            )
+        if unread:
+            first = next(iter(unread.values()))
+            self._report.warn(
+                f"{reference} says that it has {what_blobs(unread, sizes)}, which can't be read from here: "
+                f"{first.message}"
+            )
         return True
-    if unread is None:
-        return False
-    lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
-    if lost:
-        first = next(iter(lost.values()))
-        bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], names)
-        raise RegistryError(
-            f"{destination} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
-            f"{first.message}; no tag was written",
-            next_step(first, f"{bases} and then this archive" if bases else "this archive"),
-        )
-    if unread:
-        first = next(iter(unread.values()))
-        report.warn(
-            f"{destination} says that it has {what_blobs(unread, sizes)}, which can't be read from here: "
-            f"{first.message}"
-        )
-    return True
 
 
 def _unread(

@@ -14,14 +14,13 @@ if TYPE_CHECKING:
 
     from ..archive.contents import ArchiveContents, NamedImage
     from ..host.progress import Progress
-    from ..oci.manifest import Descriptor, FetchedManifest
+    from ..oci.manifest import Descriptor
     from ..oci.reference import Reference
     from ..results import MissingLayer, ReadBack
     from ..skopeo.access import Access
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
-    from .held import Told
     from .upload import Upload, UploadResult
 
 
@@ -135,45 +134,6 @@ class Destination(ABC):
         Raises:
             IncrementalError: one can't be read.
         """
-
-    def require_readable(
-        self,
-        skopeo: Skopeo,
-        claimed: Sequence[MissingLayer],
-        bases: Sequence[ImageSource],
-        names: Mapping[str, str],
-        report: Progress,
-        *,
-        uploaded: FetchedManifest | None = None,
-    ) -> bool:
-        """Begin to read what the destination says it has, and so is not sent.
-
-        Args:
-            skopeo: an entered `Skopeo`.
-            claimed: what to read, as `vet` tells it.
-            bases: the user's own.
-            names: what people call bases, by their digests.
-            report: is told each step.
-            uploaded: what is there by its digest, and has all of it.
-
-        Returns:
-            Whether that could be done: it takes an image that is there.
-
-        Raises:
-            RegistryError: something can't be read.
-            IncrementalError: it gave no clear answer.
-        """
-        return True
-
-    def loose_bases(self, skopeo: Skopeo, bases: Collection[str], told: Sequence[Told]) -> list[str]:
-        """Return those bases that are said to be there, and that no tag holds, as far as is said.
-
-        Args:
-            skopeo: an entered `Skopeo`.
-            bases: their digests.
-            told: what is said to be where.
-        """
-        return []
 
     def is_behind(self, images: Sequence[NamedImage]) -> bool:
         """Say whether an image is to be written, as `look` has found it."""

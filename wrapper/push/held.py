@@ -34,11 +34,7 @@ def told_of(images: Iterable[LedgerImage]) -> list[Told]:
 
 
 def loose_bases(
-    skopeo: Skopeo,
-    destination: Reference,
-    access: Access,
-    bases: Collection[str],
-    told: Iterable[Told],
+    skopeo: Skopeo, destination: Reference, access: Access, bases: Collection[str], told: Iterable[Told]
 ) -> list[str]:
     """Return the digests of bases that are said to be in a repository, and that no tag holds as far as is said.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ..archive.contents import merge, missing_layers
 from ..archive.summary import describe, with_references
 from ..errors import BundleError, IncrementalError
-from ..host.text import named as titled
 from ..results import Outcome, PushResult, ReadBack, VetResult
+from .claims import Claims
 from .options import LAYERS
 from .tags import missing_error, require_sent
 from .upload import Upload
@@ -71,13 +71,12 @@ class PushJob:
         self._fail_fast = fail_fast
         self._deep = deep
         self._verify = verify
-        self._told = told
         # Now, while nothing is written: the archives may become unreadable later.
         found = merge(blob_source.contents, blob_source.archived, plan.told)
         self._contents = describe(found, blob_source.read)
+        self._claims = Claims(skopeo, blob_source, bases, told, self._contents.names, report)
         self._vetted: dict[str, Vetted] = {}
         self._missing: dict[str, tuple[MissingLayer, ...]] = {}
-        self._unread: set[str] = set()
         self._errors: dict[str, IncrementalError] = {}
         self._uploaded: dict[str, UploadResult] = {}
         self._read_back: list[ReadBack] = []
@@ -95,14 +94,14 @@ class PushJob:
         """
 
         def vet_one(item: PushItem) -> None:
-            steps: list[Callable[[], None]] = [partial(self._vet_one, item, upload=look)]
+            steps: list[Callable[[], None]] = [partial(self._vet_one, item)]
             if look:
                 steps.append(partial(item.destination.look, self._skopeo, item.images, self._report))
             for result in self._skopeo.side_by_side(steps):
                 if result:
                     raise result
-            if look and not self._is_readable(item):
-                self._unread.add(item.name)
+            if look:
+                self._claims.look(item, self._vetted[item.name])
 
         with self._report.phase("vetting"):
             self._for_each(vet_one, self._plan.items)
@@ -140,65 +139,17 @@ class PushJob:
 
         total = 0 if dry_run else sum(self._upload_of(item).bytes_to_send for item in left)
         with self._report.phase(items[0].destination.phase, total):
-            if (len(items) > 1 or self._verify or self._unread) and not dry_run:
+            if (len(items) > 1 or self._verify or self._claims.unread) and not dry_run:
                 for wave in waves(left, self._blobs_to_send):
                     self._for_each(upload_untagged, wave)
-                self._for_each(self._read_uploaded, [item for item in left if item.name in self._unread])
+                if self._verify != LAYERS:
+                    self._for_each(self._claims.read_uploaded, left)
             if self._verify and not dry_run:
                 self._verify_all(left)
             self._for_each(upload_one, items)
         sent = [item for item in items if item.name in self._uploaded]
         with self._report.phase("reading back"):
             self._for_each(read_back, sent, whatever_failed=True)
-
-    def _is_readable(self, item: PushItem) -> bool:
-        """Begin to read what a destination says it has; say whether that was all that it is not sent.
-
-        Raises:
-            RegistryError: something can't be read.
-        """
-        claimed, destination = self._vetted[item.name].claimed, item.destination
-        if not destination.is_behind(item.images):
-            return True
-        self._warn_of_loose_bases(item)
-        if self._mountable(item):
-            return False
-        return not claimed or destination.require_readable(
-            self._skopeo, claimed, self._bases, self._contents.names, self._report
-        )
-
-    def _warn_of_loose_bases(self, item: PushItem) -> None:
-        """Warn where a base is held by no tag: its layers may go while this push counts on them."""
-        bases = sorted({base for blob in self._vetted[item.name].claimed for base in blob.bases})
-        for base in item.destination.loose_bases(self._skopeo, bases, self._told):
-            name = titled(base, self._contents.names)
-            self._report.warn(
-                f"no known tag of {item.destination.reference.name} holds {name}: the registry's retention may "
-                "remove layers that this push counts on; give it a tag there"
-            )
-
-    def _read_uploaded(self, item: PushItem) -> None:
-        """Begin to read it now, by the digest of what was uploaded.
-
-        Raises:
-            RegistryError: something can't be read.
-        """
-        if self._verify == LAYERS or not item.destination.preserve:
-            return
-        claimed = (*self._vetted[item.name].claimed, *self._mountable(item))
-        root = item.image.image.root
-        item.destination.require_readable(
-            self._skopeo, claimed, (), self._contents.names, self._report, uploaded=root
-        )
-
-    def _mountable(self, item: PushItem) -> tuple[MissingLayer, ...]:
-        """Return the layers that a registry may take from another of its repositories: nobody sends them then."""
-        absent, destination = self._vetted[item.name].absent, item.destination
-        registries = self._blob_source.registries()
-        if not absent or not destination.may_be_wrong or destination.reference.registry not in registries:
-            return ()
-        sizes = {digest: layer.size for digest, layer in absent.items()}
-        return missing_layers(sizes, self._blob_source.contents)
 
     def _verify_all(self, items: Sequence[PushItem]) -> None:
         """Read back what was uploaded; the tags of what can't be read are not written."""
@@ -258,8 +209,8 @@ class PushJob:
             read_back=self._all_read_back() if self._read_back else None,
         )
 
-    def _vet_one(self, item: PushItem, *, upload: bool) -> None:
-        vetted = vet(self._skopeo, self._blob_source, item, self._bases, self._report, upload=upload)
+    def _vet_one(self, item: PushItem) -> None:
+        vetted = vet(self._skopeo, self._blob_source, item, self._bases, self._report)
         self._vetted[item.name] = vetted
         if vetted.missing:
             self._missing[item.name] = vetted.missing

@@ -6,6 +6,7 @@ and removed at once.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,22 @@ class _Verifier:
             while file.read(CHUNK):
                 pass
         self.read.add(digest)
+
+
+def likely_images(
+    here: ImageSource, layers: Sequence[MissingLayer], bases: Sequence[ImageSource], most: int
+) -> list[ImageSource]:
+    """Return images of a repository that may have layers, the likeliest first; they need not exist.
+
+    Args:
+        here: the repository, with the tag or digest that is pushed to.
+        layers: the layers, with the bases that would bring each.
+        bases: the user's own; those of other repositories do not count.
+        most: how many of the layers' bases are named.
+    """
+    times = Counter(base for layer in layers for base in layer.bases)
+    digests = [digest for digest, _ in times.most_common(most)]
+    return [*map(here.at, digests), here, *(each for each in bases if each.reference.is_beside(here.reference))]
 
 
 def read_layers(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import nullcontext
 from functools import partial
 from itertools import groupby
@@ -36,13 +35,9 @@ if TYPE_CHECKING:
     from ..results import MissingLayer, TagChange
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
-    from .held import Told
 
 _LOOKUPS = MANIFESTS
 """How many manifests of old layers one repository is asked for: as many as one change may name."""
-
-_OPENED = 3
-"""How many bases are tried, to read the first bytes of layers: any image of the repository will do."""
 
 _LOOKUPS_TOGETHER = 4096
 """How many all repositories of a push are asked for, whatever its archives name."""
@@ -116,42 +111,12 @@ class RegistryDestination(Destination):
         report: Progress,
     ) -> ReadBack:
         """Find images of the repository that have the layers, and fetch these as a part of them."""
-        from .readback import read_layers
+        from .readback import likely_images, read_layers
 
         if not layers:
             return ReadBack(0, 0, 0)
-        return read_layers(skopeo, self.reference, layers, self._likely(layers, bases, _LOOKUPS), names, report)
-
-    def require_readable(
-        self,
-        skopeo: Skopeo,
-        claimed: Sequence[MissingLayer],
-        bases: Sequence[ImageSource],
-        names: Mapping[str, str],
-        report: Progress,
-        *,
-        uploaded: FetchedManifest | None = None,
-    ) -> bool:
-        """Open an image of the repository, for all its blobs can be read by that."""
-        from .claims import require_readable
-
-        likely = self._likely(claimed, bases, _OPENED)
-        if uploaded:
-            likely = [ImageSource(self.reference, self.access, SIDE).at(uploaded.digest)]
-        return require_readable(skopeo, self.reference, likely, claimed, names, report)
-
-    def _likely(self, layers: Sequence[MissingLayer], bases: Sequence[ImageSource], most: int) -> list[ImageSource]:
-        """Return images of the repository that may have layers, the likeliest first."""
-        here = ImageSource(self.reference, self.access, SIDE)
-        times = Counter(base for layer in layers for base in layer.bases)
-        digests = [digest for digest, _ in times.most_common(most)]
-        return [*map(here.at, digests), here, *(each for each in bases if each.reference.is_beside(self.reference))]
-
-    def loose_bases(self, skopeo: Skopeo, bases: Collection[str], told: Sequence[Told]) -> list[str]:
-        """Look what the tags of the repository hold that are told of."""
-        from .held import loose_bases
-
-        return loose_bases(skopeo, self.reference, self.access, bases, told)
+        likely = likely_images(ImageSource(self.reference, self.access, SIDE), layers, bases, _LOOKUPS)
+        return read_layers(skopeo, self.reference, layers, likely, names, report)
 
     def verify(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress, *, layers: bool) -> ReadBack:
         """Read them by their digests."""

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..archive.contents import missing_layers
 from ..host.text import plural
 from ..oci.manifest import unnamed_layer
-from ..results import MissingLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from ..archive.contents import NamedImage
     from ..host.progress import Progress
     from ..oci.manifest import Descriptor
+    from ..results import MissingLayer
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
@@ -29,9 +28,8 @@ class Vetted(NamedTuple):
     Attributes:
         absent: the layers that have to come from bases, by digest.
         missing: those among them that nobody has.
-        there: digest and size in bytes of the layers that the destination says it has, and no archive.
-        claimed: all layers and configs of the images that the destination says it has, and so is not sent; with the
-            bases of those that no archive has.
+        there: digest and size in bytes of what the destination says it has, and no archive.
+        claimed: the layers among that, with the bases that would bring each.
     """
 
     absent: Mapping[str, Descriptor] = {}
@@ -46,8 +44,6 @@ def vet(
     item: PushItem,
     bases: Sequence[ImageSource],
     report: Progress,
-    *,
-    upload: bool = False,
 ) -> Vetted:
     """Look where every layer will come from.
 
@@ -57,8 +53,6 @@ def vet(
         item: what goes where; the destination is asked for what no archive has.
         bases: are asked for what the destination lacks.
         report: is told each step.
-        upload: whether an upload follows: a registry is then also asked for what archives have, since skopeo does
-            not send what it says it has.
 
     Raises:
         IncrementalError: the destination or a base gave no clear answer.
@@ -66,22 +60,17 @@ def vet(
     images, destination = item
     layers = {digest: layer for named in images for digest, layer in named.image.layers.items()}
     outside = {digest: layers[digest] for digest in sorted(layers) if digest not in blob_source}
-    blobs = _configs(images) | layers
-    own = blobs.keys() - outside.keys() if upload and destination.may_be_wrong else set()
-    # What changes are made from counts, too: it may be there in place of a layer, or be needed to make it.
-    reached = blob_source.making(_sizes(outside), blob_source.__contains__).lacking if outside else {}
-    asked = {digest: layers.get(digest) or unnamed_layer(digest, size) for digest, size in reached.items()}
-    asked |= {digest: blobs[digest] for digest in sorted(own)}
-    if not asked:
+    if not outside:
         return Vetted()
-    what = f"asking {destination.reference} for {plural(len(reached or own), 'layer')}"
+    # What changes are made from counts, too: it may be there in place of a layer, or be needed to make it.
+    reached = blob_source.making(_sizes(outside), blob_source.__contains__)
+    asked = {digest: layers.get(digest) or unnamed_layer(digest, size) for digest, size in reached.lacking.items()}
+    what = f"asking {destination.reference} for {plural(len(asked), 'layer')}"
     report.begin("vetting", str(destination.reference), what)
     present = destination.present_layers(skopeo, list(asked.values()))
-    outer = {digest: blobs[digest].size for digest in present & outside.keys()}
-    claimed = missing_layers(outer, blob_source.contents)
-    claimed += tuple(MissingLayer(digest, blobs[digest].size, ()) for digest in sorted(present & own))
-    present -= own
     there = {digest: asked[digest].size for digest in sorted(present)}
+    own = {digest: size for digest, size in there.items() if digest in outside}
+    claimed = missing_layers(own, blob_source.contents)
     absent = {digest: layer for digest, layer in outside.items() if digest not in present}
     if not absent:
         return Vetted(there=there, claimed=claimed)
@@ -95,11 +84,6 @@ def vet(
             blob_source.learn_contents(skopeo, bases, sources, report)
             missing = blob_source.making(_sizes(absent)).missing
     return Vetted(absent, missing_layers(missing, blob_source.contents), there, claimed)
-
-
-def _configs(images: Iterable[NamedImage]) -> dict[str, Descriptor]:
-    configs = (leaf.manifest.config for named in images for leaf in named.image.leaves)
-    return {config.digest: config for config in configs}
 
 
 def _offer_delta_sources(
