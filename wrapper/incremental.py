@@ -295,7 +295,8 @@ class Incremental:
     ) -> PushResult:
         """Push archives to a destination that holds their bases (Go: `Incremental.Push`).
 
-        All archives are verified and the destination vetted before anything is written; tags come last.
+        All archives are verified and the destination vetted before anything is written; tags come last. What a
+        registry says it has is not sent; where it can't give the first bytes of that, no tag is written.
 
         Args:
             src: a path or a seekable binary file; or `docker://HOST/NAME:TAG`, of an archive that was stored there;
