@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _OPENED = 3
 """How many of the layers' bases are tried: any image of the repository will do."""
 
-_GROUPS = 6
+_GROUPS = 12
 """How many groups of blobs are read side by side, where the registry is far: a group takes one after the other."""
 
 _CUT = ("EOF", "connection reset")

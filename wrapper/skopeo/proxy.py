@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LONGEST = 1 << 16
 """How long an answer may be, in bytes; skopeo's are half of that at most."""
 
-_FIRST_BYTES = 16 * 1024
+_FIRST_BYTES = 4096
 """How many bytes of a blob are read; of shorter ones this is all, and skopeo verifies it."""
 
 _SENT = ("broken pipe", "EPIPE")
