@@ -155,14 +155,19 @@ def test_little_memory(tool: Tool, image: Image) -> None:
             ("push", "app.tar", "dir:there"),
             ("pull", NOWHERE, "-o", "o.tar"),
         ):
-            ran = subprocess.run(
-                ["prlimit", f"--as={megabytes * 1_000_000}", *tool.command, *words],
-                cwd=tool.home,
-                env=tool.environment,
-                capture_output=True,
-                timeout=600,
-                check=False,
-            )
+            try:
+                ran = subprocess.run(
+                    ["prlimit", f"--as={megabytes * 1_000_000}", *tool.command, *words],
+                    cwd=tool.home,
+                    env=tool.environment,
+                    capture_output=True,
+                    timeout=30,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                # Python 3.11 asks for ever for 32 bytes that it needs to handle an exception.
+                assert megabytes < 64, (megabytes, words)
+                continue
             # Python itself gives up where there is no memory left for an exception.
             aborted = ran.returncode == -signal.SIGABRT and b"Cannot recover from MemoryError" in ran.stderr
             assert aborted or ran.returncode in (0, 5, 6), (megabytes, words, ran.stderr)
