@@ -15,6 +15,8 @@ from ..errors import (
     ContentError,
     HostError,
     IncrementalError,
+    LinkError,
+    NetworkError,
     NotFoundError,
     RegistryError,
     ServerError,
@@ -44,9 +46,6 @@ _OPENED = 3
 
 _GROUPS = 12
 """How many groups of blobs are read side by side, where the registry is far: a group takes one after the other."""
-
-_CUT = ("EOF", "connection reset")
-"""What is said where a server begins an answer, and then has nothing to send."""
 
 
 class Claims:
@@ -171,12 +170,7 @@ class Claims:
         sizes = {blob.digest: blob.size for blob in claimed}
         what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {reference}"
         self._report.begin("vetting", str(reference), what)
-        try:
-            unread = _unread(self._skopeo, likely, sizes)
-        except HostError as error:
-            # The command that is used is an experiment of skopeo's: that it is there is no condition for a push.
-            self._report.warn(f"whether {reference} still has what it says it has is not known: {error.message}")
-            return True
+        unread = _unread(self._skopeo, likely, sizes)
         if unread is None:
             return False
         lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
@@ -200,30 +194,51 @@ class Claims:
 def _unread(
     skopeo: Skopeo, likely: Sequence[ImageSource], sizes: Mapping[str, int]
 ) -> dict[str, IncrementalError] | None:
-    """Begin to read; return what is wrong with each that can't be read, or None where there is no image."""
+    """Begin to read; return what is wrong with each that can't be read, or None where there is no image.
 
-    def read(blobs: Mapping[str, int]) -> dict[str, IncrementalError] | None:
-        unread = begin_reading(skopeo, likely, blobs)
-        for error in (unread or {}).values():
-            if isinstance(error, (BusyError, ServerError)):
-                raise error
-        return unread
-
+    Raises:
+        IncrementalError: the registry has too much to do, or gave no clear answer.
+    """
     blobs = list(sizes.items())
-    groups = 1 if skopeo.is_near else min(_GROUPS, len(blobs))
-    steps = [partial(skopeo.steadily, partial(read, dict(blobs[first::groups]))) for first in range(groups)]
+    count = 1 if skopeo.is_near else min(_GROUPS, len(blobs))
+    groups = [dict(blobs[first::count]) for first in range(count)]
     unread: dict[str, IncrementalError] = {}
-    for result in skopeo.side_by_side(steps):
-        if isinstance(result, IncrementalError):
-            raise result
+    results = skopeo.side_by_side([partial(_read, skopeo, likely, group) for group in groups])
+    for group, result in zip(groups, results, strict=True):
         if result is None:
             return None
-        unread |= result
+        if isinstance(result, dict):
+            unread |= result
+        elif isinstance(result, (BusyError, ServerError)) or not isinstance(result, (HostError, NetworkError)):
+            raise result
+        else:
+            # Storage may be out of reach from here, and the command that reads is an experiment of skopeo's: a push
+            # needs neither.
+            unread |= dict.fromkeys(group, result)
     return unread
+
+
+def _read(
+    skopeo: Skopeo, likely: Sequence[ImageSource], blobs: Mapping[str, int]
+) -> dict[str, IncrementalError] | None:
+    """Begin to read blobs, and those again for which the connection was cut, as often as retries are wanted."""
+    attempts = skopeo.retries.begin()
+    while True:
+        unread = skopeo.steadily(partial(begin_reading, skopeo, likely, blobs))
+        cut = next((error for error in (unread or {}).values() if isinstance(error, LinkError)), None)
+        if not unread or not cut:
+            return unread
+        try:
+            attempts.wait_after(cut)
+        except LinkError:
+            # A server that has nothing to send cuts each time.
+            return {
+                digest: RegistryError(error.message) if isinstance(error, LinkError) else error
+                for digest, error in unread.items()
+            }
+        blobs = {digest: blobs[digest] for digest in unread}
 
 
 def _is_lost(error: IncrementalError) -> bool:
     """Say whether an error is that of a blob which is not there; no network and no login has a part in that."""
-    if isinstance(error, (ContentError, NotFoundError)) or type(error) is RegistryError:
-        return True
-    return any(sign in error.message for sign in _CUT)
+    return isinstance(error, (ContentError, NotFoundError)) or type(error) is RegistryError
