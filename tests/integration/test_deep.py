@@ -143,6 +143,28 @@ def test_a_plain_push_writes_no_tag_that_cannot_be_pulled(forgetful: Forgetful) 
     assert forgetful.can_be_pulled("2", forgetful.image)
 
 
+def test_what_is_converted_is_read_when_it_has_its_tag(forgetful: Forgetful) -> None:
+    """Only then there is an image to read it by."""
+    forgetful.collect_garbage()
+    said = ("2 blobs", "its tag was written", "restart the registry", *forgetful.base.layers)
+    refused(forgetful.run("push", "2", "--no-preserve-digests"), 5, *said)
+    forgetful.registry.restart()
+    forgetful.good("push", "1")
+    forgetful.good("push", "2", "--no-preserve-digests")
+
+
+def test_an_image_that_its_sender_may_not_read(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """That is no fault of the image's, and is said."""
+    at = fresh()
+    put_image(vendor, at, "1", [layer(f"{at}a")])
+    tool.good("pull", f"{vendor.host}/{at}:1", "-o", "1.tar", *PLAIN_PULL)
+    put_image(customer, at, "other", [layer(f"{at}a")])
+    with Proxy(customer.host) as front:
+        front.answer(403, only="^GET .*/manifests/sha256:")
+        pushed = tool.good("push", "1.tar", f"{front.host}/{at}:1", *PLAIN_DEST)
+    assert "2 blobs that it says it has is not known" in pushed.stderr
+
+
 def test_with_an_image_to_read_by_it_shows_before_anything_is_written(forgetful: Forgetful) -> None:
     forgetful.good("push", "1")
     shutil.rmtree(forgetful.blob(forgetful.base.layers[1]))

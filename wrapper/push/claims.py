@@ -112,15 +112,24 @@ class Claims:
         if left:
             self.unread[item.name] = left
 
-    def read_uploaded(self, item: PushItem) -> None:
-        """Begin to read what could not be read before: as a part of what was uploaded by its digest.
+    def read_uploaded(self, item: PushItem, digest: str, *, tagged: bool = False) -> None:
+        """Begin to read what could not be read before: as a part of what was uploaded.
+
+        Args:
+            item: what went where.
+            digest: that of the image there.
+            tagged: whether its tag was written.
 
         Raises:
             RegistryError: something can't be read.
         """
         unread = self.unread.get(item.name)
-        if unread and item.destination.preserve:
-            self._can_read(item.destination, unread, item.image.image.root.digest)
+        if unread and not self._can_read(item.destination, unread, digest, tagged=tagged):
+            reference = item.destination.reference
+            self._report.warn(
+                f"whether {reference} still has {plural(len(unread), 'blob')} that it says it has is not known: "
+                "the image can't be read from here"
+            )
 
     def _at_hand(self, item: PushItem) -> tuple[MissingLayer, ...]:
         """Ask which layers and configs of the archives a destination has: skopeo does not send them then."""
@@ -149,13 +158,21 @@ class Claims:
                 "retention may remove layers that this push counts on; give it a tag there"
             )
 
-    def _can_read(self, destination: Destination, claimed: Sequence[MissingLayer], uploaded: str = "") -> bool:
+    def _can_read(
+        self,
+        destination: Destination,
+        claimed: Sequence[MissingLayer],
+        uploaded: str = "",
+        *,
+        tagged: bool = False,
+    ) -> bool:
         """Begin to read blobs; their first bytes are enough.
 
         Args:
             destination: says that it has them.
             claimed: what to read, with the bases that would bring each.
             uploaded: the digest of an image that has all of them; by default likely ones are tried.
+            tagged: whether its tag was written.
 
         Returns:
             Whether there is such an image: else nothing could be read.
@@ -179,7 +196,7 @@ class Claims:
             bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], self._names)
             raise RegistryError(
                 f"{reference} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
-                f"{first.message}; no tag was written",
+                f"{first.message}; {'its tag was written' if tagged else 'no tag was written'}",
                 next_step(first, f"{bases} and then this archive" if bases else "this archive"),
             )
         if unread:
