@@ -165,6 +165,18 @@ def test_an_image_that_its_sender_may_not_read(tool: Tool, vendor: Registry, cus
     assert "2 blobs that it says it has is not known" in pushed.stderr
 
 
+def test_a_stored_archive(forgetful: Forgetful) -> None:
+    stored = ("push", "1.tar", "--as-delta", "--json", *PLAIN_DEST)
+    forgetful.tool.good(*stored, forgetful.there("stored"))
+    shutil.rmtree(forgetful.blob(forgetful.base.layers[0]))
+    refused(forgetful.tool(*stored, forgetful.there("again")), 5, "1 blob", forgetful.base.layers[0], "no tag")
+    assert forgetful.registry.manifest(forgetful.at, "again") is None
+    # What the error says to do.
+    forgetful.registry.restart()
+    forgetful.tool.good(*stored, forgetful.there("again"))
+    skopeo("copy", "--src-tls-verify=false", f"docker://{forgetful.there('again')}", f"dir:{forgetful.tool.home}/x")
+
+
 def test_with_an_image_to_read_by_it_shows_before_anything_is_written(forgetful: Forgetful) -> None:
     forgetful.good("push", "1")
     shutil.rmtree(forgetful.blob(forgetful.base.layers[1]))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..host.progress import Progress
+    from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
     from .destination import Destination
@@ -166,46 +167,64 @@ class Claims:
         *,
         tagged: bool = False,
     ) -> bool:
-        """Begin to read blobs; their first bytes are enough.
-
-        Args:
-            destination: says that it has them.
-            claimed: what to read, with the bases that would bring each.
-            uploaded: the digest of an image that has all of them; by default likely ones are tried.
-            tagged: whether its tag was written.
-
-        Returns:
-            Whether there is such an image: else nothing could be read.
-
-        Raises:
-            RegistryError: something is not there.
-            IncrementalError: the registry gave no clear answer.
-        """
-        reference = destination.reference
-        here = ImageSource(reference, destination.access, SIDE)
+        """Begin to read blobs of a destination: as a part of what was uploaded there, or else of a likely image."""
+        here = ImageSource(destination.reference, destination.access, SIDE)
         likely = [here.at(uploaded)] if uploaded else likely_images(here, claimed, self._bases, _OPENED)
-        sizes = {blob.digest: blob.size for blob in claimed}
-        what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {reference}"
-        self._report.begin("vetting", str(reference), what)
-        unread = _unread(self._skopeo, likely, sizes)
-        if unread is None:
-            return False
-        lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
-        if lost:
-            first = next(iter(lost.values()))
-            bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], self._names)
-            raise RegistryError(
-                f"{reference} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
-                f"{first.message}; {'its tag was written' if tagged else 'no tag was written'}",
-                next_step(first, f"{bases} and then this archive" if bases else "this archive"),
-            )
-        if unread:
-            first = next(iter(unread.values()))
-            self._report.warn(
-                f"{reference} says that it has {what_blobs(unread, sizes)}, which can't be read from here: "
-                f"{first.message}"
-            )
-        return True
+        return can_read(
+            self._skopeo, destination.reference, claimed, likely, self._names, self._report, tagged=tagged
+        )
+
+
+def can_read(
+    skopeo: Skopeo,
+    reference: Reference,
+    claimed: Sequence[MissingLayer],
+    likely: Sequence[ImageSource],
+    names: Mapping[str, str],
+    report: Progress,
+    *,
+    tagged: bool = False,
+) -> bool:
+    """Begin to read blobs; their first bytes are enough.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        reference: where the registry says that it has them.
+        claimed: what to read, with the bases that would bring each.
+        likely: images of that repository, the likeliest first; they need not exist.
+        names: what people call bases, by their digests.
+        report: is told each step, and receives warnings.
+        tagged: whether a tag was written.
+
+    Returns:
+        Whether there is such an image: else nothing could be read.
+
+    Raises:
+        RegistryError: something is not there.
+        IncrementalError: the registry gave no clear answer.
+    """
+    sizes = {blob.digest: blob.size for blob in claimed}
+    what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {reference}"
+    report.begin("vetting", str(reference), what)
+    unread = _unread(skopeo, likely, sizes)
+    if unread is None:
+        return False
+    lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
+    if lost:
+        first = next(iter(lost.values()))
+        bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], names)
+        raise RegistryError(
+            f"{reference} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
+            f"{first.message}; {'its tag was written' if tagged else 'no tag was written'}",
+            next_step(first, f"{bases} and then this archive" if bases else "this archive"),
+        )
+    if unread:
+        first = next(iter(unread.values()))
+        report.warn(
+            f"{reference} says that it has {what_blobs(unread, sizes)}, which can't be read from here: "
+            f"{first.message}"
+        )
+    return True
 
 
 def _unread(
