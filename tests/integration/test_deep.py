@@ -203,6 +203,17 @@ def test_what_the_archive_has_itself_may_be_claimed_too(forgetful: Forgetful, ve
     refused(ran, 5, "1 blob", forgetful.base.config)
 
 
+def test_a_base_serves_to_read_what_the_archive_has(forgetful: Forgetful) -> None:
+    """So that shows before anything is written, too."""
+    forgetful.good("push", "1")
+    own = forgetful.image.layers[-1]
+    forgetful.registry.put_blob(forgetful.at, own, layer(f"{forgetful.at}c"))
+    shutil.rmtree(forgetful.blob(own))
+    watch = forgetful.registry.watch()
+    refused(forgetful.run("push", "2"), 5, "1 blob", own, "push this archive")
+    assert watch.writes() == []
+
+
 def test_layers_that_another_repository_claims(forgetful: Forgetful) -> None:
     """A registry mounts what it says it has, and does not look."""
     forgetful.good("push", "1")

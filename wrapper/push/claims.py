@@ -97,9 +97,11 @@ class Claims:
         if not item.destination.may_be_wrong or not item.destination.is_behind(item.images):
             return
         left = list(self._mountable(item, vetted))
+        # Any image of a repository will do for all of its blobs: what brings layers also serves for the archive's.
+        likely = likely_images(_here(item), vetted.claimed, self._bases, _OPENED)
 
         def read(claimed: Sequence[MissingLayer]) -> None:
-            if claimed and not self._can_read(item.destination, claimed):
+            if claimed and not self._can_read(item, claimed, likely):
                 left.extend(claimed)
 
         steps: list[Callable[[], None]] = [
@@ -125,7 +127,7 @@ class Claims:
             RegistryError: something can't be read.
         """
         unread = self.unread.get(item.name)
-        if unread and not self._can_read(item.destination, unread, digest, tagged=tagged):
+        if unread and not self._can_read(item, unread, [_here(item).at(digest)], tagged=tagged):
             reference = item.destination.reference
             self._report.warn(
                 f"whether {reference} still has {plural(len(unread), 'blob')} that it says it has is not known: "
@@ -161,18 +163,18 @@ class Claims:
 
     def _can_read(
         self,
-        destination: Destination,
+        item: PushItem,
         claimed: Sequence[MissingLayer],
-        uploaded: str = "",
+        likely: Sequence[ImageSource],
         *,
         tagged: bool = False,
     ) -> bool:
-        """Begin to read blobs of a destination: as a part of what was uploaded there, or else of a likely image."""
-        here = ImageSource(destination.reference, destination.access, SIDE)
-        likely = [here.at(uploaded)] if uploaded else likely_images(here, claimed, self._bases, _OPENED)
-        return can_read(
-            self._skopeo, destination.reference, claimed, likely, self._names, self._report, tagged=tagged
-        )
+        reference = item.destination.reference
+        return can_read(self._skopeo, reference, claimed, likely, self._names, self._report, tagged=tagged)
+
+
+def _here(item: PushItem) -> ImageSource:
+    return ImageSource(item.destination.reference, item.destination.access, SIDE)
 
 
 def can_read(
