@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
+from tests.support.front import Front
 from tests.support.images import fresh, layer, platform, put_image, put_list
 from tests.support.proxy import Proxy
 from tests.support.registry import Registry
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
 from wrapper import Incremental, UsageError
+from wrapper.oci.reference import Reference
 from wrapper.skopeo.access import Access
+from wrapper.skopeo.inspect import ImageSource
+from wrapper.skopeo.options import SkopeoOptions
+from wrapper.skopeo.proxy import begin_reading
+from wrapper.skopeo.runner import Skopeo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from tests.support.front import Asked
     from tests.support.images import Image
 
 _SCHEMA = json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text())
@@ -134,6 +143,40 @@ def test_a_plain_push_writes_no_tag_that_cannot_be_pulled(forgetful: Forgetful) 
     assert forgetful.can_be_pulled("2", forgetful.image)
 
 
+def test_what_is_converted_is_read_when_it_has_its_tag(forgetful: Forgetful) -> None:
+    """Only then there is an image to read it by."""
+    forgetful.collect_garbage()
+    said = ("2 blobs", "its tag was written", "restart the registry", *forgetful.base.layers)
+    refused(forgetful.run("push", "2", "--no-preserve-digests"), 5, *said)
+    forgetful.registry.restart()
+    forgetful.good("push", "1")
+    forgetful.good("push", "2", "--no-preserve-digests")
+
+
+def test_an_image_that_its_sender_may_not_read(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """That is no fault of the image's, and is said."""
+    at = fresh()
+    put_image(vendor, at, "1", [layer(f"{at}a")])
+    tool.good("pull", f"{vendor.host}/{at}:1", "-o", "1.tar", *PLAIN_PULL)
+    put_image(customer, at, "other", [layer(f"{at}a")])
+    with Proxy(customer.host) as front:
+        front.answer(403, only="^GET .*/manifests/sha256:")
+        pushed = tool.good("push", "1.tar", f"{front.host}/{at}:1", *PLAIN_DEST)
+    assert "2 blobs that it says it has is not known" in pushed.stderr
+
+
+def test_a_stored_archive(forgetful: Forgetful) -> None:
+    stored = ("push", "1.tar", "--as-delta", "--json", *PLAIN_DEST)
+    forgetful.tool.good(*stored, forgetful.there("stored"))
+    shutil.rmtree(forgetful.blob(forgetful.base.layers[0]))
+    refused(forgetful.tool(*stored, forgetful.there("again")), 5, "1 blob", forgetful.base.layers[0], "no tag")
+    assert forgetful.registry.manifest(forgetful.at, "again") is None
+    # What the error says to do.
+    forgetful.registry.restart()
+    forgetful.tool.good(*stored, forgetful.there("again"))
+    skopeo("copy", "--src-tls-verify=false", f"docker://{forgetful.there('again')}", f"dir:{forgetful.tool.home}/x")
+
+
 def test_with_an_image_to_read_by_it_shows_before_anything_is_written(forgetful: Forgetful) -> None:
     forgetful.good("push", "1")
     shutil.rmtree(forgetful.blob(forgetful.base.layers[1]))
@@ -158,6 +201,17 @@ def test_what_the_archive_has_itself_may_be_claimed_too(forgetful: Forgetful, ve
     shutil.rmtree(forgetful.blob(forgetful.base.config))
     ran = forgetful.tool("push", "1.tar", forgetful.there("new"), "--json", *PLAIN_DEST)
     refused(ran, 5, "1 blob", forgetful.base.config)
+
+
+def test_a_base_serves_to_read_what_the_archive_has(forgetful: Forgetful) -> None:
+    """So that shows before anything is written, too."""
+    forgetful.good("push", "1")
+    own = forgetful.image.layers[-1]
+    forgetful.registry.put_blob(forgetful.at, own, layer(f"{forgetful.at}c"))
+    shutil.rmtree(forgetful.blob(own))
+    watch = forgetful.registry.watch()
+    refused(forgetful.run("push", "2"), 5, "1 blob", own, "push this archive")
+    assert watch.writes() == []
 
 
 def test_layers_that_another_repository_claims(forgetful: Forgetful) -> None:
@@ -207,6 +261,80 @@ def test_storage_that_only_others_reach(tool: Tool, vendor: Registry, customer: 
         refused(tool("push", "2.tar", f"{front.host}/{at}:3", "--json", *PLAIN_DEST), 5, "1 blob")
 
 
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_storage_that_does_not_answer(tool: Tool, vendor: Registry, customer: Registry, silent: str) -> None:
+    """A firewall may drop what goes there: one blob is waited for, and not each."""
+    at = fresh()
+    shared = [layer(f"{at}{number}") for number in range(4)]
+    put_image(vendor, at, "1", shared)
+    put_image(vendor, at, "2", [*shared, layer(at)])
+    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
+    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
+    put_image(customer, at, "1", shared)
+    with Proxy(customer.host) as front:
+        front.answer(307, only="^GET .*/blobs/", headers={"Location": f"http://{silent}/there"})
+        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--timeout=1", *PLAIN_DEST)
+        assert "says that it has 4 blobs" in pushed.stderr
+        assert "can't be read from here" in pushed.stderr
+        assert len([each for each in front.requests if each.startswith("GET") and "/blobs/" in each]) == 1
+
+
+@pytest.mark.parametrize(("times", "retries", "code"), [(1, 0, 0), (3, 2, 0), (1000, 0, 5)])
+def test_a_link_that_is_cut(
+    tool: Tool, vendor: Registry, customer: Registry, times: int, retries: int, code: int
+) -> None:
+    """It is not the blob's fault, as long as retries are left; each try reads what was cut twice."""
+    at = fresh()
+    put_image(vendor, at, "1", [layer(f"{at}a")])
+    put_image(vendor, at, "2", [layer(f"{at}a"), layer(f"{at}b")])
+    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
+    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
+    put_image(customer, at, "1", [layer(f"{at}a")])
+    left = [None] * times
+
+    def cut(asked: Asked) -> None:
+        if asked.method == "GET" and "/blobs/" in asked.path and left:
+            left.pop()
+            raise ConnectionError
+
+    with Front(cut, customer) as front:
+        retry = (f"--retry-times={retries}", "--retry-delay=0.01")
+        ran = tool("push", "2.tar", f"{front.host}/{at}:2", *retry, *PLAIN_DEST)
+    assert ran.code == code, ran.stderr
+    assert bool(left) == bool(code)
+
+
+def test_a_pipe_is_ours_alone(forgetful: Forgetful) -> None:
+    """Another run that starts meanwhile must not keep it open: skopeo would wait until that run ends."""
+    forgetful.good("push", "1")
+    reference = Reference.parse(forgetful.there("1"))
+    seen: list[bool] = []
+
+    def trace(line: str) -> None:
+        if "FinishPipe" in line:
+            folder = Path("/proc/self/fd")
+            pipes = [int(each.name) for each in folder.iterdir() if ends_in_a_pipe(each)]
+            seen.append(any(map(os.get_inheritable, pipes)))
+
+    def ends_in_a_pipe(descriptor: Path) -> bool:
+        with suppress(FileNotFoundError):
+            return descriptor.name not in before and str(descriptor.readlink()).startswith("pipe:")
+        return False
+
+    before = {each.name for each in Path("/proc/self/fd").iterdir()}
+    with Skopeo(SkopeoOptions(trace=trace)) as run:
+        source = ImageSource(reference, Access(tls_verify=False), "push")
+        blobs = dict(zip(forgetful.base.layers, map(len, forgetful.shared), strict=True))
+        assert begin_reading(run, [source], blobs) == {}
+    assert seen == [False, False]
+
+
 def test_a_skopeo_without_a_proxy(forgetful: Forgetful) -> None:
     """That command is called experimental."""
     forgetful.good("push", "1")
@@ -219,7 +347,9 @@ def test_a_skopeo_without_a_proxy(forgetful: Forgetful) -> None:
     other.write_text("\n".join([*lines, ""]))
     other.chmod(0o755)
     push = ("push", "2.tar", forgetful.there("2"), *PLAIN_DEST, "--skopeo", other)
-    assert "still has what it says it has is not known" in forgetful.tool.good(*push).stderr
+    said = forgetful.tool.good(*push).stderr
+    assert "says that it has 2 blobs" in said
+    assert "can't be read from here: skopeo ended" in said
 
 
 def test_own_layers_are_sent_again_although_the_tag_is_there(forgetful: Forgetful) -> None:

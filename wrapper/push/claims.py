@@ -15,6 +15,8 @@ from ..errors import (
     ContentError,
     HostError,
     IncrementalError,
+    LinkError,
+    NetworkError,
     NotFoundError,
     RegistryError,
     ServerError,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..host.progress import Progress
+    from ..oci.reference import Reference
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
     from .destination import Destination
@@ -44,9 +47,6 @@ _OPENED = 3
 
 _GROUPS = 12
 """How many groups of blobs are read side by side, where the registry is far: a group takes one after the other."""
-
-_CUT = ("EOF", "connection reset")
-"""What is said where a server begins an answer, and then has nothing to send."""
 
 
 class Claims:
@@ -97,9 +97,11 @@ class Claims:
         if not item.destination.may_be_wrong or not item.destination.is_behind(item.images):
             return
         left = list(self._mountable(item, vetted))
+        # Any image of a repository will do for all of its blobs: what brings layers also serves for the archive's.
+        likely = likely_images(_here(item), vetted.claimed, self._bases, _OPENED)
 
         def read(claimed: Sequence[MissingLayer]) -> None:
-            if claimed and not self._can_read(item.destination, claimed):
+            if claimed and not self._can_read(item, claimed, likely):
                 left.extend(claimed)
 
         steps: list[Callable[[], None]] = [
@@ -113,15 +115,24 @@ class Claims:
         if left:
             self.unread[item.name] = left
 
-    def read_uploaded(self, item: PushItem) -> None:
-        """Begin to read what could not be read before: as a part of what was uploaded by its digest.
+    def read_uploaded(self, item: PushItem, digest: str, *, tagged: bool = False) -> None:
+        """Begin to read what could not be read before: as a part of what was uploaded.
+
+        Args:
+            item: what went where.
+            digest: that of the image there.
+            tagged: whether its tag was written.
 
         Raises:
             RegistryError: something can't be read.
         """
         unread = self.unread.get(item.name)
-        if unread and item.destination.preserve:
-            self._can_read(item.destination, unread, item.image.image.root.digest)
+        if unread and not self._can_read(item, unread, [_here(item).at(digest)], tagged=tagged):
+            reference = item.destination.reference
+            self._report.warn(
+                f"whether {reference} still has {plural(len(unread), 'blob')} that it says it has is not known: "
+                "the image can't be read from here"
+            )
 
     def _at_hand(self, item: PushItem) -> tuple[MissingLayer, ...]:
         """Ask which layers and configs of the archives a destination has: skopeo does not send them then."""
@@ -150,80 +161,122 @@ class Claims:
                 "retention may remove layers that this push counts on; give it a tag there"
             )
 
-    def _can_read(self, destination: Destination, claimed: Sequence[MissingLayer], uploaded: str = "") -> bool:
-        """Begin to read blobs; their first bytes are enough.
+    def _can_read(
+        self,
+        item: PushItem,
+        claimed: Sequence[MissingLayer],
+        likely: Sequence[ImageSource],
+        *,
+        tagged: bool = False,
+    ) -> bool:
+        reference = item.destination.reference
+        return can_read(self._skopeo, reference, claimed, likely, self._names, self._report, tagged=tagged)
 
-        Args:
-            destination: says that it has them.
-            claimed: what to read, with the bases that would bring each.
-            uploaded: the digest of an image that has all of them; by default likely ones are tried.
 
-        Returns:
-            Whether there is such an image: else nothing could be read.
+def _here(item: PushItem) -> ImageSource:
+    return ImageSource(item.destination.reference, item.destination.access, SIDE)
 
-        Raises:
-            RegistryError: something is not there.
-            IncrementalError: the registry gave no clear answer.
-        """
-        reference = destination.reference
-        here = ImageSource(reference, destination.access, SIDE)
-        likely = [here.at(uploaded)] if uploaded else likely_images(here, claimed, self._bases, _OPENED)
-        sizes = {blob.digest: blob.size for blob in claimed}
-        what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {reference}"
-        self._report.begin("vetting", str(reference), what)
-        try:
-            unread = _unread(self._skopeo, likely, sizes)
-        except HostError as error:
-            # The command that is used is an experiment of skopeo's: that it is there is no condition for a push.
-            self._report.warn(f"whether {reference} still has what it says it has is not known: {error.message}")
-            return True
-        if unread is None:
-            return False
-        lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
-        if lost:
-            first = next(iter(lost.values()))
-            bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], self._names)
-            raise RegistryError(
-                f"{reference} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
-                f"{first.message}; no tag was written",
-                next_step(first, f"{bases} and then this archive" if bases else "this archive"),
-            )
-        if unread:
-            first = next(iter(unread.values()))
-            self._report.warn(
-                f"{reference} says that it has {what_blobs(unread, sizes)}, which can't be read from here: "
-                f"{first.message}"
-            )
-        return True
+
+def can_read(
+    skopeo: Skopeo,
+    reference: Reference,
+    claimed: Sequence[MissingLayer],
+    likely: Sequence[ImageSource],
+    names: Mapping[str, str],
+    report: Progress,
+    *,
+    tagged: bool = False,
+) -> bool:
+    """Begin to read blobs; their first bytes are enough.
+
+    Args:
+        skopeo: an entered `Skopeo`.
+        reference: where the registry says that it has them.
+        claimed: what to read, with the bases that would bring each.
+        likely: images of that repository, the likeliest first; they need not exist.
+        names: what people call bases, by their digests.
+        report: is told each step, and receives warnings.
+        tagged: whether a tag was written.
+
+    Returns:
+        Whether there is such an image: else nothing could be read.
+
+    Raises:
+        RegistryError: something is not there.
+        IncrementalError: the registry gave no clear answer.
+    """
+    sizes = {blob.digest: blob.size for blob in claimed}
+    what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {reference}"
+    report.begin("vetting", str(reference), what)
+    unread = _unread(skopeo, likely, sizes)
+    if unread is None:
+        return False
+    lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
+    if lost:
+        first = next(iter(lost.values()))
+        bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], names)
+        raise RegistryError(
+            f"{reference} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
+            f"{first.message}; {'its tag was written' if tagged else 'no tag was written'}",
+            next_step(first, f"{bases} and then this archive" if bases else "this archive"),
+        )
+    if unread:
+        first = next(iter(unread.values()))
+        report.warn(
+            f"{reference} says that it has {what_blobs(unread, sizes)}, which can't be read from here: "
+            f"{first.message}"
+        )
+    return True
 
 
 def _unread(
     skopeo: Skopeo, likely: Sequence[ImageSource], sizes: Mapping[str, int]
 ) -> dict[str, IncrementalError] | None:
-    """Begin to read; return what is wrong with each that can't be read, or None where there is no image."""
+    """Begin to read; return what is wrong with each that can't be read, or None where there is no image.
 
-    def read(blobs: Mapping[str, int]) -> dict[str, IncrementalError] | None:
-        unread = begin_reading(skopeo, likely, blobs)
-        for error in (unread or {}).values():
-            if isinstance(error, (BusyError, ServerError)):
-                raise error
-        return unread
-
+    Raises:
+        IncrementalError: the registry has too much to do, or gave no clear answer.
+    """
     blobs = list(sizes.items())
-    groups = 1 if skopeo.is_near else min(_GROUPS, len(blobs))
-    steps = [partial(skopeo.steadily, partial(read, dict(blobs[first::groups]))) for first in range(groups)]
+    count = 1 if skopeo.is_near else min(_GROUPS, len(blobs))
+    groups = [dict(blobs[first::count]) for first in range(count)]
     unread: dict[str, IncrementalError] = {}
-    for result in skopeo.side_by_side(steps):
-        if isinstance(result, IncrementalError):
-            raise result
+    results = skopeo.side_by_side([partial(_read, skopeo, likely, group) for group in groups])
+    for group, result in zip(groups, results, strict=True):
         if result is None:
             return None
-        unread |= result
+        if isinstance(result, dict):
+            unread |= result
+        elif isinstance(result, (BusyError, ServerError)) or not isinstance(result, (HostError, NetworkError)):
+            raise result
+        else:
+            # Storage may be out of reach from here, and the command that reads is an experiment of skopeo's: a push
+            # needs neither.
+            unread |= dict.fromkeys(group, result)
     return unread
+
+
+def _read(
+    skopeo: Skopeo, likely: Sequence[ImageSource], blobs: Mapping[str, int]
+) -> dict[str, IncrementalError] | None:
+    """Begin to read blobs, and those again for which the connection was cut, as often as retries are wanted."""
+    attempts = skopeo.retries.begin()
+    while True:
+        unread = skopeo.steadily(partial(begin_reading, skopeo, likely, blobs))
+        cut = next((error for error in (unread or {}).values() if isinstance(error, LinkError)), None)
+        if not unread or not cut:
+            return unread
+        try:
+            attempts.wait_after(cut)
+        except LinkError:
+            # A server that has nothing to send cuts each time.
+            return {
+                digest: RegistryError(error.message) if isinstance(error, LinkError) else error
+                for digest, error in unread.items()
+            }
+        blobs = {digest: blobs[digest] for digest in unread}
 
 
 def _is_lost(error: IncrementalError) -> bool:
     """Say whether an error is that of a blob which is not there; no network and no login has a part in that."""
-    if isinstance(error, (ContentError, NotFoundError)) or type(error) is RegistryError:
-        return True
-    return any(sign in error.message for sign in _CUT)
+    return isinstance(error, (ContentError, NotFoundError)) or type(error) is RegistryError

@@ -129,10 +129,17 @@ class PushJob:
         def upload_one(item: PushItem) -> None:
             self._uploaded[item.name] = item.destination.upload(self._upload_of(item), dry_run=dry_run)
 
+        def read_untagged(item: PushItem) -> None:
+            if item.destination.preserve:
+                self._claims.read_uploaded(item, item.image.image.root.digest)
+
         def read_back(item: PushItem) -> None:
-            sent = self._uploaded[item.name].sent
+            uploaded = self._uploaded[item.name]
             try:
-                require_sent(self._skopeo, sent, item.destination.access, self._report)
+                require_sent(self._skopeo, uploaded.sent, item.destination.access, self._report)
+                # What skopeo converts is there only with its tag.
+                if uploaded.sent and not item.destination.preserve:
+                    self._claims.read_uploaded(item, uploaded.digest, tagged=True)
             except IncrementalError:
                 del self._uploaded[item.name]
                 raise
@@ -143,7 +150,7 @@ class PushJob:
                 for wave in waves(left, self._blobs_to_send):
                     self._for_each(upload_untagged, wave)
                 if self._verify != LAYERS:
-                    self._for_each(self._claims.read_uploaded, left)
+                    self._for_each(read_untagged, left)
             if self._verify and not dry_run:
                 self._verify_all(left)
             self._for_each(upload_one, items)

@@ -13,9 +13,12 @@ from ..host.space import room_for
 from ..oci.layout import Layout
 from ..oci.manifest import parse_manifest
 from ..oci.reference import Reference
-from ..results import PushResult
+from ..results import MissingLayer, PushResult
+from ..skopeo.inspect import ImageSource
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
+from ..source.presence import layers_in_repository
+from .claims import can_read
 from .referrers import add_to_list, list_entry, send_manifest
 from .tags import SIDE, read_tags, refuse_overwriting, require_sent
 from .upload import Upload
@@ -125,6 +128,11 @@ class Store(NamedTuple):
                         with self.report.phase("packing"), room_for(skopeo.folder, sum(sizes.values())):
                             layout.add([], sizes, blob_source.open_blob)
                         with self.report.phase("sending", sum(sizes.values())):
+                            if claimed := self._claimed(skopeo, node, reference):
+                                # A tag must not point to what nobody can read.
+                                by_digest = ImageSource(reference.pinned(node.digest), access, SIDE)
+                                send_manifest(upload, layout, access, node, by_digest.reference)
+                                can_read(skopeo, reference, claimed, [by_digest], {}, self.report)
                             send_manifest(upload, layout, access, node, reference)
                         with self.report.phase("reading back"):
                             require_sent(skopeo, {reference: node.digest}, access, self.report)
@@ -138,6 +146,13 @@ class Store(NamedTuple):
             previous_digest=before,
             tags=tags,
         )
+
+    def _claimed(self, skopeo: Skopeo, node: FetchedManifest, reference: Reference) -> tuple[MissingLayer, ...]:
+        """Return what a registry says it has of an artifact: nobody sends that."""
+        blobs = {blob.digest: blob for blob in (node.manifest.config, *node.manifest.layers)}
+        source = ImageSource(reference, self.options.destination, SIDE)
+        there = layers_in_repository(skopeo, source, list(blobs.values()), writes=True)
+        return tuple(MissingLayer(digest, blobs[digest].size, ()) for digest in sorted(there))
 
     def _refuse_others(self, skopeo: Skopeo, reference: Reference) -> None:
         """Refuse to put an archive in the place of an image."""

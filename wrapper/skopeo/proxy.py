@@ -11,10 +11,12 @@ import json
 import os
 import select
 import socket
+import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, HostError, IncrementalError, NetworkError
+from ..host.signals import check
 from .messages import explain
 from .process import TICK, EarlyEndError
 from .runs import no_answer
@@ -29,11 +31,21 @@ if TYPE_CHECKING:
 _LONGEST = 1 << 16
 """How long an answer may be, in bytes; skopeo's are half of that at most."""
 
+_STARTED = 30.0
+"""Within how many seconds it answers for the first time: no network has a part in that."""
+
 _FIRST_BYTES = 4096
 """How many bytes of a blob are read; of shorter ones this is all, and skopeo verifies it."""
 
+_DESCRIPTOR = struct.Struct("i")
+_ROOM = socket.CMSG_SPACE(_DESCRIPTOR.size)
+
 _SENT = ("broken pipe", "EPIPE")
 """What an answer has that tells of bytes that nobody took; newer versions of skopeo call that a success."""
+
+
+_CUT = ("EOF", "connection reset")
+"""What is said where a server begins an answer, and then has nothing to send."""
 
 
 def begin_reading(
@@ -47,10 +59,13 @@ def begin_reading(
         blobs: digest and size in bytes of each.
 
     Returns:
-        For the digest of each that can't be read what is wrong; None if none of the images is there.
+        For the digest of each that can't be read what is wrong, a `LinkError` where the connection was cut; None if
+        none of the images is there.
 
     Raises:
-        IncrementalError: the registry can't be reached, or skopeo does not answer.
+        NetworkError: the registry, or where it sends readers on to, can't be reached or has too much to do.
+        HostError: skopeo does not answer.
+        IncrementalError: its answer can't be used.
     """
     if not sources:
         return None
@@ -92,9 +107,18 @@ class _Proxy:
             # Its end must be its alone: else nobody would notice that it is gone.
             theirs.close()
             proxy = cls(skopeo, source, run, ours)
-            proxy._call("Initialize")
+            proxy._initialize()
             yield proxy
             ours.close()
+
+    def _initialize(self) -> None:
+        self._send("Initialize")
+        try:
+            self._await(self._line.fileno(), _STARTED)
+        except NetworkError as error:
+            # A script before skopeo may not hand over the line.
+            raise HostError(error.message, error.next_step) from None
+        self._receive("Initialize")
 
     def open(self, source: ImageSource) -> int:
         """Open an image; return what the proxy calls it.
@@ -117,16 +141,27 @@ class _Proxy:
         doing = f"cannot read {digest}"
         answer, pipes = self._call("GetBlob", image, digest, size)
         if not answer["success"]:
-            return self._explained(answer, doing)
+            return self._unless_out_of_reach(self._explained(answer, doing))
         # skopeo closes its end only when it is asked how it went.
         self._send("FinishPipe", answer["pipeid"])
         is_whole = self._read_first_bytes(pipes[0])
         answer, _ = self._receive("FinishPipe")
         if answer["success"] or any(sign in f"{answer.get('error_code')} {answer['error']}" for sign in _SENT):
             return None
-        error = self._explained(answer, doing)
+        error = self._unless_out_of_reach(self._explained(answer, doing))
         # What skopeo may have read on for is not ours.
         return error if is_whole or not isinstance(error, ContentError) else None
+
+    @staticmethod
+    def _unless_out_of_reach(error: IncrementalError) -> IncrementalError:
+        """Return what is wrong with a blob.
+
+        Raises:
+            NetworkError: it is no blob's fault, and all others would wait for the same.
+        """
+        if isinstance(error, NetworkError) and not any(sign in error.message for sign in _CUT):
+            raise error
+        return error
 
     def _read_first_bytes(self, pipe: int) -> bool:
         """Read what comes first; say whether that was all."""
@@ -158,7 +193,8 @@ class _Proxy:
     def _receive(self, method: str) -> tuple[dict[str, Any], list[int]]:
         self._await(self._line.fileno())
         try:
-            said, pipes, _, _ = socket.recv_fds(self._line, _LONGEST, 1)
+            # A run that starts now must not have the pipe, too: it would not be closed. `recv_fds` ignores flags.
+            said, pipes, _, _ = self._line.recvmsg(_LONGEST, _ROOM, socket.MSG_CMSG_CLOEXEC)
         except OSError:
             raise self._ended(method) from None
         if not said:
@@ -166,23 +202,25 @@ class _Proxy:
         answer = json.loads(said)
         if not answer["success"]:
             self._skopeo.trace(f"  {answer['error']}")
-        return answer, pipes
+        return answer, [_DESCRIPTOR.unpack(data)[0] for _, _, data in pipes]
 
     def _ended(self, method: str) -> HostError:
+        # What was ended because of a signal did not end by itself.
+        check()
         return HostError(
             f"skopeo ended when it was asked for {method} in {self._source.reference}",
             "run again with `trace` to see each call of skopeo",
         )
 
-    def _await(self, descriptor: int) -> None:
-        """Wait until something can be read.
+    def _await(self, descriptor: int, seconds: float | None = None) -> None:
+        """Wait until something can be read, for so many seconds, or for as long as an answer may take.
 
         Raises:
             IncrementalError: nothing came in time.
         """
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        timeout = self._skopeo.timeout
+        timeout = seconds or self._skopeo.timeout
         deadline = self._run.seconds() + timeout if timeout else None
         try:
             while not poll.poll(TICK * 1000):
