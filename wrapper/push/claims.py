@@ -45,8 +45,11 @@ if TYPE_CHECKING:
 _OPENED = 3
 """How many of the layers' bases are tried: any image of the repository will do."""
 
-_GROUPS = 12
-"""How many groups of blobs are read side by side, where the registry is far: a group takes one after the other."""
+_GROUPS = 6
+"""How many groups of blobs are read side by side, where the registry is far.
+
+Each opens an image, and a registry may allow so many of these in an hour.
+"""
 
 
 class Claims:
