@@ -15,10 +15,10 @@ import struct
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ContentError, HostError, IncrementalError, NetworkError
+from ..errors import ContentError, HostError, IncrementalError, LinkError, NetworkError
 from ..host.signals import check
 from .messages import explain
-from .process import TICK, EarlyEndError
+from .process import TICK, EarlyEndError, StalledError
 from .runs import no_answer
 
 if TYPE_CHECKING:
@@ -226,5 +226,11 @@ class _Proxy:
             while not poll.poll(TICK * 1000):
                 self._run.look()
                 self._run.require_within(deadline)
+        except StalledError:
+            # Something may have been written before.
+            raise LinkError(
+                f"cannot read layers of {self._source.reference}: nothing came for {timeout:g} s",
+                "try again, or allow more time with `link.timeout`",
+            ) from None
         except EarlyEndError as why:
             raise no_answer(f"cannot read layers of {self._source.reference}", why, timeout) from None
