@@ -266,10 +266,23 @@ def test_status_of_platforms(tool: Tool, vendor: Registry, customer: Registry) -
         spec("all.json", all=True),
         spec("image.json", platform="linux/arm64"),
     ]
+    pinned = f"{vendor.host}/{repository}:1@{whole.digest}"
+    fixed = [
+        spec("fixed-one.json", final=pinned, platforms=["linux/amd64"]),
+        spec("fixed-other.json", final=pinned, platforms=["linux/arm64"]),
+        spec("fixed-all.json", final=pinned, all=True),
+    ]
+
+    def states_of(names: list[str]) -> list[str]:
+        ran = [tool.good("status", each, "--site", "r.json", "--json", *PLAIN_FINAL).json for each in names]
+        return [each["sites"][0]["images"][0]["state"] for each in ran]
 
     def told() -> list[str]:
-        ran = [tool.good("status", each, "--site", "r.json", "--json", *PLAIN_FINAL).json for each in specs]
-        return [each["sites"][0]["images"][0]["state"] for each in ran]
+        # Where the digest is in the spec, the receipt alone says which platforms the site lacks.
+        watch = vendor.watch()
+        assert states_of(fixed) == states_of(specs[:3])
+        assert len(watch.requests("GET")) == 3
+        return states_of(specs)
 
     def push(name: str) -> None:
         tool.good("pull", "--spec", name, "-o", "o.tar", *PLAIN_PULL)
@@ -278,12 +291,15 @@ def test_status_of_platforms(tool: Tool, vendor: Registry, customer: Registry) -
     with accepting(customer, f"{target}/app", leaves["arm64"]):
         push("one.json")
     assert told() == ["same", "older", "older", "older"]
+    (held,) = valid(tool.home / "r.json", "receipt")["images"]
+    assert [each["platform"] for each in held["absent"]] == ["linux/arm64"]
     # The rest of the list comes to what is there already.
     push("other.json")
     (held,) = valid(tool.home / "r.json", "receipt")["images"]
     assert held["digest"] == whole.digest
     assert {each["digest"] for each in held["manifests"]} == {each.digest for each in leaves.values()}
     assert len(held["layers"]) == 2
+    assert "absent" not in held
     assert told() == ["same"] * 4
     # The image of a platform under the tag of the list.
     push("image.json")

@@ -52,10 +52,8 @@ def images_in_receipt(path: Path, registry: str | None) -> Iterator[Finding]:
         else:
             yield f"{where}: {image.digest} {_NO_NAME}"
             continue
-        # A receipt doesn't say which children of a list were left out: those that were pushed are there.
-        manifests = image.about.get("manifests", [])
-        platforms = _in_a_spec(child["platform"] for child in manifests)
-        yield FoundImage(reference, where, name or "", bool(manifests) and not platforms, platforms)
+        platforms = _in_a_spec(child["platform"] for child in image.manifests) if image.absent else ()
+        yield FoundImage(reference, where, name or "", bool(image.manifests) and not platforms, platforms)
 
 
 def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
