@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NAMES = ("team/app", "team/worker")
 SITES = ("berlin", "oslo", "rome")
+SCHEMA = Draft202012Validator(json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
 ZEROS = "sha256:" + "0" * 64
 
 
@@ -481,6 +482,36 @@ def test_what_was_sent_is_a_base(sites: Sites) -> None:
     words = ("pull", sites.reference("team/app:3"), "--base", "sent:sent.json", "--sent-ledger", "sent.json")
     assert sites.tool.good(*words, "-o", "3.tar", "--json", *PLAIN_PULL).json["layers_shared"] == 2
     assert len(valid(sites.tool.home / "sent.json", "sent")["images"]) == 5
+
+
+def test_a_pull_of_what_was_sent_keeps_its_archive(sites: Sites) -> None:
+    """A command that is run a second time must not take out of the archive what it has noted as sent."""
+    sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
+    pull = (2, "2.tar", "--base", "sent:sent.json", "--sent-ledger", "./sent.json")
+    first = sites.pull(*pull)
+    archive, sent = (sites.tool.home / name for name in ("2.tar", "sent.json"))
+    before = [archive.read_bytes(), sent.read_bytes()]
+    again = sites.pull(*pull)
+    assert [archive.read_bytes(), sent.read_bytes()] == before
+    assert (first["changed"], again["changed"]) == (True, False)
+    assert again["archive"] == first["archive"]
+    assert again["layers_new"] == first["layers_new"] > 0
+    assert [image["change"] for image in again["images"]] == [image["change"] for image in first["images"]]
+    assert "2.tar stays as it is" in again["warnings"][-1]
+    SCHEMA.validate(again)
+    with Incremental(final_auth=Access(tls_verify=False)).pull_bundle(
+        sites.spec(2), base=f"sent:{sent}", output=archive, sent_ledger=sent
+    ) as kept:
+        assert kept.read() == before[0]
+    # An archive that is damaged, or another one, is not kept: it is made of what the list says, as it always is.
+    within = before[0].index(b"\x1f\x8b") + 100
+    for other in (
+        before[0][:within] + bytes(9) + before[0][within + 9 :],
+        (sites.tool.home / "1.tar").read_bytes(),
+    ):
+        archive.write_bytes(other)
+        assert sites.pull(*pull)["layers_new"] == 0
+        assert archive.read_bytes() != other
 
 
 def test_a_site_that_did_not_get_it_finds_out(sites: Sites) -> None:
