@@ -514,6 +514,15 @@ def test_a_pull_of_what_was_sent_keeps_its_archive(sites: Sites) -> None:
         assert archive.read_bytes() != other
 
 
+def test_what_sites_have_is_no_source_of_changes(apart: Sites) -> None:
+    """A receipt names layers, and has none: whoever wants changes is told to name an image, too."""
+    told = apart.pull(4, "o.tar", *for_sites("oslo"), "--delta", "--dry-run")
+    assert any("no layers that changes could be made from" in each for each in told["warnings"])
+    more = ("--base-spec", apart.spec(2))
+    told = apart.pull(4, "o.tar", *for_sites("oslo"), *more, "--delta", "--dry-run")
+    assert not any("no layers that changes" in each for each in told["warnings"])
+
+
 def test_a_site_that_did_not_get_it_finds_out(sites: Sites) -> None:
     sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
     sites.pull(2, "2.tar", "--base", "sent:sent.json")

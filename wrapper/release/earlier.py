@@ -88,6 +88,11 @@ def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
                 yield FoundImage(reference, str(path), name, is_list and not platforms, platforms)
             else:
                 yield f"{path}: {digest} {_NO_NAME}"
+        if contents.referrers:
+            yield (
+                f"{path} has signatures or other referrers, too: to pull them again, write the fields signatures, "
+                "with or with_from into the spec"
+            )
 
 
 def _prefix(registry: str) -> str:
