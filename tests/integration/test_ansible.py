@@ -326,6 +326,20 @@ def test_options_reach_the_command(release: Release, wide: tuple[str, Image], pl
     assert "SKOPEO_INCREMENTAL_PULL_PROGRESS=plain\n" in program.with_suffix(".environment").read_text()
 
 
+def test_a_bundle_that_was_noted_as_sent_is_not_pulled_again(release: Release, plain: dict[str, bool]) -> None:
+    home = release.tool.home
+    release.pull("1", "--sent-ledger", "sent.json")
+    images = [{"name": name, "final": release.reference(name)} for name in release.names("2")]
+    sent = {"sent_ledger": str(home / "sent.json"), "base": [f"sent:{home}/sent.json"]}
+    bundle = task(release, "bundle", archive=str(home / "2.tar"), images=images, **sent, **plain)
+    assert play(release, bundle).changed == 1
+    before = (home / "2.tar").read_bytes()
+    for options in (["--check"], []):
+        played = play(release, bundle, *options)
+        assert (played.code, played.changed) == (0, 0), played.text
+    assert (home / "2.tar").read_bytes() == before
+
+
 def test_certificates_and_a_platform_that_is_none(release: Release, secure: Registry) -> None:
     release.tool.good("pull", release.reference("chart:7"), "-o", "o.tar", "--final-tls-verify", "false")
     archive, there = str(release.tool.home / "o.tar"), f"{secure.host}/{fresh('chart')}:7"

@@ -221,6 +221,8 @@ def test_a_bundle_whose_images_lack_layers(release: Release) -> None:
     assert text.text.splitlines()[-1].split(":", 1)[1].strip() == "0 of 4 pushed, 1 already there, 3 failed"
     said = release.tool("vet", "2.tar", where, *PLAIN_DEST).text.splitlines()
     assert said[-1].split(":", 1)[1].strip() == "1 of 4 ready, 3 failed"
+    (step,) = [line for line in said if line.startswith("next:")]
+    assert step.split(":", 1)[1].strip() == vetted.json["error"]["next"]
 
 
 def _same_error(shown: Any, lacking: set[str]) -> None:

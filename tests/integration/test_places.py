@@ -740,6 +740,7 @@ def test_inspect_for(tool: Tool, vendor: Registry, customer: Registry, release: 
     assert text.code == 3
     assert "lacks 3 layers" in text.text
     assert text.text.count("MISSING LAYER") == 1
+    assert "next:           push " in text.text
     assert all(digest in text.text for digest in release.shared)
     refused(tool("inspect", "update.tar", "--for", "oci:nowhere", *plain), 2, "index.json")
     refused(tool("inspect", "update.tar", "--for", "127.0.0.1:1/app", *plain), 5, "127.0.0.1:1")

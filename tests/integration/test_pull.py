@@ -174,6 +174,24 @@ def test_a_platform_is_found_in_a_list_in_a_list(tool: Tool, vendor: Registry) -
     assert "linux/amd64, linux/arm/v7" in missing.json["error"]["message"]
 
 
+def test_a_list_named_by_its_digest_that_does_not_travel_is_said(tool: Tool, vendor: Registry) -> None:
+    """Whoever fixed the digest of a list would look for it in vain at the other side."""
+    repository = fresh()
+    leaves = [(put_image(vendor, repository, None, [layer(arch)], arch=arch), arch) for arch in ("amd64", "arm64")]
+    whole = put_list(vendor, repository, "1", [(leaf, platform(arch)) for leaf, arch in leaves])
+    named = f"{vendor.host}/{repository}"
+    for words, said in (
+        ([f"{named}@{whole.digest}"], 1),
+        ([f"{named}@{whole.digest}", "--all"], 0),
+        ([f"{named}@{whole.digest}", "--platform", "linux/arm64"], 0),
+        ([f"{named}@{whole.digest}", "--override-arch", "arm64"], 0),
+        ([f"{named}@{leaves[0][0].digest}"], 0),
+        ([f"{named}:1"], 0),
+    ):
+        told = tool.good("pull", *words, "--dry-run", "--json", *PLAIN_PULL).json
+        assert len([each for each in told["warnings"] if "with another digest" in each]) == said, words
+
+
 def test_every_child_of_a_base_list_counts(tool: Tool, vendor: Registry) -> None:
     repository = fresh()
     arm = put_image(vendor, repository, None, [layer("common"), layer("arm")], arch="arm64")

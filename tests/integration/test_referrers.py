@@ -95,6 +95,8 @@ def test_a_bundle_of_signed_and_unsigned_images(tool: Tool, bundle: Bundle, cust
     assert kinds[bundle.listed.digest] == "list"
     assert (kinds[bundle.signature.digest], kinds[bundle.provenance.digest]) == ("signature", "attestation")
     assert kinds[bundle.app.digest] is None
+    (warning,) = tool.good("spec", "b.tar", "--from", "vendor.example", "--json").json["warnings"]
+    assert "b.tar has signatures or other referrers" in warning
     shown = tool.good("inspect", "b.tar", "--report", "page.html").stdout.decode()
     assert "1 attestation, 1 SBOM, 2 signatures" in shown
     page = tool.home.joinpath("page.html").read_text()

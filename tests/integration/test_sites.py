@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 NAMES = ("team/app", "team/worker")
 SITES = ("berlin", "oslo", "rome")
+SCHEMA = Draft202012Validator(json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
 ZEROS = "sha256:" + "0" * 64
 
 
@@ -266,10 +267,23 @@ def test_status_of_platforms(tool: Tool, vendor: Registry, customer: Registry) -
         spec("all.json", all=True),
         spec("image.json", platform="linux/arm64"),
     ]
+    pinned = f"{vendor.host}/{repository}:1@{whole.digest}"
+    fixed = [
+        spec("fixed-one.json", final=pinned, platforms=["linux/amd64"]),
+        spec("fixed-other.json", final=pinned, platforms=["linux/arm64"]),
+        spec("fixed-all.json", final=pinned, all=True),
+    ]
+
+    def states_of(names: list[str]) -> list[str]:
+        ran = [tool.good("status", each, "--site", "r.json", "--json", *PLAIN_FINAL).json for each in names]
+        return [each["sites"][0]["images"][0]["state"] for each in ran]
 
     def told() -> list[str]:
-        ran = [tool.good("status", each, "--site", "r.json", "--json", *PLAIN_FINAL).json for each in specs]
-        return [each["sites"][0]["images"][0]["state"] for each in ran]
+        # Where the digest is in the spec, the receipt alone says which platforms the site lacks.
+        watch = vendor.watch()
+        assert states_of(fixed) == states_of(specs[:3])
+        assert len(watch.requests("GET")) == 3
+        return states_of(specs)
 
     def push(name: str) -> None:
         tool.good("pull", "--spec", name, "-o", "o.tar", *PLAIN_PULL)
@@ -278,12 +292,15 @@ def test_status_of_platforms(tool: Tool, vendor: Registry, customer: Registry) -
     with accepting(customer, f"{target}/app", leaves["arm64"]):
         push("one.json")
     assert told() == ["same", "older", "older", "older"]
+    (held,) = valid(tool.home / "r.json", "receipt")["images"]
+    assert [each["platform"] for each in held["absent"]] == ["linux/arm64"]
     # The rest of the list comes to what is there already.
     push("other.json")
     (held,) = valid(tool.home / "r.json", "receipt")["images"]
     assert held["digest"] == whole.digest
     assert {each["digest"] for each in held["manifests"]} == {each.digest for each in leaves.values()}
     assert len(held["layers"]) == 2
+    assert "absent" not in held
     assert told() == ["same"] * 4
     # The image of a platform under the tag of the list.
     push("image.json")
@@ -465,6 +482,45 @@ def test_what_was_sent_is_a_base(sites: Sites) -> None:
     words = ("pull", sites.reference("team/app:3"), "--base", "sent:sent.json", "--sent-ledger", "sent.json")
     assert sites.tool.good(*words, "-o", "3.tar", "--json", *PLAIN_PULL).json["layers_shared"] == 2
     assert len(valid(sites.tool.home / "sent.json", "sent")["images"]) == 5
+
+
+def test_a_pull_of_what_was_sent_keeps_its_archive(sites: Sites) -> None:
+    """A command that is run a second time must not take out of the archive what it has noted as sent."""
+    sites.pull(1, "1.tar", "--sent-ledger", "sent.json")
+    pull = (2, "2.tar", "--base", "sent:sent.json", "--sent-ledger", "./sent.json")
+    first = sites.pull(*pull)
+    archive, sent = (sites.tool.home / name for name in ("2.tar", "sent.json"))
+    before = [archive.read_bytes(), sent.read_bytes()]
+    again = sites.pull(*pull)
+    assert [archive.read_bytes(), sent.read_bytes()] == before
+    assert (first["changed"], again["changed"]) == (True, False)
+    assert again["archive"] == first["archive"]
+    assert again["layers_new"] == first["layers_new"] > 0
+    assert [image["change"] for image in again["images"]] == [image["change"] for image in first["images"]]
+    assert "2.tar stays as it is" in again["warnings"][-1]
+    SCHEMA.validate(again)
+    with Incremental(final_auth=Access(tls_verify=False)).pull_bundle(
+        sites.spec(2), base=f"sent:{sent}", output=archive, sent_ledger=sent
+    ) as kept:
+        assert kept.read() == before[0]
+    # An archive that is damaged, or another one, is not kept: it is made of what the list says, as it always is.
+    within = before[0].index(b"\x1f\x8b") + 100
+    for other in (
+        before[0][:within] + bytes(9) + before[0][within + 9 :],
+        (sites.tool.home / "1.tar").read_bytes(),
+    ):
+        archive.write_bytes(other)
+        assert sites.pull(*pull)["layers_new"] == 0
+        assert archive.read_bytes() != other
+
+
+def test_what_sites_have_is_no_source_of_changes(apart: Sites) -> None:
+    """A receipt names layers, and has none: whoever wants changes is told to name an image, too."""
+    told = apart.pull(4, "o.tar", *for_sites("oslo"), "--delta", "--dry-run")
+    assert any("no layers that changes could be made from" in each for each in told["warnings"])
+    more = ("--base-spec", apart.spec(2))
+    told = apart.pull(4, "o.tar", *for_sites("oslo"), *more, "--delta", "--dry-run")
+    assert not any("no layers that changes" in each for each in told["warnings"])
 
 
 def test_a_site_that_did_not_get_it_finds_out(sites: Sites) -> None:

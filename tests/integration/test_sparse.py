@@ -84,7 +84,11 @@ def test_a_registry_that_wants_all_children(tool: Tool, vendor: Registry, custom
     watch = customer.watch()
     ran = tool("push", "one.tar", there, "--json", *PLAIN_DEST)
     refused(
-        ran, 5, "2 manifests that the archive lacks (linux/amd64, linux/s390x)", "its tag was not written", "--all"
+        ran,
+        5,
+        "2 manifests that the archive lacks (linux/amd64, linux/s390x)",
+        "its tag was not written",
+        "--all (in a spec, the field all)",
     )
     assert "must be converted" not in ran.stderr + ran.text
     assert not [request for request in watch.writes() if request.path.endswith("/manifests/1")]

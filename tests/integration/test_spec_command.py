@@ -259,6 +259,10 @@ def test_back_from_some_platforms_of_a_list(tool: Tool, vendor: Registry, custom
         (pulled,) = tool.good("pull", "--spec", "back.json", "--dry-run", "--json", *PLAIN_PULL).json["images"]
         assert pulled["digest"] == whole.digest
         assert [leaf["digest"] for leaf in pulled["absent"]] == [absent.digest]
+    tool.good("pull", f"{vendor.host}/{at}:1", "--all", "-o", "all.tar", *PLAIN_PULL)
+    tool.good("push", "all.tar", f"{customer.host}/{at}:1", "--receipt", "r.json", *PLAIN_DEST)
+    (image,) = tool.good("spec", "r.json", "--json").json["spec"]["images"]
+    assert (image["all"], "platforms" in image) == (True, False)
 
 
 def test_a_receipt_of_an_image_by_itself(tool: Tool, vendor: Registry, customer: Registry) -> None:

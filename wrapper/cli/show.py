@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
-    from ..errors import IncrementalError
+    from ..errors import IncrementalError, MissingLayersError
     from ..results import (
         Contents,
         DeltaInfo,
@@ -70,6 +70,8 @@ def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
         _show_missing(result.missing, out, result.names, _lacked_by(result.outcomes))
         _show_amounts(result, out)
         _show_read_back(result.read_back, out)
+        if result.missing:
+            _line(out, "next", as_options(_what_is_missing(result).next_step))
         _line(out, "result", _count(result.outcomes, "ready"))
         return
     _show_images(result, out)
@@ -411,6 +413,7 @@ def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
     """Show whether who was asked has what is left out."""
     if result.missing:
         _show_missing(result.missing, out, result.names)
+        _line(out, "next", as_options(_what_is_missing(result).next_step))
         _line(out, "result", f"{result.destination} lacks {plural(len(result.missing), 'layer')}")
     elif result.omitted:
         _line(
@@ -427,10 +430,14 @@ def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
 def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:
     shown = _with_outcomes(result)
     if result.missing:
-        from ..push.tags import missing_error
-
-        shown["error"] = _error(missing_error(str(result.destination), result.missing, result.names))
+        shown["error"] = _error(_what_is_missing(result))
     _show_json(shown, out)
+
+
+def _what_is_missing(result: VetResult | InspectResult) -> MissingLayersError:
+    from ..push.tags import missing_error
+
+    return missing_error(str(result.destination), result.missing, result.names)
 
 
 def _with_outcomes(result: Contents) -> dict[str, Any]:

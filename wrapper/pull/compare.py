@@ -120,7 +120,7 @@ def _compare(
         names.append((read.root.digest, _title(base.reference, request.base_names.get(base.reference))))
         digests |= {node.digest for node in read.nodes}
         leaves += [(base, leaf) for leaf in read.leaves]
-    notes = []
+    notes = _what_loses_its_digest(request, image)
     for base in request.bases:
         if base.reference.transport != "docker":
             from ..source.bases import read_base, what_is_uncertain, why_nothing
@@ -159,6 +159,17 @@ def _compare(
         # Of several names of one base the first in the alphabet, in whatever order they were given.
         base_names=dict(sorted(names, reverse=True)),
     )
+
+
+def _what_loses_its_digest(request: ImageRequest, image: Image) -> list[str]:
+    """Say where a list was named by its digest, and nobody chose that one platform of it travels."""
+    pinned = request.final.reference.digest
+    if not pinned or pinned == image.root.digest or request.demanded:
+        return []
+    return [
+        f"{request.final.reference} is a list, of which one platform travels, with another digest: to keep the "
+        "list and its digest, choose its platforms, or all"
+    ]
 
 
 def _read(

@@ -269,6 +269,11 @@ class PullPlan:
         lines = [note for planned in self.images for note in planned.notes]
         if any(planned.delta for planned in self.images) and not is_compiled():
             lines.append("the modules that make changes are not compiled here: all layers travel whole")
+        if any(planned.delta and planned.bases and not planned.leaves for planned in self.images):
+            lines.append(
+                "receipts and lists of what was sent have no layers that changes could be made from: also name an "
+                "image or archive that the other side has as a base"
+            )
         for planned in self.images:
             final = planned.source.reference if planned.source else planned.name or planned.image.root.digest
             if planned.image.root.digest in planned.bases and planned.is_there:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -103,28 +104,39 @@ class Puller(NamedTuple):
         Raises:
             IncrementalError: something can't be fetched or written, or is not what its digest, size or schema says.
         """
-        from ..archive.output import RemoveOnClose, open_target
+        if sent is None:
+            return self._pull(request, output)[0]
+        from ..archive.output import RemoveOnClose, Target
+        from .sent import AlreadySentError, require_unsent, sent_images, sent_ledger
 
-        with ExitStack() as after:
-            planned = None
-            if sent is not None:
-                from .sent import sent_images, sent_ledger
-
-                ledger = after.enter_context(sent_ledger(Path(sent), output))
+        path = Path(sent)
+        try:
+            with sent_ledger(path, output) as ledger:
 
                 def planned(plan: PullPlan) -> None:
                     ledger.require_room(sent_images(plan))
+                    require_unsent(request, plan, path, ledger.earlier, output, self.report)
 
-            with (
-                open_target(output, self.skopeo.temp_dir) as target,
-                self.fetched(request, target, planned) as fetched,
-            ):
-                from .pack import finish_archive
+                archive, plan = self._pull(request, output, planned)
+                ledger.add(sent_images(plan))
+        except AlreadySentError as kept:
+            # Nothing is written to it any more.
+            return RemoveOnClose(Target(BytesIO(), kept.path), kept.result)
+        return archive
 
-                result = finish_archive(fetched.layout, fetched.plan, target, self.report, fetched.writer)
-            if sent is not None:
-                ledger.add(sent_images(fetched.plan))
-        return RemoveOnClose(target, result)
+    def _pull(
+        self, request: PullRequest, output: Output, planned: Callable[[PullPlan], None] | None = None
+    ) -> tuple[RemoveOnClose, PullPlan]:
+        from ..archive.output import RemoveOnClose, open_target
+
+        with (
+            open_target(output, self.skopeo.temp_dir) as target,
+            self.fetched(request, target, planned) as fetched,
+        ):
+            from .pack import finish_archive
+
+            result = finish_archive(fetched.layout, fetched.plan, target, self.report, fetched.writer)
+        return RemoveOnClose(target, result), fetched.plan
 
     @contextmanager
     def fetched(

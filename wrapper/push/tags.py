@@ -158,7 +158,8 @@ def refused_list(destination: Reference, image: Image, error: IncrementalError) 
     return RegistryError(
         f"{destination.registry} did not accept list {destination.digest} without {absent} that the archive lacks "
         f"({which:.200}); its tag was not written{why}",
-        "pull it again with `all_architectures`, or have the registry configured to accept such lists",
+        "pull it again with `all_architectures` (in a spec, the field all), or have the registry configured to "
+        "accept such lists",
     )
 
 

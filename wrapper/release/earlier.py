@@ -52,10 +52,8 @@ def images_in_receipt(path: Path, registry: str | None) -> Iterator[Finding]:
         else:
             yield f"{where}: {image.digest} {_NO_NAME}"
             continue
-        # A receipt doesn't say which children of a list were left out: those that were pushed are there.
-        manifests = image.about.get("manifests", [])
-        platforms = _in_a_spec(child["platform"] for child in manifests)
-        yield FoundImage(reference, where, name or "", bool(manifests) and not platforms, platforms)
+        platforms = _in_a_spec(child["platform"] for child in image.manifests) if image.absent else ()
+        yield FoundImage(reference, where, name or "", bool(image.manifests) and not platforms, platforms)
 
 
 def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
@@ -90,6 +88,11 @@ def images_in_archive(path: Path, registry: str | None) -> Iterator[Finding]:
                 yield FoundImage(reference, str(path), name, is_list and not platforms, platforms)
             else:
                 yield f"{path}: {digest} {_NO_NAME}"
+        if contents.referrers:
+            yield (
+                f"{path} has signatures or other referrers, too: to pull them again, write the fields signatures, "
+                "with or with_from into the spec"
+            )
 
 
 def _prefix(registry: str) -> str:

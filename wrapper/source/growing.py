@@ -125,7 +125,7 @@ def _merged(new: Iterable[LedgerImage], earlier: Ledger | None) -> tuple[LedgerI
 
 def _require_room(kind: str, images: Sequence[LedgerImage]) -> None:
     layers = sum(len(image.layers) for image in images)
-    manifests = sum(len(image.manifests) for image in images)
+    manifests = sum(len(image.manifests) + len(image.absent) for image in images)
     if layers * _LAYER_BYTES + manifests * _MANIFEST_BYTES + len(images) * _IMAGE_BYTES > OURS.size:
         raise UsageError(
             f"one {CALLED[kind].removeprefix('a ')} can't hold {plural(len(images), 'image')} with "

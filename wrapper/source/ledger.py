@@ -21,6 +21,8 @@ FORMAT = "1"
 RECEIPT, SENT = KINDS = ("receipt", "sent")
 """What a ledger is: each document has its format's version under this name, and is a base by this transport."""
 
+_ABOUT = ("media_type", "platform", "manifests", "absent")
+
 CALLED = {RECEIPT: "a receipt", SENT: "a list of what was sent"}
 """What people call each kind."""
 
@@ -40,7 +42,7 @@ class LedgerImage:
         reference: where it is; of one that was sent, where it was pulled from.
         date: when it was pushed or sent, as RFC 3339 writes it.
         layers: its layers, by digest.
-        about: whatever else a receipt says of it: `media_type`, `platform` and `manifests`.
+        about: whatever else a receipt says of it: `media_type`, `platform`, `manifests` and `absent`.
     """
 
     digest: str
@@ -86,11 +88,21 @@ class LedgerImage:
         found: Sequence[Mapping[str, Any]] = self.about.get("manifests", ())
         return found
 
+    @property
+    def absent(self) -> Sequence[Mapping[str, Any]]:
+        """Of a list, those of its manifests that are not there."""
+        found: Sequence[Mapping[str, Any]] = self.about.get("absent", ())
+        return found
+
     def with_parts_of(self, other: LedgerImage) -> LedgerImage:
         """Return it with the manifests and layers of another part of the same list, which stay there beside it."""
-        own = {each["digest"] for each in self.manifests}
-        further = [each for each in other.manifests if each["digest"] not in own]
-        about = {**self.about, "manifests": [*self.manifests, *further]} if further else self.about
+        manifests = {each["digest"]: each for each in (*self.manifests, *other.manifests)}
+        absent = [each for each in self.absent if each["digest"] not in manifests]
+        about = {name: self.about[name] for name in self.about if name != "absent"}
+        if manifests:
+            about["manifests"] = [*manifests.values()]
+        if absent:
+            about["absent"] = absent
         return replace(self, layers={**other.layers, **self.layers}, about=about)
 
 
@@ -206,7 +218,7 @@ def read_ledger(path: Path, kind: str) -> Ledger:
                 layer["digest"]: Descriptor.from_json({**layer, "mediaType": layer["media_type"]})
                 for layer in entry["layers"]
             },
-            about={name: entry[name] for name in ("media_type", "platform", "manifests") if name in entry},
+            about={name: entry[name] for name in _ABOUT if name in entry},
         )
         for position, entry in enumerate(document["images"])
     )

@@ -12,7 +12,7 @@ from .growing import Growing, growing, read_if_there
 from .ledger import RECEIPT, LedgerImage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from ..archive.contents import NamedImage
@@ -74,7 +74,10 @@ def planned_images(images: Iterable[NamedImage]) -> list[LedgerImage]:
             str(position),
             "",
             named.image.layers,
-            {"manifests": [{"digest": leaf.digest} for leaf in named.image.leaves]},
+            {
+                "manifests": [{"digest": leaf.digest} for leaf in named.image.leaves],
+                "absent": [{"digest": digest} for digest in named.image.absent],
+            },
         )
         for position, named in enumerate(images)
     ]
@@ -113,11 +116,16 @@ def pushed_images(
                 reference,
                 "",
                 image.layers,
-                {name: about[name] for name in ("media_type", "platform", "manifests")},
+                {name: about[name] for name in ("media_type", "platform", "manifests")}
+                | ({"absent": [_named(each) for each in about["absent"]]} if about["absent"] else {}),
             )
         )
     # A tag is one image's at a time, so each has an entry.
     return [*new[:1], *(replace(new[0], reference=str(each)) for each in further), *new[1:]]
+
+
+def _named(manifest: Mapping[str, object]) -> dict[str, object]:
+    return {name: manifest[name] for name in ("digest", "media_type", "platform")}
 
 
 def _place(destination: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import BundleError, IncrementalError
-from ..oci.manifest import LISTS, Index
+from ..errors import BundleError, IncrementalError, UsageError
+from ..oci.manifest import LISTS, Descriptor, Index
+from ..oci.platforms import Platform
 from ..oci.sparse import select
 from ..results import ABSENT, OLDER, SAME, ReleaseImage, SiteImage, SiteStatus, StatusResult
 from ..skopeo.inspect import ImageSource, try_roots
@@ -33,17 +35,21 @@ class _Wanted(NamedTuple):
     Attributes:
         image: what is said of it.
         digests: those by which a site may have it.
-        below: of a list, what the release wants of it: where less is there, the image is not the same.
+        of_list: says what the release wants of a list.
+        below: that, by digests; None where the list was not read, as the spec has its digest.
     """
 
     image: ReleaseImage
     digests: frozenset[str]
-    below: frozenset[str] = frozenset()
+    of_list: SpecImage
+    below: frozenset[str] | None = None
 
     def is_held(self, held: LedgerImage) -> bool:
-        """Say whether an image of a site is this one."""
-        whole = held.digest != self.image.digest or self.below <= {each["digest"] for each in held.manifests}
-        return held.digest in self.digests and whole
+        """Say whether an image of a site is this one: a list only with all that the release wants of it."""
+        if held.digest != self.image.digest:
+            return held.digest in self.digests
+        below = _below(self.of_list, _children(held)) if self.below is None else self.below
+        return below <= {each["digest"] for each in held.manifests}
 
 
 def status(options: SkopeoOptions, final: Access, spec: Spec, receipts: Sequence[str | Path]) -> StatusResult:
@@ -96,16 +102,36 @@ def _wanted(image: SpecImage, root: FetchedManifest | None) -> _Wanted:
     digest = root.digest if root else str(image.final.digest)
     shown = ReleaseImage(image.name, str(image.final), digest)
     if root is None or not isinstance(root.parsed, Index):
-        return _Wanted(shown, frozenset((digest,)))
-    children = [child for child in root.parsed.manifests if child.media_type not in LISTS]
-    platforms = (image.platform,) if image.platform else image.platforms
-    chosen = children if image.all else [child for each in platforms for child in select(each, children)]
-    below = frozenset(child.digest for child in chosen)
+        return _Wanted(shown, frozenset((digest,)), image)
+    below = _below(image, root.parsed.manifests)
     if image.all or image.platforms:
-        return _Wanted(shown, frozenset((digest,)), below)
+        return _Wanted(shown, frozenset((digest,)), image, below)
     # It is narrowed to the image of one platform: of this machine, or as the pull says, where the spec does not.
     narrowed = below if image.platform else frozenset(child.digest for child in root.parsed.manifests)
-    return _Wanted(shown, narrowed | {digest}, below)
+    return _Wanted(shown, narrowed | {digest}, image, below)
+
+
+def _below(image: SpecImage, manifests: Sequence[Descriptor]) -> frozenset[str]:
+    """Return what the release wants of a list's manifests."""
+    children = [child for child in manifests if child.media_type not in LISTS]
+    platforms = (image.platform,) if image.platform else image.platforms
+    chosen = children if image.all else [child for each in platforms for child in select(each, children)]
+    return frozenset(child.digest for child in chosen)
+
+
+def _children(held: LedgerImage) -> list[Descriptor]:
+    """Return the manifests of a list, as the receipt of a site names them: those that are there, and the others."""
+    return [
+        Descriptor(each["media_type"], each["digest"], 0, platform=_platform(each["platform"]))
+        for each in (*held.manifests, *held.absent)
+    ]
+
+
+def _platform(text: str | None) -> Platform | None:
+    # Whoever made the list may have written anything.
+    with suppress(UsageError):
+        return Platform.parse(text) if text else None
+    return None
 
 
 def _compare(receipt: str, ledger: Ledger, release: Sequence[_Wanted]) -> SiteStatus:

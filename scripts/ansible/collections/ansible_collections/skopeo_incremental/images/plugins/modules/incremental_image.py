@@ -74,7 +74,8 @@ options:
   sent_ledger:
     description:
       - A list of what was sent, to which the images are added when the archive is complete.
-      - V(sent:FILE) reads it as a base. A task that reads and adds to the same file must run once for each archive.
+      - V(sent:FILE) reads it as a base. If a task reads and adds to the same file, an archive of the images that
+        the file already has stays as it is.
     type: path
   destination:
     description:
@@ -424,7 +425,7 @@ def pull(command: Command, sources: list, *more: str) -> None:
         command.finish(planned, changed=False)
     there = command.run("inspect", archive) if os.path.isfile(archive) else {"code": 2}
     before = {} if there["code"] else _digests(there)
-    same = not there["code"] and _content(there) == _content(planned)
+    same = not there["code"] and (_content(there) == _content(planned) or _was_sent(command, there, planned))
     # The archive may have been damaged since it was written.
     if same and command.run("vet", archive, *arguments(command.parameters, LOCAL))["code"] == 0:
         command.finish(planned, False, before, before)
@@ -491,6 +492,17 @@ def _content(result: dict) -> list:
     # Which layers changes are made from is known only after they are made.
     left_out = sorted(layer["digest"] for layer in result["layers"] if layer["where"] == "omitted")
     return [images, sorted(result["bases"]), left_out]
+
+
+def _was_sent(command: Command, there: dict, planned: dict) -> bool:
+    """Return whether the archive would only lose what an earlier run of the task has noted as sent."""
+    sent = command.parameters["sent_ledger"]
+    bases = [os.path.abspath(each[5:]) for each in command.parameters["base"] if each.startswith("sent:")]
+    if not sent or os.path.abspath(sent) not in bases:
+        return False
+    nothing_new = all(image["change"] == "same" for image in planned["images"] if not image["beside"])
+    (images, _, left_out), (wanted, _, leavable) = _content(there), _content(planned)
+    return nothing_new and images == wanted and set(left_out) <= set(leavable)
 
 
 def argument_spec() -> dict:
