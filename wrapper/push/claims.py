@@ -27,7 +27,7 @@ from ..results import MissingLayer
 from ..skopeo.inspect import ImageSource
 from ..skopeo.proxy import begin_reading
 from .held import loose_bases
-from .readback import likely_images, next_step, what_blobs
+from .readback import likely_images, next_step, not_given_back, what_blobs
 from .tags import SIDE, bringing
 
 if TYPE_CHECKING:
@@ -132,6 +132,10 @@ class Claims:
         unread = self.unread.get(item.name)
         if unread and not self._can_read(item, unread, [_here(item).at(digest)], tagged=tagged):
             reference = item.destination.reference
+            (raw,) = self._skopeo.inspect_raw([(reference.pinned(digest), item.destination.access, SIDE)])
+            if isinstance(raw, NotFoundError) and not tagged:
+                # Of a manifest, too, it may say that it has it.
+                raise not_given_back(reference, raw)
             self._report.warn(
                 f"whether {reference} still has {plural(len(unread), 'blob')} that it says it has is not known: "
                 "the image can't be read from here"

@@ -156,9 +156,9 @@ def verify_images(
     except RegistryError as error:
         if not _says_yes_in_vain(error):
             raise
-        raise _not_given_back(source.reference, error) from error
+        raise not_given_back(source.reference, error) from error
     except ContentError as error:
-        raise _not_given_back(source.reference, error) from error
+        raise not_given_back(source.reference, error) from error
     return ReadBack(len(nodes), len(wanted), sum(wanted.values()))
 
 
@@ -223,7 +223,13 @@ def _says_yes_in_vain(error: IncrementalError) -> bool:
     return isinstance(error, (ContentError, LinkError, NotFoundError)) or type(error) is RegistryError
 
 
-def _not_given_back(destination: Reference, error: IncrementalError) -> RegistryError:
+def not_given_back(destination: Reference, error: IncrementalError) -> RegistryError:
+    """Return the error for a registry that took an image without a tag, and has not all of it.
+
+    Args:
+        destination: what the user calls it.
+        error: what is wrong.
+    """
     return RegistryError(
         f"{destination} took the image, but can't give it back, so no tag was written: {error.message}",
         next_step(error, "the base and then this archive"),
