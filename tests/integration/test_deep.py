@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from tests.support.front import Front
-from tests.support.images import fresh, layer, platform, put_image, put_list
+from tests.support.images import digest_of, fresh, layer, platform, put_image, put_list
 from tests.support.proxy import Proxy
 from tests.support.registry import Registry
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
@@ -87,6 +87,17 @@ class Forgetful:
         shutil.rmtree(folder, ignore_errors=True)
         skopeo("copy", "--src-tls-verify=false", f"docker://{self.there(tag)}", f"dir:{folder}")
         return True
+
+
+def delivered(tool: Tool, vendor: Registry, there: Registry, *base: bytes) -> str:
+    """Pull `2.tar`, which leaves out the layers of a base that is there already; return the repository's name."""
+    at = fresh()
+    put_image(vendor, at, "1", [*base])
+    put_image(vendor, at, "2", [*base, layer(at)])
+    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
+    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
+    put_image(there, at, "1", [*base])
+    return at
 
 
 @pytest.fixture(scope="module")
@@ -231,13 +242,7 @@ def test_layers_that_another_repository_claims(forgetful: Forgetful) -> None:
 
 
 def test_no_more_than_first_bytes_are_read(tool: Tool, vendor: Registry, customer: Registry) -> None:
-    at = fresh()
-    large = os.urandom(30_000_000)
-    put_image(vendor, at, "1", [large])
-    put_image(vendor, at, "2", [large, layer(at)])
-    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
-    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
-    put_image(customer, at, "1", [large])
+    at = delivered(tool, vendor, customer, os.urandom(30_000_000))
     with Proxy(customer.host) as front:
         tool.good("push", "2.tar", f"{front.host}/{at}:2", *PLAIN_DEST)
         gets = [each for each in front.requests if each.startswith("GET") and "/blobs/" in each]
@@ -248,12 +253,7 @@ def test_no_more_than_first_bytes_are_read(tool: Tool, vendor: Registry, custome
 
 def test_storage_that_only_others_reach(tool: Tool, vendor: Registry, customer: Registry) -> None:
     """A registry may send readers on to where this machine can't go: it may be pushed to all the same."""
-    at = fresh()
-    put_image(vendor, at, "1", [layer(f"{at}a")])
-    put_image(vendor, at, "2", [layer(f"{at}a"), layer(f"{at}b")])
-    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
-    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
-    put_image(customer, at, "1", [layer(f"{at}a")])
+    at = delivered(tool, vendor, customer, layer(fresh()))
     with Proxy(customer.host) as front:
         front.answer(307, only="^GET .*/blobs/", headers={"Location": "http://127.0.0.1:1/there"})
         pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--json", *PLAIN_DEST)
@@ -275,13 +275,7 @@ def silent() -> Iterator[str]:
 
 def test_storage_that_does_not_answer(tool: Tool, vendor: Registry, customer: Registry, silent: str) -> None:
     """A firewall may drop what goes there: one blob is waited for, and not each."""
-    at = fresh()
-    shared = [layer(f"{at}{number}") for number in range(4)]
-    put_image(vendor, at, "1", shared)
-    put_image(vendor, at, "2", [*shared, layer(at)])
-    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
-    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
-    put_image(customer, at, "1", shared)
+    at = delivered(tool, vendor, customer, *(layer(fresh()) for _ in range(4)))
     with Proxy(customer.host) as front:
         front.answer(307, only="^GET .*/blobs/", headers={"Location": f"http://{silent}/there"})
         pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--timeout=1", *PLAIN_DEST)
@@ -295,12 +289,7 @@ def test_a_link_that_is_cut(
     tool: Tool, vendor: Registry, customer: Registry, times: int, retries: int, code: int
 ) -> None:
     """It is not the blob's fault, as long as retries are left; each try reads what was cut twice."""
-    at = fresh()
-    put_image(vendor, at, "1", [layer(f"{at}a")])
-    put_image(vendor, at, "2", [layer(f"{at}a"), layer(f"{at}b")])
-    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
-    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
-    put_image(customer, at, "1", [layer(f"{at}a")])
+    at = delivered(tool, vendor, customer, layer(fresh()))
     left = [None] * times
 
     def cut(asked: Asked) -> None:
@@ -397,14 +386,10 @@ def test_a_layer_with_other_bytes(forgetful: Forgetful) -> None:
 
 
 def test_a_long_layer_with_other_bytes(tool: Tool, vendor: Registry, cached: Registry) -> None:
-    at = fresh()
     large = os.urandom(50_000)
-    base = put_image(vendor, at, "1", [large])
-    put_image(vendor, at, "2", [large, layer(at)])
-    one, two = (f"{vendor.host}/{at}:{tag}" for tag in "12")
-    tool.good("pull", two, "-b", one, "-o", "2.tar", *PLAIN_PULL)
-    put_image(cached, at, "1", [large])
-    name = base.layers[0].partition(":")[2]
+    at = delivered(tool, vendor, cached, large)
+    digest = digest_of(large)
+    name = digest.partition(":")[2]
     damaged = cached.folder / "data/docker/registry/v2/blobs/sha256" / name[:2] / name / "data"
     damaged.write_bytes(large[:-1] + b"?" + large[-1:])
     # First bytes say that it is there, and no more; manifests are sound.
@@ -412,7 +397,7 @@ def test_a_long_layer_with_other_bytes(tool: Tool, vendor: Registry, cached: Reg
     assert tool.good(*push).json["changed"]
     manifests = tool.good(*push, "--verify").json["read_back"]
     assert manifests == {"manifests": 1, "layers": 0, "bytes": 0}
-    refused(tool(*push, "--verify=layers"), 5, "1 layer", base.layers[0], "storage is damaged")
+    refused(tool(*push, "--verify=layers"), 5, "1 layer", digest, "storage is damaged")
 
 
 def test_an_image_that_the_archive_does_not_name(forgetful: Forgetful) -> None:
