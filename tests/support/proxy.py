@@ -107,6 +107,7 @@ class Proxy:
     def __post_init__(self) -> None:
         self._lines: set[_Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[StreamWriter] = []
         self._since_cut: dict[Way, int] = {"down": 0, "up": 0}
         self._since_stall = 0
         self._free_at = 0.0
@@ -172,13 +173,19 @@ class Proxy:
         server.close()
         for line in self._lines:
             line.cut()
+        # Who has just been let in is told so in the next turn of the loop.
+        await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A task may have ended before it began, and a line that is closed may still wait for its reader.
+        for writer in self._writers:
+            writer.transport.abort()
         # Transports close in the next turn of the loop.
         await asyncio.sleep(0)
 
     def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self._writers.append(writer)
         task = self._loop.create_task(self._connect(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -193,6 +200,7 @@ class Proxy:
             if isinstance(error, OSError):
                 return
             raise
+        self._writers.append(line.to_registry)
         for writer in (line.to_client, line.to_registry):
             # What a buffer holds counts as passed and is lost in a cut: let it be little.
             writer.transport.set_write_buffer_limits(0)
