@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from ..archive.contents import missing_layers
 from ..errors import (
     BusyError,
-    ContentError,
     HostError,
     IncrementalError,
     LinkError,
@@ -24,17 +23,17 @@ from ..errors import (
 from ..host.text import named, plural
 from ..oci.manifest import build_layers_dictionary
 from ..results import MissingLayer
-from ..skopeo.inspect import ImageSource
 from ..skopeo.proxy import begin_reading
 from .held import loose_bases
-from .readback import likely_images, next_step, not_given_back, what_blobs
-from .tags import SIDE, bringing
+from .readback import is_lost, likely_images, next_step, not_given_back, what_blobs
+from .tags import bringing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..host.progress import Progress
     from ..oci.reference import Reference
+    from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
     from .destination import Destination
@@ -101,7 +100,7 @@ class Claims:
             return
         left = list(self._mountable(item, vetted))
         # Any image of a repository will do for all of its blobs: what brings layers also serves for the archive's.
-        likely = likely_images(_here(item), vetted.claimed, self._bases, _OPENED)
+        likely = likely_images(item.destination.here, vetted.claimed, self._bases, _OPENED)
 
         def read(claimed: Sequence[MissingLayer]) -> None:
             if claimed and not self._can_read(item, claimed, likely):
@@ -130,9 +129,10 @@ class Claims:
             RegistryError: something can't be read.
         """
         unread = self.unread.get(item.name)
-        if unread and not self._can_read(item, unread, [_here(item).at(digest)], tagged=tagged):
+        uploaded = item.destination.here.at(digest)
+        if unread and not self._can_read(item, unread, [uploaded], tagged=tagged):
             reference = item.destination.reference
-            (raw,) = self._skopeo.inspect_raw([(reference.pinned(digest), item.destination.access, SIDE)])
+            (raw,) = self._skopeo.inspect_raw([uploaded])
             if isinstance(raw, NotFoundError) and not tagged:
                 # Of a manifest, too, it may say that it has it.
                 raise not_given_back(reference, raw)
@@ -155,7 +155,7 @@ class Claims:
 
     def _mountable(self, item: PushItem, vetted: Vetted) -> tuple[MissingLayer, ...]:
         """Return the layers that a registry may take from another of its repositories: nobody sends them then."""
-        if not vetted.absent or item.destination.reference.registry not in self._blob_source.registries():
+        if not vetted.absent or not self._blob_source.has_base_in(item.destination.reference.registry):
             return ()
         sizes = {digest: layer.size for digest, layer in vetted.absent.items()}
         return missing_layers(sizes, self._blob_source.contents)
@@ -178,10 +178,6 @@ class Claims:
     ) -> bool:
         reference = item.destination.reference
         return can_read(self._skopeo, reference, claimed, likely, self._names, self._report, tagged=tagged)
-
-
-def _here(item: PushItem) -> ImageSource:
-    return ImageSource(item.destination.reference, item.destination.access, SIDE)
 
 
 def can_read(
@@ -218,7 +214,7 @@ def can_read(
     unread = _unread(skopeo, likely, sizes)
     if unread is None:
         return False
-    lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
+    lost = {digest: error for digest, error in unread.items() if is_lost(error)}
     if lost:
         first = next(iter(lost.values()))
         bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], names)
@@ -282,8 +278,3 @@ def _read(
                 for digest, error in unread.items()
             }
         blobs = {digest: blobs[digest] for digest in unread}
-
-
-def _is_lost(error: IncrementalError) -> bool:
-    """Say whether an error is that of a blob which is not there; no network and no login has a part in that."""
-    return isinstance(error, (ContentError, NotFoundError)) or type(error) is RegistryError

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..errors import UsageError
 from ..oci.reference import is_tag
+from ..skopeo.inspect import ImageSource
+from .tags import SIDE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from ..oci.reference import Reference
     from ..results import MissingLayer, ReadBack
     from ..skopeo.access import Access
-    from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
     from .upload import Upload, UploadResult
@@ -74,6 +75,11 @@ class Destination(ABC):
                 raise UsageError(f"'{tag}' is not a tag")
         access.policy_flags()
         self.check()
+
+    @property
+    def here(self) -> ImageSource:
+        """Its reference, as an image to read; other images of its repository are read by `at`."""
+        return ImageSource(self.reference, self.access, SIDE)
 
     def check(self) -> None:  # noqa: B027 - not every destination has something to check
         """Refuse what this destination can't do.

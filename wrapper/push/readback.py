@@ -216,11 +216,14 @@ def _unreadable(
     return unread
 
 
+def is_lost(error: IncrementalError) -> bool:
+    """Say whether an error is that of a blob which is not there; no network and no login has a part in that."""
+    return isinstance(error, (ContentError, NotFoundError)) or type(error) is RegistryError
+
+
 def _says_yes_in_vain(error: IncrementalError) -> bool:
     """Say whether an error may be that of a blob that the registry has not, or not as it was."""
-    if isinstance(error, BusyError):
-        return False
-    return isinstance(error, (ContentError, LinkError, NotFoundError)) or type(error) is RegistryError
+    return is_lost(error) or (isinstance(error, LinkError) and not isinstance(error, BusyError))
 
 
 def not_given_back(destination: Reference, error: IncrementalError) -> RegistryError:

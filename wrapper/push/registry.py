@@ -19,7 +19,7 @@ from ..skopeo.runs import PARALLEL_RUNS
 from ..source.presence import layers_in_repository
 from .destination import Destination
 from .referrers import ReferrerLists, is_list, without_lists
-from .tags import SIDE, lists_in_part, read_tags, referrer_reference, refuse_overwriting, refused_list
+from .tags import lists_in_part, read_tags, referrer_reference, refuse_overwriting, refused_list
 from .upload import OfferedBlobs, Upload, UploadResult
 from .waves import waves
 
@@ -72,8 +72,7 @@ class RegistryDestination(Destination):
 
     def present_layers(self, skopeo: Skopeo, layers: Sequence[Descriptor]) -> frozenset[str]:
         """Ask the repository which layers it has; only who will write there asks as one who may."""
-        source = ImageSource(self.reference, self.access, SIDE)
-        return layers_in_repository(skopeo, source, layers, writes=self.writes)
+        return layers_in_repository(skopeo, self.here, layers, writes=self.writes)
 
     def offer_delta_sources(
         self, skopeo: Skopeo, blob_source: BlobSource, layers: Collection[str], manifests: Sequence[str]
@@ -93,7 +92,7 @@ class RegistryDestination(Destination):
     ) -> list[tuple[ImageSource, FetchedManifest]]:
         """Return those manifests that are there, each asked for once for all images of a bundle."""
         known = blob_source.looked_up
-        sources = [ImageSource(self.reference.pinned(digest), self.access, SIDE) for digest in digests]
+        sources = [self.here.at(digest) for digest in digests]
         new = [source for source in sources if str(source.reference) not in known][: _LOOKUPS_TOGETHER - len(known)]
         for source, found in zip(new, try_roots(skopeo, new), strict=True):
             if isinstance(found, IncrementalError) and not isinstance(found, NotFoundError):
@@ -115,15 +114,14 @@ class RegistryDestination(Destination):
 
         if not layers:
             return ReadBack(0, 0, 0)
-        likely = likely_images(ImageSource(self.reference, self.access, SIDE), layers, bases, _LOOKUPS)
+        likely = likely_images(self.here, layers, bases, _LOOKUPS)
         return read_layers(skopeo, self.reference, layers, likely, names, report)
 
     def verify(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress, *, layers: bool) -> ReadBack:
         """Read them by their digests."""
         from .readback import verify_images
 
-        here = ImageSource(self.reference, self.access, SIDE)
-        return verify_images(skopeo, here, without_lists(images), report, layers=layers)
+        return verify_images(skopeo, self.here, without_lists(images), report, layers=layers)
 
     def look(self, skopeo: Skopeo, images: Sequence[NamedImage], report: Progress) -> None:
         """Look at what the tags point to; of a list, at its children, too."""
@@ -228,7 +226,7 @@ class RegistryDestination(Destination):
 
     def _mounted(self, upload: Upload) -> frozenset[str]:
         """Let the registry mount layers from a base's repository, where skopeo knows them to be there."""
-        if not upload.absent or self.reference.registry not in upload.blob_source.registries():
+        if not upload.absent or not upload.blob_source.has_base_in(self.reference.registry):
             return frozenset()
         layers = list(upload.absent.values())
         mounted = probe.mount_layers(upload.skopeo, self.reference, self.access, layers)

@@ -285,9 +285,9 @@ class BlobSource:
         require_few_steps(making, STEPS * len(self._archives), "the chain of archives")
         return making
 
-    def registries(self) -> set[str]:
-        """Return the hosts of the bases that are in registries."""
-        return {source.reference.registry for source, _ in self._registry_manifests}
+    def has_base_in(self, registry: str) -> bool:
+        """Say whether a base is in a registry, given by its host: it may mount layers for itself then."""
+        return any(source.reference.registry == registry for source, _ in self._registry_manifests)
 
     def fetch(self, skopeo: Skopeo, layers: Mapping[str, int], report: Progress, *, preserve: bool = True) -> None:
         """Fetch layers from the bases: from files where they are read, from registries into the private folder.
