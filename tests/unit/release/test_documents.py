@@ -139,10 +139,10 @@ def test_a_template_is_told_from_other_yaml() -> None:
 def test_json_needs_no_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
-    def without(name: str, *arguments: Any) -> Any:
+    def without(name: str, *arguments: Any, **keywords: Any) -> Any:
         if name in ("yaml", "source.bounded_yaml"):
             raise ImportError(name)
-        return real(name, *arguments)
+        return real(name, *arguments, **keywords)
 
     monkeypatch.setattr(builtins, "__import__", without)
     assert read('{"a": 1}') == [({"a": 1}, "web.yaml")]
