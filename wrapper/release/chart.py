@@ -35,8 +35,7 @@ def images_in_lock(value: object, where: str) -> Iterator[Finding]:
     """
     check_schema(value, "helm-images", where)
     assert isinstance(value, dict)  # noqa: S101 - the schema says so
-    for position, each in enumerate(value.get("images") or ()):
-        yield FoundImage(each["image"], f"{where}: images[{position}].image")
+    yield from _listed(value.get("images"), f"{where}: images")
 
 
 def read_chart(raw: bytes, where: str) -> dict[str, Any]:
@@ -70,8 +69,13 @@ def images_in_chart(chart: Mapping[str, Any], where: str) -> Iterator[Finding]:
             place = f"{where}: annotations.{name}"
             images = first_document(text.encode(errors="replace"), place)
             check_schema({"images": images}, "helm-images", place)
-            for position, each in enumerate(images or ()):  # type: ignore[var-annotated, arg-type]
-                yield FoundImage(each["image"], f"{place}[{position}].image")
+            yield from _listed(images, place)
+
+
+def _listed(images: Any, place: str) -> Iterator[Finding]:
+    """Yield the images of a list that keeps the schema; there may be none."""
+    for position, each in enumerate(images or ()):
+        yield FoundImage(each["image"], f"{place}[{position}].image")
 
 
 def absent_from(charts: Iterable[Mapping[str, Any]]) -> list[str]:
