@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .results import Failure, MissingLayer, PushResult
+    from .results import Failure, MissingLayer, PushResult, VetResult
 
 
 KINDS = (
@@ -142,10 +142,10 @@ class BundleError(IncrementalError):
 
     Attributes:
         failures: the name of each, and what was wrong.
-        result: what was done all the same; None where nothing was.
+        result: what was done or found all the same; None where nothing was.
     """
 
-    result: PushResult | None = None
+    result: PushResult | VetResult | None = None
 
     def __init__(self, done: str, failures: Sequence[tuple[str, IncrementalError]], count: int) -> None:
         """Keep the failures.

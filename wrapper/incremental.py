@@ -267,6 +267,7 @@ class Incremental:
             ContentError: an archive is broken, hostile, made by a newer version, or not what it is to hash to.
             RegistryError: the destination gave no clear answer; or, where `deep`, a layer that it says it has can't
                 be read, or no image there is known that has it.
+            BundleError: that is so for images of a bundle; its `result` says what was found.
             HostError: skopeo is missing or too old.
         """
         from .push.options import Selection

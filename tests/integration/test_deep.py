@@ -439,6 +439,20 @@ def test_bundles_and_lists(tool: Tool, vendor: Registry, forgetful: Forgetful) -
     shutil.rmtree(forgetful.blob(forgetful.base.layers[0]))
     ran = tool("vet", "b.tar", prefix, "--deep", "--json", *PLAIN_DEST)
     refused(ran, 5, "1 of 2 images could not be vetted", "one:2", forgetful.base.layers[0])
+    # What was found of the others is told, too.
+    assert [bool(each["error"]) for each in ran.json["outcomes"]] == [False, True]
+    assert [each["name"] for each in ran.json["failures"]] == ["one:2"]
+    assert ran.json["read_back"]["layers"] == 2
+    ran = tool("vet", "b.tar", prefix, "--deep", *PLAIN_DEST)
+    assert ran.code == 5
+    assert [line.split()[:2] for line in ran.text.splitlines()[:3]] == [
+        ["IMAGE", "RESULT"],
+        ["list:2", "ready"],
+        ["one:2", "FAILED"],
+    ]
+    assert ran.text.splitlines()[-1].split(maxsplit=1)[1] == "1 of 2 ready, 1 failed"
+    assert "error: " in ran.stderr
+    assert "restart the registry" in ran.stderr
     # What is sound goes there; of the other one there is no tag.
     ran = tool("push", "b.tar", prefix, "--verify=layers", "--json", *PLAIN_DEST)
     assert ran.code == 5

@@ -100,6 +100,7 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
 
     ARCHIVE may also be in a registry, as docker://HOST/NAME:TAG, where "push --as-delta" stored it.
     """
+    from ..results import PushResult
     from .calls import incremental_of, new_names, require_archive
     from .show import show_push
 
@@ -124,7 +125,7 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
             verify=options["verify"],
         )
     except BundleError as error:
-        if error.result is None:
+        if not isinstance(error.result, PushResult):
             raise
         result, failure = error.result, error
     show_push(result, sys.stdout, as_json=options["json"], dry_run=options["dry_run"], failure=failure)

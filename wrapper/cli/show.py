@@ -60,14 +60,18 @@ def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
         _line(out, "sha256", result.archive.sha256)
 
 
-def show_vet(result: VetResult, out: TextIO, *, as_json: bool) -> None:
-    """Show whether a destination has what an archive leaves out."""
+def show_vet(result: VetResult, out: TextIO, *, as_json: bool, failure: BundleError | None = None) -> None:
+    """Show whether a destination has what an archive leaves out; of a bundle also where it gave no clear answer."""
+    if as_json and failure:
+        _show_json(_with_outcomes(result) | _failed(failure), out)
+        return
     if as_json:
         _show_checked(result, out)
         return
     if result.outcomes:
         _show_outcomes(result.outcomes, out, "ready")
         _show_missing(result.missing, out, result.names, _lacked_by(result.outcomes))
+        _show_failures([each.error for each in result.outcomes if each.error and not each.missing])
         _show_amounts(result, out)
         _show_read_back(result.read_back, out)
         if result.missing:
@@ -88,7 +92,7 @@ def show_push(
 ) -> None:
     """Show what a push did, or would do; and for a bundle, which of its images failed."""
     if as_json:
-        _show_json(_with_outcomes(result) | ({"error": _error(failure)} if failure else {}), out)
+        _show_json(_with_outcomes(result) | (_failed(failure) if failure else {}), out)
         return
     sent = "would be pushed" if dry_run else "pushed"
     # Of an image that is read back, lost layers are sent again whatever its tags point to.
@@ -220,12 +224,10 @@ def show_error(error: IncrementalError, json_out: TextIO | None) -> None:
         json_out: where a JSON object is wanted; None for one line on stderr, and one with the next step.
     """
     if json_out:
-        shown: dict[str, Any] = {"changed": False, "error": _error(error)}
+        shown: dict[str, Any] = {"changed": False}
         if error.missing:
             shown |= {"missing": [asdict(layer) for layer in error.missing], "names": error.names}
-        if isinstance(error, BundleError):
-            shown["failures"] = [{"name": name, **_error(each)} for name, each in error.failures]
-        _show_json(shown, json_out)
+        _show_json(shown | _failed(error), json_out)
         return
     _show_missing(error.missing, sys.stderr, error.names)
     if isinstance(error, BundleError):
@@ -241,6 +243,14 @@ def _show_failures(failures: Sequence[Failure]) -> None:
             if failure.next == step:
                 sys.stderr.write(f"error: {as_options(failure.message)}\n")
         sys.stderr.write(f"next: {as_options(step)}\n" if step else "")
+
+
+def _failed(error: IncrementalError) -> dict[str, Any]:
+    """Return what JSON says of an error, and of those of a bundle's images."""
+    shown: dict[str, Any] = {"error": _error(error)}
+    if isinstance(error, BundleError):
+        shown["failures"] = [{"name": name, **_error(each)} for name, each in error.failures]
+    return shown
 
 
 def _error(error: IncrementalError) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import MissingLayersError
+from ..errors import BundleError, MissingLayersError
 from .completion import files
 from .help import IMAGES, Command, option
 from .options import (
@@ -61,17 +61,26 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
 
     ARCHIVE may also be in a registry, as docker://HOST/NAME:TAG. It is then fetched.
     """
+    from ..results import VetResult
     from .calls import incremental_of, new_names
     from .show import show_vet
 
-    result = incremental_of(options).push_vet(
-        archive,
-        destination,
-        base=options["base"],
-        only=options["only"],
-        names=new_names(options),
-        expect_sha256=options["expect_sha256"],
-        deep=options["deep"],
-    )
-    show_vet(result, sys.stdout, as_json=options["json"])
+    failure = None
+    try:
+        result = incremental_of(options).push_vet(
+            archive,
+            destination,
+            base=options["base"],
+            only=options["only"],
+            names=new_names(options),
+            expect_sha256=options["expect_sha256"],
+            deep=options["deep"],
+        )
+    except BundleError as error:
+        if not isinstance(error.result, VetResult):
+            raise
+        result, failure = error.result, error
+    show_vet(result, sys.stdout, as_json=options["json"], failure=failure)
+    if failure:
+        return failure.code
     return MissingLayersError.code if result.missing else 0

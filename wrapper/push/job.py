@@ -183,13 +183,10 @@ class PushJob:
         """Say what the vetting found.
 
         Raises:
-            BundleError: a destination gave no clear answer.
+            BundleError: a destination gave no clear answer; its `result` says what was found.
         """
-        unclear = self._errors.keys() - self._missing.keys()
-        if unclear and (failure := self.failure("vetted")):
-            raise failure
         contents = self._contents if self._plan.is_bundle else with_references(self._contents, self._references())
-        return VetResult(
+        result = VetResult(
             **contents.shared_fields(),
             changed=False,
             destination=self._plan.destination,
@@ -197,6 +194,11 @@ class PushJob:
             outcomes=self._outcomes(),
             read_back=self._all_read_back() if self._deep else None,
         )
+        unclear = self._errors.keys() - self._missing.keys()
+        if unclear and (failure := self.failure("vetted")):
+            failure.result = result
+            raise failure
+        return result
 
     def push_result(self) -> PushResult:
         """Say what was uploaded."""
