@@ -22,7 +22,7 @@ from tests.support.images import fresh, layer, put_image
 from tests.support.proxy import Proxy
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT
 from tests.support.world import zipped
-from wrapper import Access, Incremental
+from wrapper import Access, DeltaOptions, Incremental
 from wrapper.events import ENDED, MOVED, PHASES, Event
 
 if TYPE_CHECKING:
@@ -98,6 +98,23 @@ def test_no_ten_seconds_without_a_sign_of_life(
             if terminal:
                 assert re.search(r"\d (kB|MB)/s +\d:\d\d left", shown), shown
     assert customer.manifest(at, "2") == images[1].raw
+
+
+def test_one_layer_is_compared_step_by_step(tool: Tool, vendor: Registry) -> None:
+    at = fresh("one")
+    noise = random.Random(at).randbytes(6_000_000)
+    for tag in "12":
+        put_image(vendor, at, tag, [zipped({"noise": noise, "release": tag.encode()}, 1)])
+    base, final = (f"{vendor.host}/{at}:{tag}" for tag in "12")
+    events: list[Event] = []
+    deltas = DeltaOptions(enabled=True)
+    incremental = Incremental(base_auth=PLAIN, final_auth=PLAIN, deltas=deltas, on_event=events.append)
+    incremental.pull(base, final, output=tool.home / "2.tar").close()
+    shares = [event.bytes_done / event.bytes_total for event in events if event.phase == "comparing"]
+    assert shares == sorted(shares)
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    assert any(0 < share < 1 for share in shares), shares
 
 
 def test_a_bundle_is_shown_by_its_names(world: World, wide: tuple[str, object]) -> None:

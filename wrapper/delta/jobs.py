@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, host_errors
 from ..host.text import human_bytes
+from ..host.workers import tell
 from .change import open_change
 from .expand import expand
-from .make import Made, make_change
+from .make import MADE, Made, make_change
 from .malformed import MalformedError
 
 if TYPE_CHECKING:
@@ -66,9 +67,12 @@ def make(
     with host_errors(f"cannot write {out}"), Path(out).open("rb") as file:
         sha256 = hashlib.sha256()
         change = open_change(lambda place, size: os.pread(file.fileno(), size, place), made.size)
+        done, whole = 0, Path(layer).stat().st_size
         try:
             for chunk in change.apply([olds[each] for each in made.used]):
                 sha256.update(chunk)
+                done += len(chunk)
+                tell(MADE + (1 - MADE) * done / whole)
         except MalformedError as error:
             return made._replace(reason=f"the check of its change failed: {error}")._asdict()
     if digest != f"sha256:{sha256.hexdigest()}":

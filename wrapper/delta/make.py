@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from ..host.workers import Worker, WorkerError
+from ..host.workers import Worker, WorkerError, tell
 from . import features
 from .addresses import BLOCK
 from .change import GZIP, MAGIC, MOST_CONTENT, OPENED, PLAIN, ZSTD_LAYER
@@ -38,7 +38,7 @@ from .varint import encode
 from .zstd_recipe import analyse as analyse_zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .members import Parts
     from .nesting import Content, OpenedLevel
@@ -57,6 +57,11 @@ _LEAST_MEMORY = 64 << 20
 _OWN_WINDOW = 22
 # A recipe is kept in memory while it is made. One that is longer would not be worth much.
 _MOST_RECIPE = 1 << 27
+
+
+# Which part of the time is over when a change's covers are found, and when it is made: the rest is its proof.
+# (Measured with 54 MB of Python wheels: 46 % and 74 %.)
+_SEARCHED, MADE = 0.5, 0.75
 
 
 class Made(NamedTuple):
@@ -161,7 +166,7 @@ def make_change(
         levels, opened, olds = _open_streams(whole(content), wholes, out, memory // 2)
         new = stack.enter_context(Contents([opened.path]))
         old = stack.enter_context(Contents([each.path for each in olds]))
-        search = Search(plan.quick, memory, threads, plan.batch)
+        search = Search(plan.quick, memory, threads, _part(0, _SEARCHED), plan.batch)
         covers = find_covers(new, old, _parts(opened, olds, old), search)
         covers, used = _only_useful(covers, old, new.length)
         levels, olds = [level.only(used) for level in levels], [olds[place] for place in used]
@@ -248,6 +253,11 @@ def _parts(new: Content, olds: Sequence[Content], old: Contents) -> list[Parts]:
 def _close(streams: Sequence[Packed]) -> None:
     for stream in streams:
         stream.close()
+
+
+def _part(begin: float, end: float) -> Callable[[float], None]:
+    """Return what tells how far a step of the work is."""
+    return lambda done: tell(begin + (end - begin) * done)
 
 
 class _Analysed(NamedTuple):
@@ -427,11 +437,12 @@ class _Patch:
             )
             for place, (file, effort) in enumerate(zip(self._files, efforts, strict=True))
         ]
+        tell_packed = _part(_SEARCHED, MADE)
         if not self._shares:
-            return pack(raws, folder, memory, threads)
+            return pack(raws, folder, memory, threads, tell_packed)
         if not plan.thrice:
             del raws[DIFFERENCES : DIFFERENCES + 3]
-        packed = pack(raws, folder, memory, threads)
+        packed = pack(raws, folder, memory, threads, tell_packed)
         more = [packed.pop() for _ in range(self._more)][::-1]
         *packed, one, programs = packed
         several = packed[DIFFERENCES:]

@@ -231,7 +231,9 @@ class _Extent:
         self._file.close()
 
 
-def pack(streams: Sequence[Raw], folder: Path, memory: int, threads: int) -> list[Packed]:
+def pack(
+    streams: Sequence[Raw], folder: Path, memory: int, threads: int, tell: Callable[[float], None]
+) -> list[Packed]:
     """Compress streams, several pieces at a time.
 
     Args:
@@ -239,6 +241,7 @@ def pack(streams: Sequence[Raw], folder: Path, memory: int, threads: int) -> lis
         folder: where temporary files go.
         memory: how much may be taken, in bytes. It bounds how far back encoders look.
         threads: how many may run.
+        tell: is told which part is done, from 0 to 1.
 
     Returns:
         For each stream what became of it.
@@ -253,13 +256,19 @@ def pack(streams: Sequence[Raw], folder: Path, memory: int, threads: int) -> lis
     order = sorted(range(len(jobs)), key=lambda place: -jobs[place][1].length)
     with ThreadPoolExecutor(threads) as pool:
         waiting = {place: pool.submit(_pack_piece, *jobs[place][1:], folder) for place in order}
+        made = {}
+        done, whole = 0, sum(piece.length for _, piece, _ in jobs)
         try:
-            done = [waiting[place].result() for place in range(len(jobs))]
+            for place in order:
+                made[place] = waiting[place].result()
+                done += made[place][0].length
+                tell(done / whole)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     packed = [Packed([], []) for _ in streams]
-    for (number, _, _), (piece, extent) in zip(jobs, done, strict=True):
+    for place, (number, _, _) in enumerate(jobs):
+        piece, extent = made[place]
         packed[number].pieces.append(piece)
         packed[number].data.append(extent)
     return packed

@@ -22,7 +22,7 @@ from .covers import Covers
 from .malformed import MalformedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from .members import Member, Parts
     from .patch import Contents
@@ -59,12 +59,14 @@ class Search(NamedTuple):
         quick: whether only equal blocks are searched for.
         memory: how much may be taken, in bytes.
         threads: how many may run.
+        tell: is told which part is done, from 0 to 1.
         batch: how much new content is compared at once at most, in bytes, if memory allows it.
     """
 
     quick: bool
     memory: int
     threads: int
+    tell: Callable[[float], None]
     batch: int = _MOST_BATCH
 
 
@@ -112,10 +114,13 @@ def find_covers(new: Contents, old: Contents, parts: Sequence[Parts], search: Se
     # What is being compared at a time is bounded by the threads.
     with ThreadPoolExecutor(search.threads) as pool:
         running = deque(pool.submit(_compare, new, old, batch, search.quick) for batch in batches)
+        done, whole = 0, sum(batch.new_length for batch in batches)
         try:
-            while running:
+            for batch in batches:
                 for cover in running.popleft().result():
                     covers.add(*cover)
+                done += batch.new_length
+                search.tell(done / whole)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

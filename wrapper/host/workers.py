@@ -32,6 +32,9 @@ serve(call)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LOOK = 0.01
 _GRACE = 5.0
+_PARTS = 10_000
+# In a worker, the descriptor where it says how far it is.
+_told = -1
 
 
 class WorkerError(Exception):
@@ -57,12 +60,14 @@ class Worker:
         """
         self._result = os.memfd_create("result")
         self._stderr = os.memfd_create("stderr")
+        self._told = os.memfd_create("told")
         try:
             call = {
                 "path": sys.path,
                 "function": function,
                 "arguments": list(arguments),
                 "result": self._result,
+                "told": self._told,
                 "parent": os.getpid(),
             }
             with errors.host_errors("cannot start another process"):
@@ -71,7 +76,7 @@ class Worker:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL if output is None else output,
                     stderr=self._stderr,
-                    pass_fds=(self._result, *inherited),
+                    pass_fds=(self._result, self._told, *inherited),
                     # A Ctrl-C is ours to handle.
                     process_group=0,
                 )
@@ -82,6 +87,10 @@ class Worker:
     def is_running(self) -> bool:
         """Say whether it has not ended yet."""
         return self._process.poll() is None
+
+    def told(self) -> float:
+        """Return how far it is: which part of its work it has done, as far as it says so with `tell`."""
+        return int.from_bytes(_content(self._told), "little") / _PARTS
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait for its end, for so many seconds at most; say whether it has ended. A signal ends the wait."""
@@ -132,14 +141,22 @@ class Worker:
         self._close()
 
     def _close(self) -> None:
-        for descriptor in (self._result, self._stderr):
+        for descriptor in (self._result, self._stderr, self._told):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._result = self._stderr = -1
+        self._result = self._stderr = self._told = -1
+
+
+def tell(part: float) -> None:
+    """Say which part of its work a worker's function has done, from 0 to 1; elsewhere nobody listens."""
+    if _told >= 0:
+        os.pwrite(_told, int(min(part, 1) * _PARTS).to_bytes(2, "little"), 0)
 
 
 def serve(call: dict[str, Any]) -> None:
     """Do what a worker is for, and end."""
+    global _told
+    _told = call["told"]
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != call["parent"]:
         os._exit(1)

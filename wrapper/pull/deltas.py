@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..delta.options import DeltaOptions
-    from ..host.progress import Progress
+    from ..host.progress import Progress, Share
     from ..oci.manifest import Descriptor, FetchedManifest
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
@@ -202,7 +202,6 @@ def _make_changes(
     deltas = {}
     reasons = dict(plan.reasons)
     for digest, found in bench.make_all():
-        report.add("comparing", plan.candidates[digest].size)
         if isinstance(found, LayerDelta):
             deltas[digest] = found
             how = f"as its change from {plural(len(found.sources), 'layer')}" if found.sources else "repacked"
@@ -255,6 +254,8 @@ class _Running(NamedTuple):
     worker: Worker
     out: Path
     sources: list[str]
+    size: int
+    share: Share
 
 
 class _Workbench:
@@ -306,8 +307,11 @@ class _Workbench:
                 while waiting or running:
                     while waiting and len(running) < self._at_once:
                         running.append(self._start(waiting.pop(0)))
+                    for each in running:
+                        each.share.reach(int(each.worker.told() * each.size))
                     for each in [each for each in running if not each.worker.is_running()]:
                         running.remove(each)
+                        each.share.reach(each.size)
                         yield each.digest, self._finish(each)
                         self._forget_all_but(waiting, running)
                     check()
@@ -362,7 +366,8 @@ class _Workbench:
         limit = _TIMES * candidates.size + _AND
         arguments = [str(self._layout.blob(digest)), digest, contents, str(out)]
         worker = Worker(MAKE, [*arguments, self._options.effort, self._memory, limit])
-        return _Running(digest, worker, out, sources)
+        share = self._report.share("comparing", candidates.size)
+        return _Running(digest, worker, out, sources, candidates.size, share)
 
     def _finish(self, running: _Running) -> LayerDelta | str:
         """Put a change into the layout; or say why there is none."""

@@ -42,10 +42,13 @@ def unpack(data: bytes, pieces: list[Piece], place: int = 0) -> bytes:
 def packed(data: bytes, effort: Effort, folder: Path, memory: int = 1 << 28) -> tuple[bytes, list[Piece]]:
     path = folder / "stream"
     path.write_bytes(data)
+    told: list[float] = []
     with path.open("rb") as file:
-        (stream,) = pack([Raw(file.fileno(), 0, len(data), effort)], folder, memory, 2)
+        (stream,) = pack([Raw(file.fileno(), 0, len(data), effort)], folder, memory, 2, told.append)
     found = b"".join(stream.read())
     stream.close()
+    assert told == sorted(told)
+    assert told[-1:] == ([1] if data else [])
     assert len(found) == stream.size
     assert [*folder.iterdir()] == [path]
     return found, stream.pieces
@@ -146,5 +149,5 @@ def test_a_file_that_becomes_shorter(tmp_path: Path) -> None:
     with (tmp_path / "stream").open("rb") as file:
         raw = Raw(file.fileno(), 0, 2, Effort(LZMA, 6))
         with pytest.raises(OSError, match="shorter"):
-            pack([raw], tmp_path, 1 << 28, 1)
+            pack([raw], tmp_path, 1 << 28, 1, lambda _: None)
     assert [path.name for path in tmp_path.iterdir()] == ["stream"]

@@ -21,6 +21,7 @@ from wrapper.delta.malformed import MalformedError
 from wrapper.delta.members import Member, Parts, members, read_parts
 from wrapper.delta.patch import Contents
 from wrapper.delta.search import Search, find_covers, read_covers
+from wrapper.host.workers import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 PLAIN = uncompiled.load("blocks")
 
-SEARCHES = {"quick": Search(True, 128 << 20, 2), "thorough": Search(False, 128 << 20, 2)}
+SEARCHES = {"quick": Search(True, 128 << 20, 2, tell), "thorough": Search(False, 128 << 20, 2, tell)}
 every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 
 
@@ -142,7 +143,7 @@ def test_large_members_are_compared_piece_by_piece(tmp_path: Path) -> None:
         fresh[place] ^= 1
     new = tar(("x", bytes(fresh[:2_000_000]) + noise(2, 1000) + bytes(fresh[2_000_000:])))
     for quick in (False, True):
-        _, left, wrong = find(tmp_path, new, [tar(("x", old))], Search(quick, 1 << 20, 1, 1 << 20))
+        _, left, wrong = find(tmp_path, new, [tar(("x", old))], Search(quick, 1 << 20, 1, tell, 1 << 20))
         assert left < 15_000
         assert wrong < 33_000
 
@@ -174,7 +175,7 @@ def most():
     return [int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")][0]
 new, old = (Contents([Path(path)]) for path in sys.argv[1:3])
 parts = [read_parts(each.read, each.length) for each in (new, old)]
-find_covers(new, old, parts, Search(sys.argv[3] == "quick", int(sys.argv[4]), 2))
+find_covers(new, old, parts, Search(sys.argv[3] == "quick", int(sys.argv[4]), 2, lambda _: None))
 print(most())
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wrapper.errors import ContentError
-from wrapper.host.workers import Worker, WorkerError
+from wrapper.host.workers import Worker, WorkerError, tell
 
 HERE = __name__
 
@@ -32,6 +32,11 @@ def write(text: str) -> None:
 
 
 def sleep() -> None:
+    time.sleep(60)
+
+
+def do_a_part() -> None:
+    tell(0.75)
     time.sleep(60)
 
 
@@ -61,6 +66,17 @@ def test_output_goes_where_it_is_told_to() -> None:
     worker.result()
 
 
+def test_it_says_how_far_it_is() -> None:
+    # Here nobody listens.
+    tell(0.5)
+    worker = Worker(f"{HERE}:do_a_part", [])
+    assert worker.told() in (0, 0.75)
+    while not worker.told():
+        assert not worker.wait(0.01)
+    assert worker.told() == 0.75
+    worker.end()
+
+
 def test_one_that_is_killed() -> None:
     worker = Worker(f"{HERE}:sleep", [])
     assert not worker.wait(0.05)
@@ -75,4 +91,4 @@ def test_one_that_is_ended_is_gone() -> None:
     worker.end()
     worker.end()
     assert not worker.is_running()
-    assert len([*Path("/proc/self/fd").iterdir()]) == before - 2
+    assert len([*Path("/proc/self/fd").iterdir()]) == before - 3
