@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from ..events import Event
 
-_SILENCE = 8.0
-"""How long nothing may be said while an operation goes on, in seconds: with the beat that is less than ten."""
+_SILENCE = 6.0
+"""How long nothing may be said while an operation goes on, in seconds: well below ten, as machines may be busy."""
 
 _STEP, _PAUSE = 0.05, 2.0
 """A line for so much of a phase, but not for one that lasts no longer than so many seconds."""
