@@ -278,7 +278,7 @@ def test_storage_that_does_not_answer(tool: Tool, vendor: Registry, customer: Re
     at = delivered(tool, vendor, customer, *(layer(fresh()) for _ in range(4)))
     with Proxy(customer.host) as front:
         front.answer(307, only="^GET .*/blobs/", headers={"Location": f"http://{silent}/there"})
-        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--timeout=1", *PLAIN_DEST)
+        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--timeout=3", *PLAIN_DEST)
         assert "says that it has 4 blobs" in pushed.stderr
         assert "can't be read from here" in pushed.stderr
         assert len([each for each in front.requests if each.startswith("GET") and "/blobs/" in each]) == 1

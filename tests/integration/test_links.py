@@ -194,9 +194,9 @@ def test_slow_is_not_stalled(tool: Tool, vendor: Registry, customer: Registry, w
     with Proxy((vendor if way == "pull" else customer).host, bytes_per_second=4_000_000) as proxy:
         begun = time.monotonic()
         if way == "pull":
-            tool.good("pull", f"{proxy.host}/{repository}:1", "-o", "o.tar", *PLAIN_PULL, "--timeout", "2")
+            tool.good("pull", f"{proxy.host}/{repository}:1", "-o", "o.tar", *PLAIN_PULL, "--timeout", "3")
         else:
-            tool.good("push", "o.tar", f"{proxy.host}/{fresh('slow')}:1", *PLAIN_DEST, "--timeout", "2")
+            tool.good("push", "o.tar", f"{proxy.host}/{fresh('slow')}:1", *PLAIN_DEST, "--timeout", "3")
         assert time.monotonic() - begun > 3
 
 
