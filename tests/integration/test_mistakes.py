@@ -105,6 +105,17 @@ def test_arguments_that_are_swapped_or_missing(tool: Tool, update: Update) -> No
     refused(tool("pull", update.new, update.old, "-o", "o", "--json"), 2, f"{update.new} --base {update.old}")
 
 
+def test_bases_that_are_no_manifests(tool: Tool, update: Update) -> None:
+    (tool.home / "site.json").write_text('{"receipt": "1"}')
+    (tool.home / "other.json").write_text("{}")
+    (tool.home / "folder").mkdir()
+    pull = ("pull", update.new, "-o", "o.tar", "--json", *PLAIN_PULL, "--base")
+    refused(tool(*pull, "manifest:site.json"), 4, "site.json is a receipt, and not a manifest")
+    refused(tool(*pull, "manifest:other.json"), 4, "other.json: ")
+    refused(tool(*pull, "manifest:none.json"), 2, "manifest:none.json does not exist")
+    refused(tool(*pull, "dir:folder"), 2, "dir:folder has no manifest", "a folder that skopeo wrote")
+
+
 def test_values_of_options_that_are_none(tool: Tool) -> None:
     pull = ("pull", "host.example/app:1", "-o", "o.tar", "--json")
     # An unset variable of a shell must not be taken for false.

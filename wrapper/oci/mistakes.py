@@ -12,7 +12,7 @@ from ..errors import ContentError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-FOLDER = "a folder"
+FOLDER, MANIFEST, JSON_FILE = "a folder", "a manifest", "a JSON file"
 
 _BUNDLE = "a bundle's spec"
 _SPEC = "pull a bundle with `spec`"
@@ -94,10 +94,10 @@ def refuse_file(text: str, transports: Collection[str]) -> None:
     if not found.exists:
         if near_transport(text, transports):
             raise unknown_transport(text, transports)
-        raise UsageError(
-            f"there is no file {found.path}",
-            f"check the path, and write a file as {found.reference}; an image in a registry as docker://{text}",
-        )
+        step = f"check the path, and write a file as {found.reference}"
+        if not _is_path(text):
+            step += f"; an image in a registry as docker://{text}"
+        raise UsageError(f"there is no file {found.path}", step)
     if found.reference:
         what = FOLDER if found.kind == FOLDER else "a file"
         raise UsageError(f"{found.path} is {what}: write {found.reference}", _if_in_a_registry(text))
@@ -177,14 +177,14 @@ def kind_of_json(raw: bytes) -> tuple[str, str | None]:
     try:
         document = parse_document(raw, "it", OURS)
     except ContentError:
-        return "a JSON file", None
+        return JSON_FILE, None
     if "receipt" in document:
         return "a receipt", "receipt"
     if "sent" in document:
         return "a list of what was sent", "sent"
     if {"schemaVersion", "mediaType"} & document.keys():
-        return "a manifest", "manifest"
-    return (_BUNDLE, None) if "images" in document else ("a JSON file", None)
+        return MANIFEST, "manifest"
+    return (_BUNDLE, None) if "images" in document else (JSON_FILE, None)
 
 
 def new_file(text: str) -> UsageError:
@@ -215,8 +215,11 @@ def _paths(text: str) -> list[tuple[str, str]]:
 
 
 def _if_in_a_registry(text: str) -> str:
-    is_path = text.startswith((".", "/"))
-    return "" if is_path else f"write docker://{text} if you mean an image in a registry"
+    return "" if _is_path(text) else f"write docker://{text} if you mean an image in a registry"
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith((".", "/"))
 
 
 def _most_json() -> int:

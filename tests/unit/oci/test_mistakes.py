@@ -76,6 +76,8 @@ def test_a_file_that_is_not_there(given: str) -> None:
     with pytest.raises(UsageError, match="there is no file") as caught:
         Reference.parse(given)
     assert f":{given}" in caught.value.next_step
+    # What can't be an image in a registry is not offered as one.
+    assert ("docker://" in caught.value.next_step) == given.startswith("none")
 
 
 def test_what_no_base_can_be() -> None:
