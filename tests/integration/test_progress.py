@@ -21,7 +21,7 @@ import pytest
 from tests.support.images import fresh, layer, put_image
 from tests.support.proxy import Proxy
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT
-from tests.support.world import zipped
+from tests.support.world import files, zipped
 from wrapper import Access, DeltaOptions, Incremental
 from wrapper.events import ENDED, MOVED, PHASES, Event
 from wrapper.host import progress
@@ -102,19 +102,18 @@ def test_no_ten_seconds_without_a_sign_of_life(
     assert customer.manifest(at, "2") == images[1].raw
 
 
-def put_two(vendor: Registry, size: int) -> tuple[str, str]:
+def put_two(vendor: Registry) -> tuple[str, str]:
     """Two releases of one layer, of which little changes."""
     at = fresh("one")
-    noise = random.Random(at).randbytes(size)
     for tag in "12":
-        put_image(vendor, at, tag, [zipped({"noise": noise, "release": tag.encode()}, 1)])
+        put_image(vendor, at, tag, [zipped(files(at, 20) | {"release": tag.encode()})])
     return f"{vendor.host}/{at}:1", f"{vendor.host}/{at}:2"
 
 
 def test_one_layer_is_compared_step_by_step(tool: Tool, vendor: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     # However fast a machine is, it is looked at meanwhile.
     monkeypatch.setattr(progress, "BEAT", 0.01)
-    base, final = put_two(vendor, 2_000_000)
+    base, final = put_two(vendor)
     events: list[Event] = []
     deltas = DeltaOptions(enabled=True)
     incremental = Incremental(base_auth=PLAIN, final_auth=PLAIN, deltas=deltas, on_event=events.append)
@@ -226,7 +225,7 @@ def test_who_is_told_may_end_a_call(
 
 
 def test_who_is_told_may_end_a_comparison(tool: Tool, vendor: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    base, final = put_two(vendor, 2_000_000)
+    base, final = put_two(vendor)
     workers: list[Worker] = []
     told = Worker.told
 
