@@ -87,7 +87,43 @@ def test_arguments_that_are_swapped_or_missing(tool: Tool, update: Update) -> No
     refused(tool("push", "new.tar", "--json"), 2, "Missing argument 'DESTINATION'")
     refused(tool("push", update.empty, "--json"), 2, "Missing argument 'ARCHIVE'")
     refused(tool("push", "--json"), 2, "Missing argument")
+    refused(tool("push", "new.tar", "old.tar", "--json"), 2, "'DESTINATION': old.tar is an archive")
+    (tool.home / "site.json").write_text('{"receipt": "1"}')
+    refused(tool("push", "new.tar", "site.json", "--json"), 2, "'DESTINATION': site.json is a receipt")
+    (tool.home / "folder").mkdir()
+    refused(tool("push", "new.tar", "./folder", "--json"), 2, "write dir:./folder")
+    spec = {"images": [{"name": "app:2", "final": update.new}]}
+    (tool.home / "spec.json").write_text(json.dumps(spec))
+    mirror = ("mirror-config", "--spec", "spec.json", "-o", "files", "--json")
+    refused(tool(*mirror, update.empty, "new.tar"), 2, f"new.tar {update.empty}")
+    refused(tool("vet", "oci-archive:new.tar", "--json"), 2, "write new.tar")
+    # What is no spec, is called what it is.
+    pull = ("pull", "-o", "o.tar", "--json", "--spec")
+    refused(tool(*pull, "new.tar"), 2, "new.tar is an archive, and not a spec")
+    refused(tool("status", "site.json", "--site", "spec.json", "--json"), 2, "is a receipt, and not a spec")
+    refused(tool(*pull, "folder"), 2, "the spec folder is not a file")
     refused(tool("pull", update.new, update.old, "-o", "o", "--json"), 2, f"{update.new} --base {update.old}")
+
+
+def test_bases_that_are_no_manifests(tool: Tool, update: Update) -> None:
+    (tool.home / "site.json").write_text('{"receipt": "1"}')
+    (tool.home / "other.json").write_text("{}")
+    (tool.home / "folder").mkdir()
+    pull = ("pull", update.new, "-o", "o.tar", "--json", *PLAIN_PULL, "--base")
+    refused(tool(*pull, "manifest:site.json"), 4, "site.json is a receipt, and not a manifest")
+    refused(tool(*pull, "manifest:other.json"), 4, "other.json: ")
+    refused(tool(*pull, "manifest:none.json"), 2, "manifest:none.json does not exist")
+    refused(tool(*pull, "dir:folder"), 2, "dir:folder has no manifest", "a folder that skopeo wrote")
+
+
+def test_values_of_options_that_are_none(tool: Tool) -> None:
+    pull = ("pull", "host.example/app:1", "-o", "o.tar", "--json")
+    # An unset variable of a shell must not be taken for false.
+    for value in ("", "maybe"):
+        refused(tool(*pull, "--tls-verify", value), 2, f"'{value}' is neither true nor false")
+    refused(tool(*pull, "--timeout", "10m"), 2, "'10m' is not a valid number.")
+    refused(tool(*pull, "--jobs", "many"), 2, "'many' is not a valid whole number.")
+    refused(tool(*pull, "--tls-verify"), 2, "requires an argument", "see skopeo-incremental pull --help")
 
 
 def test_a_base_is_asked_for(tool: Tool, update: Update) -> None:

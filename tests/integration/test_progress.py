@@ -21,9 +21,11 @@ import pytest
 from tests.support.images import fresh, layer, put_image
 from tests.support.proxy import Proxy
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT
-from tests.support.world import zipped
+from tests.support.world import files, zipped
 from wrapper import Access, DeltaOptions, Incremental
 from wrapper.events import ENDED, MOVED, PHASES, Event
+from wrapper.host import progress
+from wrapper.host.workers import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,12 +102,18 @@ def test_no_ten_seconds_without_a_sign_of_life(
     assert customer.manifest(at, "2") == images[1].raw
 
 
-def test_one_layer_is_compared_step_by_step(tool: Tool, vendor: Registry) -> None:
+def put_two(vendor: Registry) -> tuple[str, str]:
+    """Two releases of one layer, of which little changes."""
     at = fresh("one")
-    noise = random.Random(at).randbytes(6_000_000)
     for tag in "12":
-        put_image(vendor, at, tag, [zipped({"noise": noise, "release": tag.encode()}, 1)])
-    base, final = (f"{vendor.host}/{at}:{tag}" for tag in "12")
+        put_image(vendor, at, tag, [zipped(files(at, 20) | {"release": tag.encode()})])
+    return f"{vendor.host}/{at}:1", f"{vendor.host}/{at}:2"
+
+
+def test_one_layer_is_compared_step_by_step(tool: Tool, vendor: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    # However fast a machine is, it is looked at meanwhile.
+    monkeypatch.setattr(progress, "BEAT", 0.01)
+    base, final = put_two(vendor)
     events: list[Event] = []
     deltas = DeltaOptions(enabled=True)
     incremental = Incremental(base_auth=PLAIN, final_auth=PLAIN, deltas=deltas, on_event=events.append)
@@ -214,6 +222,37 @@ def test_who_is_told_may_end_a_call(
     # The next call is another one.
     with quiet.pull(None, f"{vendor.host}/{at}:1") as archive:
         assert archive.result.digest == image.digest
+
+
+def test_who_is_told_may_end_a_comparison(tool: Tool, vendor: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    base, final = put_two(vendor)
+    workers: list[Worker] = []
+    told = Worker.told
+
+    def look(worker: Worker) -> float:
+        workers.append(worker)
+        return told(worker)
+
+    def receive(event: Event) -> None:
+        if event.phase == "comparing" and workers:
+            raise EnoughError
+
+    monkeypatch.setattr(Worker, "told", look)
+    monkeypatch.setattr(progress, "BEAT", 0.01)
+    output = tool.home / "2.tar"
+    incremental = Incremental(
+        base_auth=PLAIN,
+        final_auth=PLAIN,
+        deltas=DeltaOptions(enabled=True),
+        on_event=receive,
+        temp_dir=tool.temporary,
+    )
+    with pytest.raises(EnoughError):
+        incremental.pull(base, final, output=output)
+    assert workers
+    assert not any(worker.is_running() for worker in workers)
+    assert not output.exists()
+    assert tool.leftovers() == []
 
 
 def test_a_display_can_be_interrupted(tool: Tool, vendor: Registry) -> None:

@@ -38,10 +38,11 @@ def find_volumes(path: Path) -> list[Path]:
     elif path.exists() or not os.path.lexists(f"{path}.001"):
         if not path.is_file():
             what = "is not a file" if path.exists() else "does not exist"
-            raise UsageError(
-                f"the archive {path} {what}",
-                "give the path of an archive that pull wrote, or docker://HOST/NAME:TAG for one in a registry",
-            )
+            step = "give the path of an archive that pull wrote, or docker://HOST/NAME:TAG for one in a registry"
+            transport, _, rest = str(path).partition(":")
+            if transport == "oci-archive":
+                step = f"an archive is a file here, and not a reference: write {rest}"
+            raise UsageError(f"the archive {path} {what}", step)
         return [path]
     with host_errors(f"cannot read {stem.parent}"):
         names = {each.name for each in stem.parent.iterdir()}

@@ -82,12 +82,13 @@ def require_archive(archives: Sequence[str], destination: str) -> None:
     Raises:
         click.UsageError: there is one alone.
     """
+    from ..oci.mistakes import FOLDER
     from ..oci.reference import file_meant
 
     if archives:
-        found = [file_meant(each) for each in (*archives, destination)]
-        if all(file and file.exists for file in found):
-            raise click.UsageError(f"Missing argument 'DESTINATION': {destination} is an archive, too.")
+        *_, last = found = [file_meant(each) for each in (*archives, destination)]
+        if last and last.kind != FOLDER and all(file and file.exists for file in found):
+            raise click.UsageError(f"Missing argument 'DESTINATION': {destination} is {last.kind}.")
         return
     if file_meant(destination):
         raise click.UsageError(f"Missing argument 'DESTINATION': {destination} is the archive.")

@@ -153,7 +153,9 @@ def run(arguments: list[str]) -> int:
         return UsageError.code
     except click.ClickException as problem:
         context = problem.ctx if isinstance(problem, click.UsageError) else None
-        step = f"see {context.command_path if context else NAME} --help"
+        # click does not always say whose options are wrong.
+        command = context.command_path if context else f"{NAME} {_command(arguments)}".rstrip()
+        step = f"see {command} --help"
         return _fail(arguments, problem, UsageError(problem.format_message(), step))
     except IncrementalError as problem:
         return _fail(arguments, problem, problem)
@@ -200,6 +202,9 @@ def _fail(arguments: list[str], problem: BaseException, error: IncrementalError)
 def _wants_json(arguments: list[str]) -> bool:
     """Say whether JSON is wanted, before click knows: a usage error must be JSON too."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    command = next((argument for argument in arguments if argument in _COMMANDS), "")
-    variable = os.environ.get(f"{PREFIX}_{command.upper().replace('-', '_')}_JSON", "")
+    variable = os.environ.get(f"{PREFIX}_{_command(arguments).upper().replace('-', '_')}_JSON", "")
     return "--json" in options or variable.lower() in ("1", "true", "t", "yes", "y", "on")
+
+
+def _command(arguments: list[str]) -> str:
+    return next((argument for argument in arguments if argument in _COMMANDS), "")

@@ -9,7 +9,7 @@ import click
 
 from .completion import booleans, files, folders
 from .help import IMAGES, LOGIN, OUTPUT, Command, option
-from .options import bundle_options, common_options
+from .options import Boolean, bundle_options, common_options
 
 
 @click.command(
@@ -58,7 +58,7 @@ from .options import bundle_options, common_options
     LOGIN,
     "--dest-tls-verify",
     "--tls-verify",
-    type=bool,
+    type=Boolean(),
     metavar="BOOL",
     shell_complete=booleans,
     help="Whether clients require TLS and verify certificates of DESTINATION: true or false.",

@@ -5,6 +5,7 @@ Options of one command alone stand in its file. What becomes of all of them is i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
 
 UNITS = "K, M, G and T are powers of 1000; Ki, Mi, Gi and Ti are powers of 1024."
 """What help says of sizes."""
+
+
+class _Whole(click.IntRange):
+    name = "whole number"
+
+
+class _Number(click.FloatRange):
+    name = "number"
+
+
+class Boolean(click.types.BoolParamType):
+    """True or false, in one of click's ways to write it; not nothing, which an unset variable of a shell leaves."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
+        """Read a value, as click does."""
+        with suppress(click.BadParameter):
+            if value != "":
+                return super().convert(value, param, ctx)
+        raise click.BadParameter(f"'{value}' is neither true nor false.", ctx, param)
 
 
 def together(*options: Decorator) -> Decorator:
@@ -69,7 +89,7 @@ def _access(names: Callable[[str], list[str]], whom: str) -> Decorator:
         option(
             LOGIN,
             *names("tls-verify"),
-            type=bool,
+            type=Boolean(),
             metavar="BOOL",
             shell_complete=booleans,
             help=f"Require TLS and verify certificates {whom}: true or false.",
@@ -176,7 +196,7 @@ asking_options = together(
     option(
         LINK,
         "--timeout",
-        type=click.FloatRange(min=1),
+        type=_Number(min=1),
         default=30.0,
         metavar="SECONDS",
         show_default=True,
@@ -192,7 +212,7 @@ skopeo_options = together(
     option(
         LINK,
         "--retry-times",
-        type=click.IntRange(min=0),
+        type=_Whole(min=0),
         default=0,
         metavar="N",
         help="How often to retry after a network failure. Every layer that arrives restarts the count.",
@@ -201,7 +221,7 @@ skopeo_options = together(
     option(
         LINK,
         "--retry-delay",
-        type=click.FloatRange(min=0, max=60),
+        type=_Number(min=0, max=60),
         default=1.0,
         metavar="SECONDS",
         help="Pause before the first retry. It doubles with each further retry, up to a minute.",
@@ -210,7 +230,7 @@ skopeo_options = together(
     option(
         LINK,
         "--timeout",
-        type=click.FloatRange(min=0),
+        type=_Number(min=0),
         default=600.0,
         metavar="SECONDS",
         help="Stop when no data has moved, or no answer has come, for this long. 0 means no limit.",
@@ -253,7 +273,7 @@ delta_options = together(
     option(
         DELTA,
         "--delta-min-saving",
-        type=click.FloatRange(0, 100),
+        type=_Number(0, 100),
         metavar="PERCENT",
         help="How much smaller than its layer a delta must be. Otherwise the layer is stored whole. Default: 10.",
     ),
@@ -311,7 +331,7 @@ bundle_options = together(
 jobs_option = option(
     LINK,
     "--jobs",
-    type=click.IntRange(1, 32),
+    type=_Whole(1, 32),
     metavar="N",
     help="Number of images to process at the same time. Default: 10, or 1 with --retry-times.",
 )

@@ -106,8 +106,11 @@ def show_push(
         _show_files(result.mirror_config, out)
         _line(out, "result", _count(result.outcomes, sent))
         return
+    # A chain's earlier images, and what travels beside an image, have tags of their own.
+    digests = {image.reference: image.digest for image in result.images}
     for tag in result.tags:
-        before = "" if tag.previous_digest in (None, result.digest) else f" (was {tag.previous_digest})"
+        now = digests.get(tag.reference, result.digest)
+        before = "" if tag.previous_digest in (None, now) else f" (was {tag.previous_digest})"
         _line(out, "tag" if len(result.tags) > 1 else "destination", f"{tag.reference}{before}")
     _line(out, "digest", str(result.digest))
     if result.image_id:

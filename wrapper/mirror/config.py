@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import UsageError
 from ..oci.reference import Reference
 from ..push.plan import make_plan
+from ..push.pusher import refuse_swapped
 from ..push.registry import RegistryDestination
 from ..results import MirrorConfigResult
 from ..source.blobs import BlobSource
@@ -113,6 +114,7 @@ def write_planned(
     Raises:
         IncrementalError: as for `MirrorConfig`; or the archive is none.
     """
+    refuse_swapped(archives, to)
     reference = Reference.parse(to) if isinstance(to, str) else to
     with pusher.at_hand(archives) as files, BlobSource(files) as blob_source:
         destination = RegistryDestination(reference, pusher.options.destination, preserve=True, writes=False)

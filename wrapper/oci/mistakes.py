@@ -1,23 +1,33 @@
-"""Files that are given where a reference is wanted: what they are, and how they are written as one."""
+"""What is given where a reference is wanted, and is none: files, web addresses, transports that don't exist."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ContentError, UsageError
 
-FOLDER = "a folder"
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+FOLDER, MANIFEST, JSON_FILE = "a folder", "a manifest", "a JSON file"
 
 _BUNDLE = "a bundle's spec"
 _SPEC = "pull a bundle with `spec`"
 
-_LIKE_AN_ARCHIVE = re.compile(r".*\.(?:tar|tar\.gz|tgz|tar\.[0-9]{3,4})", re.DOTALL)
+_LIKE_AN_ARCHIVE = re.compile(r".*\.(?:tar|tar\.(?:gz|bz2|xz|zst)|tgz|tar\.[0-9]{3,4})", re.DOTALL)
 _LIKE_A_FILE = re.compile(rf"\.{{0,2}}/.*|{_LIKE_AN_ARCHIVE.pattern}|.*\.(?:json|ya?ml)", re.DOTALL)
 _LIKE_A_HOST = re.compile(r"(?:localhost|[^/.][^/]*[.:][^/]*)/.*", re.DOTALL)
 _TAG = re.compile(r"(?P<path>.+):[\w.-]+", re.DOTALL)
+# Pages in a browser that are about an image, and how the image is called.
+_PAGES = (
+    (re.compile(r"hub\.docker\.com/_/([^/]+).*"), r"docker.io/library/\1"),
+    (re.compile(r"hub\.docker\.com/r/([^/]+/[^/]+).*"), r"docker.io/\1"),
+    (re.compile(r"quay\.io/repository/([^/]+/[^/]+).*"), r"quay.io/\1"),
+)
+_LIKENESS = 0.8
 # POSIX, "ustar Interchange Format": where a tar says that it is one.
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 
@@ -69,11 +79,12 @@ def named_file(text: str) -> NamedFile | None:
     return None
 
 
-def refuse_file(text: str) -> None:
+def refuse_file(text: str, transports: Collection[str]) -> None:
     """Refuse a file that is given where a reference is wanted.
 
     Args:
         text: what was given, without a transport.
+        transports: those that there are: a missing file may be one whose transport is misspelled.
 
     Raises:
         UsageError: it names a file; the message says how to write that.
@@ -81,10 +92,12 @@ def refuse_file(text: str) -> None:
     if not (found := named_file(text)):
         return
     if not found.exists:
-        raise UsageError(
-            f"there is no file {found.path}",
-            f"check the path, and write a file as {found.reference}; an image in a registry as docker://{text}",
-        )
+        if near_transport(text, transports):
+            raise unknown_transport(text, transports)
+        step = f"check the path, and write a file as {found.reference}"
+        if not _is_path(text):
+            step += f"; an image in a registry as docker://{text}"
+        raise UsageError(f"there is no file {found.path}", step)
     if found.reference:
         what = FOLDER if found.kind == FOLDER else "a file"
         raise UsageError(f"{found.path} is {what}: write {found.reference}", _if_in_a_registry(text))
@@ -92,6 +105,49 @@ def refuse_file(text: str) -> None:
         f"{found.path} is {found.kind}, and not an image",
         _SPEC if found.kind == _BUNDLE else "give an image, or the file of an archive or a receipt",
     )
+
+
+def near_transport(text: str, transports: Collection[str]) -> str | None:
+    """Return the transport that a misspelled one before a colon is nearest to; None where it is like none.
+
+    Args:
+        text: what was given.
+        transports: those that there are.
+    """
+    from difflib import get_close_matches
+
+    transport, colon, _ = text.partition(":")
+    near = get_close_matches(transport.lower(), transports, 1, _LIKENESS)
+    return near[0] if colon and near else None
+
+
+def unknown_transport(text: str, transports: Collection[str]) -> UsageError:
+    """Return the error for a text that begins with a transport that there is not.
+
+    Args:
+        text: what was given.
+        transports: those that there are.
+    """
+    transport, _, details = text.partition(":")
+    rest = details.removeprefix("//")
+    if transport.lower() in ("http", "https"):
+        return UsageError(
+            f"'{text}' is a web address, and not an image reference",
+            f"write it as docker://HOST/NAME:TAG, such as docker://{_image_of_page(rest)}",
+        )
+    step = "write a registry's image as docker://HOST/NAME:TAG"
+    if near := near_transport(text, transports):
+        step = f"write {near}:{'//' if near == 'docker' else ''}{rest}"
+    slashes = details[: len(details) - len(rest)]
+    return UsageError(f"'{text}' has the unknown transport '{transport}:{slashes}'", step)
+
+
+def _image_of_page(address: str) -> str:
+    address = re.split(r"[?#]", address)[0].strip("/")
+    for page, name in _PAGES:
+        if page.fullmatch(address):
+            return page.sub(name, address)
+    return address
 
 
 def kind_of_file(path: str | Path) -> tuple[str, str | None]:
@@ -121,14 +177,14 @@ def kind_of_json(raw: bytes) -> tuple[str, str | None]:
     try:
         document = parse_document(raw, "it", OURS)
     except ContentError:
-        return "a JSON file", None
+        return JSON_FILE, None
     if "receipt" in document:
         return "a receipt", "receipt"
     if "sent" in document:
         return "a list of what was sent", "sent"
     if {"schemaVersion", "mediaType"} & document.keys():
-        return "a manifest", "manifest"
-    return (_BUNDLE, None) if "images" in document else ("a JSON file", None)
+        return MANIFEST, "manifest"
+    return (_BUNDLE, None) if "images" in document else (JSON_FILE, None)
 
 
 def new_file(text: str) -> UsageError:
@@ -159,8 +215,11 @@ def _paths(text: str) -> list[tuple[str, str]]:
 
 
 def _if_in_a_registry(text: str) -> str:
-    is_path = text.startswith((".", "/"))
-    return "" if is_path else f"write docker://{text} if you mean an image in a registry"
+    return "" if _is_path(text) else f"write docker://{text} if you mean an image in a registry"
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith((".", "/"))
 
 
 def _most_json() -> int:

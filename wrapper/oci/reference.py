@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UsageError
-from .mistakes import NamedFile, named_file, refuse_file
+from .mistakes import NamedFile, named_file, near_transport, refuse_file, unknown_transport
 
 TRANSPORTS = (
     "containers-storage",
@@ -130,31 +130,35 @@ class Reference:
             if transport in TRANSPORTS and transport != "docker":
                 raise UsageError(f"'{text}' has two slashes too many", f"write {transport}:{details[2:]}")
             if transport != "docker":
-                raise UsageError(
-                    f"'{text}' has the unknown transport '{transport}://'",
-                    "write a registry's image as docker://HOST/NAME:TAG",
-                )
+                raise unknown_transport(text, TRANSPORTS)
             return cls._parse_docker(details[2:], text)
         if colon and transport == "docker":
-            raise UsageError(f"'{text}' lacks two slashes", f"write docker://{details}")
+            raise UsageError(f"'{text}' lacks two slashes", f"write docker://{details.lstrip('/')}")
         if colon and transport in TRANSPORTS:
             if not details:
                 raise UsageError(f"'{text}' names no place after '{transport}:'")
             return cls(transport, details)
-        refuse_file(text)
+        refuse_file(text, TRANSPORTS)
         return cls._parse_docker(text, text)
 
     @classmethod
     def _parse_docker(cls, details: str, text: str) -> Reference:
+        if " " in text:
+            raise UsageError(f"'{text}' has a space in it", "write it as docker://HOST/NAME:TAG")
         rest, at, digest = details.partition("@")
         if at and not is_digest(digest):
-            raise UsageError(f"'{text}' has a malformed digest", "a digest is sha256: and 64 hexadecimal digits")
+            raise UsageError(f"'{text}' has a malformed digest", "a digest is sha256: and 64 digits, 0-9 and a-f")
         name, tag = rest, None
         if ":" in rest.rpartition("/")[2]:
             name, _, tag = rest.rpartition(":")
             if not is_tag(tag):
-                raise UsageError(f"'{text}' has a malformed tag '{tag}'")
+                raise UsageError(
+                    f"'{text}' has a malformed tag '{tag}'",
+                    "a tag is 1 to 128 letters, digits, '_', '.' and '-', and begins with a letter, a digit or '_'",
+                )
         if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
+            if details == text and near_transport(text, TRANSPORTS):
+                raise unknown_transport(text, TRANSPORTS)
             hint = (
                 "a repository's name must be lower case"
                 if name != name.lower()

@@ -14,6 +14,7 @@ from ..oci.documents import DOCUMENT_BYTES
 from ..oci.image import resolve_image
 from ..oci.layout import REF_NAME, Layout
 from ..oci.manifest import Index, build_layers_dictionary, digest_of, parse_manifest
+from ..oci.mistakes import JSON_FILE, MANIFEST, kind_of_json
 from ..oci.platforms import offered
 from ..oci.reference import path_and_tag, repository_of, title_of
 from .ledger import KINDS, SENT, layers_of, read_ledger, titles_of
@@ -173,8 +174,11 @@ def _in_files(reference: Reference, report: Progress) -> list[Image]:
     else:
         files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files or not files[0].is_file():
-        raise UsageError(f"{reference} has no manifest", "give a file, or a folder of *.json files")
-    nodes = [parse_manifest(_read(file)) for file in files]
+        wrong = "has no manifest" if path.exists() else "does not exist"
+        is_dir = reference.transport == "dir"
+        step = "give a folder that skopeo wrote" if is_dir else "give a file, or a folder of *.json files"
+        raise UsageError(f"{reference} {wrong}", step)
+    nodes = list(map(_manifest_in, files))
     by_digest = {node.digest: node for node in nodes}
     below = {child.digest for node in nodes if isinstance(node.parsed, Index) for child in node.parsed.manifests}
     roots: list[FetchedManifest] = [node for node in by_digest.values() if node.digest not in below] or nodes[:1]
@@ -184,6 +188,18 @@ def _in_files(reference: Reference, report: Progress) -> list[Image]:
         return _checked(children, found, reference, report)
 
     return [resolve_image(root, load) for root in roots]
+
+
+def _manifest_in(file: Path) -> FetchedManifest:
+    raw = _read(file)
+    try:
+        return parse_manifest(raw)
+    except ContentError as error:
+        # By its digest alone nobody would know which file it is.
+        kind, _ = kind_of_json(raw)
+        is_another = kind not in (MANIFEST, JSON_FILE)
+        what = f" is {kind}, and not a manifest" if is_another else f": {error.message}"
+        raise ContentError(f"{file}{what}", error.next_step) from None
 
 
 def _checked(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, IncrementalError, UsageError, host_errors
 from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document
+from ..oci.mistakes import kind_of_file
 from ..oci.platforms import Platform
 from ..oci.reference import Reference, is_bundle_name, registry_reference, repository_of
 from .options import NO, SignatureOptions, referrer_by_digest
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..skopeo.inspect import References
 
 _CHOICES = {"all", "platform", "platforms"}
+_GIVE = "give a JSON or YAML file that names the images"
 _NAMES = "a name is a repository and a tag, such as team/app:2"
 
 
@@ -136,13 +138,15 @@ def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
     path = Path(path)
     what = f"the spec {path}"
     if not path.is_file():
-        raise UsageError(f"{what} does not exist", "give a JSON or YAML file that names the images")
+        wrong = "is not a file" if path.exists() else "does not exist"
+        raise UsageError(f"{what} {wrong}", _GIVE)
+    kind, transport = kind_of_file(path)
+    if transport:
+        raise UsageError(f"{path} is {kind}, and not a spec", _GIVE)
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = file.read(DOCUMENT_BYTES + 1)
     if b"\0" in raw[:512] or raw.startswith(b"\x1f\x8b"):
-        raise UsageError(
-            f"{path} is not a spec, and not even text", "give a JSON or YAML file that names the images"
-        )
+        raise UsageError(f"{path} is not a spec, and not even text", _GIVE)
     try:
         document = parse_document(_from_yaml(raw, what) if path.suffix in (".yaml", ".yml") else raw, what)
         check_schema(document, "spec", what)

@@ -69,12 +69,15 @@ def test_a_file_is_told_how_it_is_written(given: str, written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["none.tar", "none.tar.gz", "none.tar.001", "none.json", "./none", "/none/x", "../x"]
+    "given",
+    ["none.tar", "none.tar.gz", "none.tar.zst", "none.tar.001", "none.json", "./none", "/none/x", "../x"],
 )
 def test_a_file_that_is_not_there(given: str) -> None:
     with pytest.raises(UsageError, match="there is no file") as caught:
         Reference.parse(given)
     assert f":{given}" in caught.value.next_step
+    # What can't be an image in a registry is not offered as one.
+    assert ("docker://" in caught.value.next_step) == given.startswith("none")
 
 
 def test_what_no_base_can_be() -> None:
@@ -88,8 +91,8 @@ def test_what_no_base_can_be() -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        "app", "app:1", "other", "team/app:2", "team", "layout", "host.example/app:1", "h.example/x/site.json",
-        "host.example:5000/x.tar", "localhost/none.tar", "docker://release-1.tar", "docker://site.json:1",
+        "app", "app:1", "dock:1", "other", "team/app:2", "team", "layout", "host.example/app:1",
+        "h.example/x/site.json", "host.example:5000/x.tar", "localhost/none.tar", "docker://release-1.tar", "docker://site.json:1",
         f"app@sha256:{'0' * 64}", "oci-archive:none.tar", "receipt:none.json", "dir:release-1.tar",
     ],
 )  # fmt: skip

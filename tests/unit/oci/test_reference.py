@@ -46,11 +46,37 @@ def test_references(text: str, expected: Reference) -> None:
         ("host/app\n", "characters"),
         ("host/" + "a" * 300, "not an image"),
         ("host//app", "not an image"),
+        ("host/app: 1", "has a space"),
+        (" host/app:1", "has a space"),
+        ("host/my app:1", "has a space"),
     ],
 )
 def test_malformed_references(text: str, word: str) -> None:
     with pytest.raises(UsageError, match=word):
         Reference.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("https://hub.docker.com/_/debian", "docker://docker.io/library/debian"),
+        ("https://hub.docker.com/r/team/app/tags?page=1", "docker://docker.io/team/app"),
+        ("https://quay.io/repository/team/app?tab=tags", "docker://quay.io/team/app"),
+        ("http://host:5000/team/app:1/", "docker://host:5000/team/app:1"),
+        ("docker:/host/app:1", "docker://host/app:1"),
+        ("dokcer://host/app:1", "docker://host/app:1"),
+        ("Docker://host/app:1", "docker://host/app:1"),
+        ("oci-archve:none.tar", "oci-archive:none.tar"),
+        ("oci_archive:./none", "oci-archive:./none"),
+        ("receit:none.json", "receipt:none.json"),
+        ("containers-storge:localhost/app:1", "containers-storage:localhost/app:1"),
+    ],
+)
+def test_a_reference_is_told_how_it_is_written(given: str, written: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Reference.parse(given)
+    assert caught.value.next_step.endswith(written)
+    Reference.parse(written)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"[a-z:/@.\-0-9]{0,40}", fullmatch=True)))
