@@ -172,6 +172,27 @@ def states(told: Any) -> dict[str, list[str]]:
     return {site["receipt"]: [image["state"] for image in site["images"]] for site in told["sites"]}
 
 
+def test_an_image_that_was_pushed_alone_is_no_base_of_another_in_a_bundle(
+    tool: Tool, vendor: Registry, customer: Registry
+) -> None:
+    """A bundle's images go to repositories of their names: what the only other one has is of no use there."""
+    at, there = fresh("vendor"), fresh("site")
+    for name in NAMES:
+        put_image(vendor, f"{at}/{name}", "1", [layer(f"{at}common"), layer(f"{at}{name}")])
+    worker, target = f"{vendor.host}/{at}/team/worker:1", f"{customer.host}/{there}"
+    tool.good("pull", worker, "-o", "worker.tar", *PLAIN_PULL)
+    tool.good("push", "worker.tar", f"{target}/team/worker:1", "--receipt", "site.json", *PLAIN_DEST)
+    spec = {"images": [{"name": f"{name}:1", "final": f"{vendor.host}/{at}/{name}:1"} for name in NAMES]}
+    (tool.home / "spec.json").write_text(json.dumps(spec))
+    for base in (("--for-site", "site.json"), ("--base", "receipt:site.json")):
+        pulled = tool.good("pull", "--spec", "spec.json", *base, "-o", "both.tar", "--json", *PLAIN_PULL).json
+        assert [image["change"] for image in pulled["images"]] == ["new", "same"]
+    tool.good("push", "both.tar", target, *PLAIN_DEST)
+    # By itself an image may be called otherwise at the site, where there is no other one.
+    words = ("pull", f"{vendor.host}/{at}/team/app:1", "--for-site", "site.json", "-o", "app.tar", "--json")
+    assert tool.good(*words, *PLAIN_PULL).json["layers_shared"] == 1
+
+
 def test_status_before_and_after(apart: Sites) -> None:
     schema = Draft202012Validator(json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
     watch = apart.customer.watch()
