@@ -549,6 +549,9 @@ def test_a_site_that_did_not_get_it_finds_out(sites: Sites) -> None:
     sites.pull(2, "2.tar", "--base", "sent:sent.json")
     watch = sites.customer.watch()
     refused(sites.tool("push", "2.tar", sites.there("oslo"), "--json", *PLAIN_DEST), 3)
+    # It would ask the repository of this name.
+    asked = sites.tool("inspect", "2.tar", "--for", sites.there("oslo"), "--json", *PLAIN_DEST)
+    assert "a bundle's images go to several, so use vet" in asked.stderr
     assert watch.writes() == []
 
 
