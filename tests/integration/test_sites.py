@@ -551,7 +551,7 @@ def test_a_site_that_did_not_get_it_finds_out(sites: Sites) -> None:
     refused(sites.tool("push", "2.tar", sites.there("oslo"), "--json", *PLAIN_DEST), 3)
     # It would ask the repository of this name.
     asked = sites.tool("inspect", "2.tar", "--for", sites.there("oslo"), "--json", *PLAIN_DEST)
-    assert "use vet, as the images of a bundle go to several" in asked.stderr
+    assert "use vet, as images of a bundle go to several" in asked.stderr
     assert watch.writes() == []
 
 
