@@ -367,6 +367,18 @@ def test_a_receipt_grows(apart: Sites) -> None:
     assert set(held) == {"receipt", "destination", "date", "version", "images"}
 
 
+def test_the_latest_of_a_chain_comes_first(sites: Sites) -> None:
+    sites.pull(1, "1.tar")
+    sites.pull(2, "2.tar", "--base", "oci-archive:1.tar")
+    chain = ("push", "1.tar", "2.tar", sites.there("oslo"), "--receipt", "oslo.json", "--json")
+    sites.tool.good(*chain, *PLAIN_DEST)
+    names = [image["name"] for image in sites.receipt("oslo")["images"]]
+    assert names == ["team/app:2", "team/worker:2", "team/app:1", "team/worker:1"]
+    older = sites.tool.good("status", sites.spec(3), "--site", "oslo.json", "--json", *PLAIN_FINAL).json
+    for image in older["sites"][0]["images"]:
+        assert image["digest"] == sites.images[image["name"].replace(":3", ":2")].digest
+
+
 def test_images_by_themselves_share_a_receipt(apart: Sites) -> None:
     tool, there = apart.tool, f"docker://{apart.customer.host}/{apart.prefixes['rome']}/{apart.at}"
     for name in ("team/app:1", "team/worker:1", "team/app:2"):
