@@ -248,6 +248,22 @@ def missing_layers(layers: Mapping[str, int], contents: Iterable[ArchiveContents
 
     def bases(digest: str) -> tuple[str, ...]:
         exact = {base for each in found for base in each.bases_of.get(digest, ())}
-        return tuple(sorted(exact or {base for each in found for base in each.bases}))
+        return tuple(sorted(exact or _likely_bases(digest, found)))
 
     return tuple(MissingLayer(digest, layers[digest], bases(digest)) for digest in sorted(layers))
+
+
+def _likely_bases(digest: str, contents: Sequence[ArchiveContents]) -> set[str]:
+    """Return the bases that may have what a change is made from: of that, archives name none.
+
+    As far as names tell, those of other images are left out.
+    """
+    bases = {base for found in contents for base in found.bases}
+    made = {layer for found in contents for layer, delta in found.deltas.items() if digest in delta.sources}
+    others: set[str | None] = set()
+    own: set[str | None] = set()
+    for named in (named for found in contents for named in found.images if not named.subject):
+        (others if made.isdisjoint(named.image.layers) else own).add(repository_of(named.title))
+    names = {base: repository_of(name) for found in contents for base, name in found.base_names.items()}
+    likely = {base for base in bases if names.get(base) not in others - own}
+    return likely if made and likely else bases
