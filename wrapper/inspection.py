@@ -64,6 +64,8 @@ def _missing_at(
     from .source.presence import layers_at
 
     (found,) = blob_source.contents
+    if found.is_bundle and place.reference.transport == "docker":
+        report.warn(f"only {place.reference} is asked: use vet, as images of a bundle go to several repositories")
     wanted = {digest: layer.size for digest, layer in found.omitted.items()}
     wanted |= {digest: delta.size for digest, delta in found.deltas.items()}
     lacking = blob_source.making(wanted, blob_source.archived).lacking

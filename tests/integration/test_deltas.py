@@ -345,6 +345,12 @@ def test_bundles(world: World, release: Release) -> None:
         assert made == ["change" if tag == "2" else "repacked"]
         release.push(f"{tag}.tar")
     assert release.there("large:2") == release.images["large:2"].digest
+    # Of what a change is made from, no base is named: it is none of the other images.
+    elsewhere = f"{release.customer.host}/{fresh('elsewhere')}"
+    told = release.tool("vet", "2.tar", elsewhere, "--json", *PLAIN_DEST).json
+    missing = {each["digest"]: each["bases"] for each in told["missing"]}
+    (source,) = (layer["delta"]["sources"] for layer in pulled["layers"] if layer["delta"])
+    assert missing[source[0]] == [release.images["large:1"].digest]
 
 
 @pytest.mark.parametrize("alike", [True, False])

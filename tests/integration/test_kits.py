@@ -182,6 +182,27 @@ def test_help(release: Release) -> None:
         assert "set -eu" not in ran.stdout
 
 
+def test_what_is_in_no_kit_was_not_sent(release: Release) -> None:
+    """The pull had noted it already when a later step failed."""
+    home = release.tool.home
+    fails = home / "fails"
+    fails.write_text(f'#!/bin/sh\n[ "$1" != inspect ] || exit 6\nexec {release.tool.program} "$@"\n')
+    fails.chmod(0o755)
+    words = (ROOT / "scripts/airgap-export", release.spec("2"), "kit", *PLAIN_PULL)
+    for option in (("--sent-ledger", "sent.json"), ("--sent-ledger=sent.json", "--volume-size", "1M")):
+        assert script(release, *words, *option, SKOPEO_INCREMENTAL=str(fails)).returncode == 6
+        assert not (home / "sent.json").exists()
+    export(release, "--sent-ledger", "sent.json")
+    before = (home / "sent.json").read_bytes()
+    by_variable = {"SKOPEO_INCREMENTAL_PULL_SENT_LEDGER": "sent.json"}
+    assert script(release, *words, **by_variable, SKOPEO_INCREMENTAL=str(fails)).returncode == 6
+    assert (home / "sent.json").read_bytes() == before
+    assert not (home / "kit").exists()
+    export(release, tag="2", **by_variable)
+    assert (home / "sent.json").read_bytes() != before
+    assert release.tool.leftovers() == []
+
+
 def test_the_page_is_in_the_kit(release: Release) -> None:
     kit = export(release)
     text = (kit / "release.html").read_text()

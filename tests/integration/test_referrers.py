@@ -264,6 +264,21 @@ def test_what_belongs_to_another_image_does_not_travel(tool: Tool, bundle: Bundl
     refused(tool(*pull), 5, ZERO)
 
 
+def test_what_belongs_to_an_absent_platform_does_not_travel(tool: Tool, vendor: Registry) -> None:
+    repository = fresh()
+    here, absent = (
+        put_image(vendor, repository, None, [layer(repository + arch)], arch=arch) for arch in ("amd64", "arm64")
+    )
+    put_list(vendor, repository, "2", [(here, platform("amd64")), (absent, platform("arm64"))])
+    both = [refer(vendor, repository, image, SPDX) for image in (here, absent)]
+    tool.home.joinpath("f").write_text(json.dumps({"manifests": [entry(image, SPDX) for image in both]}))
+    pull = ("pull", f"{vendor.host}/{repository}:2", "--with-from", "f", "-o", "o.tar", "--json", *PLAIN_PULL)
+    refused(
+        tool(*pull, "--platform", "linux/amd64"), 4, both[1].digest, absent.digest, "does not travel", "--platform"
+    )
+    assert len(tool.good(*pull, "--platform", "linux/amd64,linux/arm64").json["images"]) == 3
+
+
 def test_a_list_at_the_destination_keeps_its_entries(tool: Tool, bundle: Bundle, customer: Registry) -> None:
     target = fresh("there")
     own = refer(customer, target, bundle.worker, SPDX)

@@ -172,6 +172,27 @@ def states(told: Any) -> dict[str, list[str]]:
     return {site["receipt"]: [image["state"] for image in site["images"]] for site in told["sites"]}
 
 
+def test_an_image_that_was_pushed_alone_is_no_base_of_another_in_a_bundle(
+    tool: Tool, vendor: Registry, customer: Registry
+) -> None:
+    """A bundle's images go to repositories of their names: what the only other one has is of no use there."""
+    at, there = fresh("vendor"), fresh("site")
+    for name in NAMES:
+        put_image(vendor, f"{at}/{name}", "1", [layer(f"{at}common"), layer(f"{at}{name}")])
+    worker, target = f"{vendor.host}/{at}/team/worker:1", f"{customer.host}/{there}"
+    tool.good("pull", worker, "-o", "worker.tar", *PLAIN_PULL)
+    tool.good("push", "worker.tar", f"{target}/team/worker:1", "--receipt", "site.json", *PLAIN_DEST)
+    spec = {"images": [{"name": f"{name}:1", "final": f"{vendor.host}/{at}/{name}:1"} for name in NAMES]}
+    (tool.home / "spec.json").write_text(json.dumps(spec))
+    for base in (("--for-site", "site.json"), ("--base", "receipt:site.json")):
+        pulled = tool.good("pull", "--spec", "spec.json", *base, "-o", "both.tar", "--json", *PLAIN_PULL).json
+        assert [image["change"] for image in pulled["images"]] == ["new", "same"]
+    tool.good("push", "both.tar", target, *PLAIN_DEST)
+    # By itself an image may be called otherwise at the site, where there is no other one.
+    words = ("pull", f"{vendor.host}/{at}/team/app:1", "--for-site", "site.json", "-o", "app.tar", "--json")
+    assert tool.good(*words, *PLAIN_PULL).json["layers_shared"] == 1
+
+
 def test_status_before_and_after(apart: Sites) -> None:
     schema = Draft202012Validator(json.loads((ROOT / "wrapper/oci/schemas/output.json").read_text()))
     watch = apart.customer.watch()
@@ -344,6 +365,18 @@ def test_a_receipt_grows(apart: Sites) -> None:
     assert apart.receipt("oslo")["images"][0]["digest"] != new["digest"]
     # An older version of this program reads the first without a name, and all layers.
     assert set(held) == {"receipt", "destination", "date", "version", "images"}
+
+
+def test_the_latest_of_a_chain_comes_first(sites: Sites) -> None:
+    sites.pull(1, "1.tar")
+    sites.pull(2, "2.tar", "--base", "oci-archive:1.tar")
+    chain = ("push", "1.tar", "2.tar", sites.there("oslo"), "--receipt", "oslo.json", "--json")
+    sites.tool.good(*chain, *PLAIN_DEST)
+    names = [image["name"] for image in sites.receipt("oslo")["images"]]
+    assert names == ["team/app:2", "team/worker:2", "team/app:1", "team/worker:1"]
+    older = sites.tool.good("status", sites.spec(3), "--site", "oslo.json", "--json", *PLAIN_FINAL).json
+    for image in older["sites"][0]["images"]:
+        assert image["digest"] == sites.images[image["name"].replace(":3", ":2")].digest
 
 
 def test_images_by_themselves_share_a_receipt(apart: Sites) -> None:
@@ -528,6 +561,9 @@ def test_a_site_that_did_not_get_it_finds_out(sites: Sites) -> None:
     sites.pull(2, "2.tar", "--base", "sent:sent.json")
     watch = sites.customer.watch()
     refused(sites.tool("push", "2.tar", sites.there("oslo"), "--json", *PLAIN_DEST), 3)
+    # It would ask the repository of this name.
+    asked = sites.tool("inspect", "2.tar", "--for", sites.there("oslo"), "--json", *PLAIN_DEST)
+    assert "use vet, as images of a bundle go to several" in asked.stderr
     assert watch.writes() == []
 
 

@@ -275,6 +275,9 @@ def test_a_receipt_of_an_image_by_itself(tool: Tool, vendor: Registry, customer:
     assert finals(archive) == {f"{at}:1": f"{vendor.host}/{at}:1@{image.digest}"}
     tool.good("pull", f"{vendor.host}/{at}:1", "--anonymous", "-o", "2.tar", *PLAIN_PULL)
     refused(tool("spec", "2.tar", "--from", vendor.host, "--json"), 2, "there is no image in 2.tar")
+    path = tool.home / "r.json"
+    (tool.home / "bad.json").write_text(path.read_text().replace(f"/{at}:1", "/A b:1"))
+    refused(tool("spec", "bad.json", "--json"), 4, "bad.json: images[0].reference: ")
     tool.good("push", "1.tar", "oci:layout:1", "--receipt", "local.json")
     refused(tool("spec", "local.json", "--json"), 2, "where nothing can be pulled from", "--from")
 

@@ -7,6 +7,7 @@ digest.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..delta.artifact import PREFIX, LayerDelta
@@ -17,7 +18,7 @@ from ..oci.reference import repository_of, title_of, with_tag
 from ..results import MissingLayer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ..oci.image import Image
     from ..oci.manifest import Descriptor
@@ -245,9 +246,37 @@ def merge(
 def missing_layers(layers: Mapping[str, int], contents: Iterable[ArchiveContents]) -> tuple[MissingLayer, ...]:
     """Say of missing layers, given by digest and size in bytes, which bases would bring them, if archives tell."""
     found = list(contents)
+    exact = {digest: {base for each in found for base in each.bases_of.get(digest, ())} for digest in layers}
+    likely = _likely_bases({digest for digest, bases in exact.items() if not bases}, found)
+    return tuple(
+        MissingLayer(digest, layers[digest], tuple(sorted(exact[digest])) or likely[digest])
+        for digest in sorted(layers)
+    )
 
-    def bases(digest: str) -> tuple[str, ...]:
-        exact = {base for each in found for base in each.bases_of.get(digest, ())}
-        return tuple(sorted(exact or {base for each in found for base in each.bases}))
 
-    return tuple(MissingLayer(digest, layers[digest], bases(digest)) for digest in sorted(layers))
+def _likely_bases(digests: Collection[str], contents: Sequence[ArchiveContents]) -> dict[str, tuple[str, ...]]:
+    """Return the bases that may have what changes are made from: of that, archives name none.
+
+    As far as names tell, those of other images are left out. Archives may be hostile: everything is looked at once.
+    """
+    if not digests:
+        return {}
+    repositories: dict[str, set[str | None]] = {}
+    for named in (named for found in contents for named in found.images if not named.subject):
+        for layer in named.image.layers:
+            repositories.setdefault(layer, set()).add(repository_of(named.title))
+    own: dict[str, set[str | None]] = {digest: set() for digest in digests}
+    for found in contents:
+        for layer, delta in found.deltas.items():
+            for digest in delta.sources.keys() & own.keys():
+                own[digest] |= repositories.get(layer, set())
+    every = tuple(sorted({base for found in contents for base in found.bases}))
+    names = {base: repository_of(name) for found in contents for base, name in found.base_names.items()}
+    all_own = set().union(*repositories.values())
+
+    @cache
+    def of_images(those: frozenset[str | None]) -> tuple[str, ...]:
+        others = all_own - those - {None} if those else set()
+        return tuple(base for base in every if names.get(base) not in others) or every
+
+    return {digest: of_images(frozenset(those)) for digest, those in own.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,6 +54,20 @@ The bounds above keep to it for a document, those in `archive` and `contents` fo
 
 SECONDS = 10
 """What checking one document takes at most, whatever comes in, in seconds on a slow machine."""
+
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def without_mark(raw: bytes) -> bytes:
+    """Return a text as UTF-8 if a mark of its byte order begins it, as editors and shells of Windows write it.
+
+    What has no such mark, or is not what that says, stays as it is.
+    """
+    for mark, encoding in _MARKS.items():
+        if raw.startswith(mark):
+            with suppress(UnicodeDecodeError):
+                return raw.decode(encoding).encode()
+    return raw
 
 
 def count_values(raw: bytes) -> int:

@@ -223,9 +223,10 @@ class Pusher(NamedTuple):
                 if not result.tags:
                     raise failure
             if ledger:
-                from ..source.receipt import pushed_images
+                from ..source.receipt import newest_first, pushed_images
 
-                images = (named for named in plan.told if not named.subject)
+                alone = (named for named in plan.told if not named.subject)
+                images = newest_first(alone, blob_source.contents)
                 tagged = [destination.reference.tagged(tag) for tag in additional_tags]
                 ledger.add(pushed_images(result, images, tagged), result.destination)
         if failure:

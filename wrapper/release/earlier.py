@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..errors import ContentError, UsageError
 from ..oci.manifest import Index
 from ..oci.platforms import Platform
 from ..oci.reference import Reference, is_bundle_name
@@ -48,7 +48,7 @@ def images_in_receipt(path: Path, registry: str | None) -> Iterator[Finding]:
             name = name or image.title or ""
             reference = f"{_prefix(registry)}/{name}@{image.digest}"
         elif not registry and image.where:
-            reference = _pinned(Reference.parse(f"docker://{image.where}"), image.digest)
+            reference = _pinned(image.where, image.digest, f"{where}.reference")
         else:
             yield f"{where}: {image.digest} {_NO_NAME}"
             continue
@@ -120,6 +120,10 @@ def _in_a_spec(platforms: Iterable[str | None]) -> tuple[str, ...]:
         return ()
 
 
-def _pinned(reference: Reference, digest: str) -> str:
+def _pinned(name: str, digest: str, place: str) -> str:
+    try:
+        reference = Reference.parse(f"docker://{name}")
+    except UsageError as error:
+        raise ContentError(f"{place}: {error.message}") from None
     tag = f":{reference.tag}" if reference.tag else ""
     return f"{reference.name}{tag}@{digest}"

@@ -66,7 +66,7 @@ def whole_image(found: FoundImage) -> tuple[WholeImage | None, str]:
     try:
         reference = Reference.parse(f"docker://{text}")
     except UsageError as error:
-        return None, f"{place}: {error.message.replace('docker://', '')}: it is left out"
+        return None, f"{place}: {error.message.replace('docker://', '', 1)}: it is left out"
     host = reference.registry
     path = reference.name.removeprefix(f"{host}/")
     assumed = [] if reference.name != path else ["no host"]

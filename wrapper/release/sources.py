@@ -63,22 +63,26 @@ def _in_folder(folder: Path) -> Iterator[Finding]:
     from .helm import images_in as images_in_chart
     from .helm import is_chart
 
-    if is_chart(folder):
-        yield from images_in_chart(folder)
-        return
-    with host_errors(f"cannot read {folder}"):
-        children = sorted(folder.iterdir())
-    for path in children:
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            if not path.is_symlink():
-                yield from _in_folder(path)
+    # One after the other: folders may be nested deeper than Python's calls.
+    waiting = [folder]
+    while waiting:
+        path = waiting.pop()
+        with host_errors(f"cannot read {path}"):
+            is_file, chart_is_here = path.is_file(), is_chart(path)
+            if path.is_dir() and not chart_is_here:
+                waiting += sorted((each for each in path.iterdir() if _is_to_be_read(each)), reverse=True)
+                continue
+        if chart_is_here:
+            yield from images_in_chart(path)
         elif path.name.endswith(_PACKED):
             yield f"{path} is not read: if it is a chart, give it by itself"
-        elif path.is_file() and path.suffix in _MANIFESTS:
+        elif is_file and path.suffix in _MANIFESTS:
             for document in documents_in(_read(path), str(path)):
                 yield from _in_document(document, str(path))
+
+
+def _is_to_be_read(path: Path) -> bool:
+    return not path.name.startswith(".") and not (path.is_symlink() and path.is_dir())
 
 
 def _in_file(path: Path, registry: str | None) -> Iterator[Finding]:

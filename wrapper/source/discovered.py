@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, UsageError, host_errors
-from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document
+from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document, without_mark
 from ..oci.layout import canonical_json
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def read_discovered(path: str | Path) -> tuple[str, ...]:
         raw = file.read(DOCUMENT_BYTES + 1)
     if len(raw) > DOCUMENT_BYTES:
         raise ContentError(f"{what} is longer than {DOCUMENT_BYTES} bytes", _HOW)
+    raw = without_mark(raw)
     try:
         is_tree = _TREE in raw and not raw.lstrip().startswith(b"{")
         document = parse_document(_json_of_tree(raw, what) if is_tree else raw, what)

@@ -140,7 +140,7 @@ class Ledger:
         """Return the images whose layers are of use to an image.
 
         A registry has layers by repository: those in another one are of no use. A site may call the repository
-        `mirror/team/app`, or, where it has no other, as it likes.
+        `mirror/team/app`, or, where it has no other, as it likes; but a bundle's images go to those of their names.
 
         Args:
             title: what people call the image that is to be pulled; None where all count.
@@ -149,7 +149,7 @@ class Ledger:
         if title is None:
             return list(self.images)
         found = [*self.in_repository(title, in_bundle=in_bundle), *self._in_no_registry]
-        return found or (list(self.images) if self._is_one_repository else [])
+        return found or (list(self.images) if self._is_one_repository and not in_bundle else [])
 
     @cached_property
     def _by_last_part(self) -> Mapping[str, Sequence[LedgerImage]]:

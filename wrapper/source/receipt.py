@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ..archive.contents import NamedImage
+    from ..archive.contents import ArchiveContents, NamedImage
     from ..results import PushResult
     from .ledger import Ledger
 
@@ -81,6 +81,17 @@ def planned_images(images: Iterable[NamedImage]) -> list[LedgerImage]:
         )
         for position, named in enumerate(images)
     ]
+
+
+def newest_first(images: Iterable[NamedImage], contents: Iterable[ArchiveContents]) -> list[NamedImage]:
+    """Return images in the order of a ledger: those of a chain's newest archive first, as they are otherwise.
+
+    Args:
+        images: the images.
+        contents: what each archive of the chain holds, the oldest first.
+    """
+    archives = {named.image.root.digest: place for place, found in enumerate(contents) for named in found.images}
+    return sorted(images, key=lambda named: archives[named.image.root.digest], reverse=True)
 
 
 def pushed_images(

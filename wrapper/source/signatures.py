@@ -138,6 +138,11 @@ def _require_subjects(
     for root in discovered:
         if root.parsed.subject not in subjects:
             subject = root.parsed.subject
+            if subject in image.absent:
+                raise ContentError(
+                    f"{root.digest} belongs to {subject}, which {final.reference} names, and which does not travel",
+                    "leave it out of the file, or take that platform along with `platforms`",
+                )
             refers = f"refers to {subject}" if subject else "is no referrer: it has no subject"
             raise ContentError(
                 f"{root.digest} does not belong to {final.reference}, which is {image.root.digest}: it {refers}",

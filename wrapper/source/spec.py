@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, IncrementalError, UsageError, host_errors
-from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document
+from ..oci.documents import DOCUMENT_BYTES, check_schema, parse_document, without_mark
 from ..oci.mistakes import kind_of_file
 from ..oci.platforms import Platform
 from ..oci.reference import Reference, is_bundle_name, registry_reference, repository_of
@@ -144,7 +144,7 @@ def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
     if transport:
         raise UsageError(f"{path} is {kind}, and not a spec", _GIVE)
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
-        raw = file.read(DOCUMENT_BYTES + 1)
+        raw = without_mark(file.read(DOCUMENT_BYTES + 1))
     if b"\0" in raw[:512] or raw.startswith(b"\x1f\x8b"):
         raise UsageError(f"{path} is not a spec, and not even text", _GIVE)
     try:

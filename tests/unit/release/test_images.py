@@ -58,6 +58,10 @@ def test_what_is_no_reference_is_left_out(text: str) -> None:
     assert warning.endswith(": it is left out")
 
 
+def test_what_is_left_out_is_named_as_it_is_written() -> None:
+    assert "'docker://h.example/app:1' is" in whole_image(FoundImage("docker://h.example/app:1", "f"))[1]
+
+
 def names(*images: WholeImage) -> dict[str, str]:
     found, _ = name_images(images)
     for image, name in found.items():

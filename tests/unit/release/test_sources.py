@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 import threading
 import tracemalloc
 from typing import TYPE_CHECKING
@@ -54,6 +55,21 @@ def test_a_list_of_windows(tmp_path: Path) -> None:
 def test_kinds_are_told_by_content_and_name(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     assert finals(tmp_path / name) == ["host.example/a:1"]
+
+
+def test_folders_may_be_nested_deeper_than_calls(tmp_path: Path) -> None:
+    folders = [tmp_path / "/".join("d" * depth) for depth in range(1, sys.getrecursionlimit() + 100)]
+    for folder in folders:
+        folder.mkdir()
+    pod = folders[-1] / "a.yaml"
+    try:
+        pod.write_text(POD)
+        assert finals(tmp_path) == ["host.example/a:1"]
+    finally:
+        # What removes old folders of tests calls itself for each, too.
+        pod.unlink()
+        for folder in reversed(folders):
+            folder.rmdir()
 
 
 def test_in_a_folder_a_list_may_be_of_anything(tmp_path: Path) -> None:
