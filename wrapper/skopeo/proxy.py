@@ -12,14 +12,14 @@ import os
 import select
 import socket
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ContentError, HostError, IncrementalError, LinkError, NetworkError
+from ..errors import ContentError, HostError, IncrementalError, LinkError, NetworkError, ServerError
 from ..host.signals import check
 from .messages import explain
 from .process import TICK, EarlyEndError, StalledError
-from .runs import no_answer
+from .runs import no_answer, starting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ _SENT = ("broken pipe", "EPIPE")
 """What an answer has that tells of bytes that nobody took; newer versions of skopeo call that a success."""
 
 
-_CUT = ("EOF", "connection reset")
+_CUT = ("EOF", "connection reset", "stream error")
 """What is said where a server begins an answer, and then has nothing to send."""
 
 
@@ -73,10 +73,10 @@ def begin_reading(
         for source in sources:
             try:
                 image = proxy.open(source)
-            except (HostError, NetworkError):
-                raise
-            except IncrementalError:
-                # It is not there, or is not for this login.
+            except IncrementalError as error:
+                # It is not there, is damaged, or is not for this login.
+                if isinstance(error, (HostError, NetworkError)) and not isinstance(error, ServerError):
+                    raise
                 continue
             if failed := proxy.unreadable(image, blobs):
                 # That a link was cut, or that a registry is gone, must not be said of its blobs.
@@ -102,7 +102,8 @@ class _Proxy:
         flags = source.access.flags(source.reference, skopeo.auth_files)
         # Nothing of what it reads is used: no signature has a say in whether it is there.
         arguments = ["--insecure-policy", "experimental-image-proxy", *flags]
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with starting("skopeo"):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs, skopeo.serving(arguments, theirs) as run:
             # Its end must be its alone: else nobody would notice that it is gone.
             theirs.close()
@@ -199,10 +200,13 @@ class _Proxy:
             raise self._ended(method) from None
         if not said:
             raise self._ended(method)
-        answer = json.loads(said)
+        found = [_DESCRIPTOR.unpack(data)[0] for _, _, data in pipes]
+        answer = _parsed(said)
         if not answer["success"]:
             self._skopeo.trace(f"  {answer['error']}")
-        return answer, [_DESCRIPTOR.unpack(data)[0] for _, _, data in pipes]
+        if answer["pipeid"] and not found:
+            raise HostError("a pipe can't be opened: too many files are open", "allow more open files (ulimit -n)")
+        return answer, found
 
     def _ended(self, method: str) -> HostError:
         # What was ended because of a signal did not end by itself.
@@ -234,3 +238,18 @@ class _Proxy:
             ) from None
         except EarlyEndError as why:
             raise no_answer(f"cannot read layers of {self._source.reference}", why, timeout) from None
+
+
+def _parsed(said: bytes) -> dict[str, Any]:
+    """Read an answer: what is an experiment may be another one in a later version.
+
+    Raises:
+        HostError: it is not as it was.
+    """
+    with suppress(ValueError):
+        answer = json.loads(said)
+        if isinstance(answer, dict) and answer.keys() >= {"success", "value", "pipeid", "error"}:
+            return answer
+    raise HostError(
+        "skopeo's experimental-image-proxy does not answer as it did", "give the path of another one with `skopeo`"
+    )
