@@ -21,7 +21,7 @@ from tests.support.images import digest_of, fresh, layer, platform, put_image, p
 from tests.support.proxy import Proxy
 from tests.support.registry import Registry
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
-from wrapper import HostError, Incremental, UsageError
+from wrapper import HostError, Incremental, LinkOptions, NetworkError, UsageError
 from wrapper.oci.reference import Reference
 from wrapper.skopeo.access import Access
 from wrapper.skopeo.inspect import ImageSource
@@ -341,6 +341,18 @@ def test_the_manifest_to_read_by_is_damaged(tool: Tool, vendor: Registry, cached
     pushed = tool.good("push", "2.tar", f"{cached.host}/{at}:2", *PLAIN_DEST)
     assert "warning" not in pushed.stderr
     assert cached.manifest(at, "2")
+
+
+def test_first_bytes_are_not_waited_for_as_long_as_a_copy(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy may stand still for ten minutes, and then goes on; who only looks has something else to do."""
+    monkeypatch.setattr("wrapper.skopeo.proxy._PATIENCE", 0.5)
+    source = ImageSource(Reference.parse(f"{silent}/app:1"), Access(tls_verify=False), "push")
+    for timeout in (600, None):
+        with (
+            Skopeo(SkopeoOptions(link=LinkOptions(timeout=timeout))) as run,
+            pytest.raises(NetworkError, match=r"nothing came for 0\.5 s"),
+        ):
+            begin_reading(run, [source], {f"sha256:{'0' * 64}": 1})
 
 
 @pytest.mark.parametrize(("times", "retries", "code"), [(1, 0, 0), (3, 2, 0), (1000, 0, 5)])

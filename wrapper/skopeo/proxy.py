@@ -34,6 +34,9 @@ _LONGEST = 1 << 16
 _STARTED = 30.0
 """Within how many seconds it answers for the first time: no network has a part in that."""
 
+_PATIENCE = 60.0
+"""How many seconds one answer may take at most: whoever waits for it only wants to know whether it comes at all."""
+
 _FIRST_BYTES = 4096
 """How many bytes of a blob are read; of shorter ones this is all, and skopeo verifies it."""
 
@@ -217,15 +220,15 @@ class _Proxy:
         )
 
     def _await(self, descriptor: int, seconds: float | None = None) -> None:
-        """Wait until something can be read, for so many seconds, or for as long as an answer may take.
+        """Wait until something can be read, for so many seconds, or for as long as an answer may take here.
 
         Raises:
             IncrementalError: nothing came in time.
         """
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        timeout = seconds or self._skopeo.timeout
-        deadline = self._run.seconds() + timeout if timeout else None
+        timeout = seconds or min(self._skopeo.timeout or _PATIENCE, _PATIENCE)
+        deadline = self._run.seconds() + timeout
         try:
             while not poll.poll(TICK * 1000):
                 self._run.look()
