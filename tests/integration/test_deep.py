@@ -268,6 +268,19 @@ def test_storage_that_only_others_reach(tool: Tool, vendor: Registry, customer: 
         refused(tool("push", "2.tar", f"{front.host}/{at}:3", "--json", *PLAIN_DEST), 5, "1 blob")
 
 
+def test_storage_that_a_firewall_cuts(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """Nobody has said that the blob is not there."""
+    at = delivered(tool, vendor, customer, layer(fresh()))
+
+    def cut(_: Asked) -> None:
+        raise ConnectionError
+
+    with Front(cut) as storage, Proxy(customer.host) as front:
+        front.answer(307, only="^GET .*/blobs/", headers={"Location": f"http://{storage.host}/there"})
+        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", *PLAIN_DEST)
+    assert "can't be read from here" in pushed.stderr
+
+
 @pytest.fixture
 def silent() -> Iterator[str]:
     """The address of a server that never answers."""

@@ -316,8 +316,18 @@ def _retry_after(message: str) -> float:
     return float(found[1]) * _UNITS.get(found[2] or "", 1.0) if found else 0.0
 
 
-def _elsewhere(message: str, arguments: Sequence[str]) -> str:
-    """Name the host that failed, where it is not the one that was asked for, as a registry's storage."""
+def other_host(message: str, arguments: Sequence[str]) -> str:
+    """Return the host that failed if it is not the one that was asked for, as a registry's storage; else nothing.
+
+    Args:
+        message: what skopeo said.
+        arguments: what it was given.
+    """
     asked = {_host(each) for each in arguments if each.startswith(_DOCKER)}
     hosts = [host for host in _URL.findall(message) if host not in asked and not host.endswith(DOCKER_HUB)]
-    return f"; the registry sent skopeo on to {hosts[-1]}" if asked and hosts else ""
+    return hosts[-1] if asked and hosts else ""
+
+
+def _elsewhere(message: str, arguments: Sequence[str]) -> str:
+    host = other_host(message, arguments)
+    return f"; the registry sent skopeo on to {host}" if host else ""

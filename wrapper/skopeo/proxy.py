@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, HostError, IncrementalError, LinkError, NetworkError, ServerError
 from ..host.signals import check
-from .messages import explain
+from .messages import explain, other_host
 from .process import TICK, EarlyEndError, StalledError
 from .runs import no_answer, starting
 
@@ -156,14 +156,17 @@ class _Proxy:
         # What skopeo may have read on for is not ours.
         return error if is_whole or not isinstance(error, ContentError) else None
 
-    @staticmethod
-    def _unless_out_of_reach(error: IncrementalError) -> IncrementalError:
+    def _unless_out_of_reach(self, error: IncrementalError) -> IncrementalError:
         """Return what is wrong with a blob.
 
         Raises:
             NetworkError: it is no blob's fault, and all others would wait for the same.
         """
-        if isinstance(error, NetworkError) and not any(sign in error.message for sign in _CUT):
+        # A firewall may cut what goes to storage; of what the registry itself cuts, it may have nothing to send.
+        if isinstance(error, NetworkError) and (
+            other_host(error.message, [str(self._source.reference)])
+            or not any(sign in error.message for sign in _CUT)
+        ):
             raise error
         return error
 
