@@ -37,6 +37,7 @@ def test_to_fail_fast_is_to_write_nothing_and_to_say_why(release: Release, more:
     shown = release.tool("push", "2.tar", into, "--fail-fast", *more, *PLAIN_DEST)
     assert "already there" not in shown.text
     assert shown.stderr.count("error: not pushed, as another image of the bundle failed") == 1
+    assert "leave out --fail-fast" in shown.stderr
     assert watch.writes() == []
 
 
