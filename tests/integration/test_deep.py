@@ -257,9 +257,13 @@ def test_storage_that_only_others_reach(tool: Tool, vendor: Registry, customer: 
     """A registry may send readers on to where this machine can't go: it may be pushed to all the same."""
     at = delivered(tool, vendor, customer, layer(fresh()))
     with Proxy(customer.host) as front:
-        front.answer(307, only="^GET .*/blobs/", headers={"Location": "http://127.0.0.1:1/there"})
-        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--json", *PLAIN_DEST)
+        location = "http://127.0.0.1:1/there?Signature=53cr37&Expires=9"
+        front.answer(307, only="^GET .*/blobs/", headers={"Location": location})
+        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--json", "--debug", *PLAIN_DEST)
         assert pushed.json["changed"]
+        # Who has that address may read the blob.
+        assert "53cr37" not in pushed.stderr
+        assert "http://127.0.0.1:1/there?" in pushed.stderr
         assert "warning: " in pushed.stderr
         assert "can't be read from here" in pushed.stderr
         front.answers.clear()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ContentError, HostError, IncrementalError, LinkError, NetworkError, ServerError
 from ..host.signals import check
-from .messages import explain, other_host
+from .messages import explain, other_host, without_queries
 from .process import TICK, EarlyEndError, StalledError
 from .runs import no_answer, starting
 
@@ -209,7 +209,7 @@ class _Proxy:
         found = [_DESCRIPTOR.unpack(data)[0] for _, _, data in pipes]
         answer = _parsed(said)
         if not answer["success"]:
-            self._skopeo.trace(f"  {answer['error']}")
+            self._skopeo.trace(f"  {without_queries(answer['error'])}")
         if answer["pipeid"] and not found:
             raise HostError("a pipe can't be opened: too many files are open", "allow more open files (ulimit -n)")
         return answer, found
