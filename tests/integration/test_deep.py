@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from tests.support.front import Front
+from tests.support.front import Front, Given
 from tests.support.images import digest_of, fresh, layer, platform, put_image, put_list
 from tests.support.proxy import Proxy
 from tests.support.registry import Registry
 from tests.support.tool import PLAIN_DEST, PLAIN_PULL, ROOT, Tool, refused, skopeo
-from wrapper import Incremental, UsageError
+from wrapper import HostError, Incremental, LinkOptions, NetworkError, UsageError
 from wrapper.oci.reference import Reference
 from wrapper.skopeo.access import Access
 from wrapper.skopeo.inspect import ImageSource
@@ -255,15 +257,32 @@ def test_storage_that_only_others_reach(tool: Tool, vendor: Registry, customer: 
     """A registry may send readers on to where this machine can't go: it may be pushed to all the same."""
     at = delivered(tool, vendor, customer, layer(fresh()))
     with Proxy(customer.host) as front:
-        front.answer(307, only="^GET .*/blobs/", headers={"Location": "http://127.0.0.1:1/there"})
-        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--json", *PLAIN_DEST)
+        location = "http://127.0.0.1:1/there?Signature=53cr37&Expires=9"
+        front.answer(307, only="^GET .*/blobs/", headers={"Location": location})
+        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", "--json", "--debug", *PLAIN_DEST)
         assert pushed.json["changed"]
+        # Who has that address may read the blob.
+        assert "53cr37" not in pushed.stderr
+        assert "http://127.0.0.1:1/there?" in pushed.stderr
         assert "warning: " in pushed.stderr
         assert "can't be read from here" in pushed.stderr
         front.answers.clear()
         # It says itself that it has lost it.
         front.answer(404, only="^GET .*/blobs/")
         refused(tool("push", "2.tar", f"{front.host}/{at}:3", "--json", *PLAIN_DEST), 5, "1 blob")
+
+
+def test_storage_that_a_firewall_cuts(tool: Tool, vendor: Registry, customer: Registry) -> None:
+    """Nobody has said that the blob is not there."""
+    at = delivered(tool, vendor, customer, layer(fresh()))
+
+    def cut(_: Asked) -> None:
+        raise ConnectionError
+
+    with Front(cut) as storage, Proxy(customer.host) as front:
+        front.answer(307, only="^GET .*/blobs/", headers={"Location": f"http://{storage.host}/there"})
+        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", *PLAIN_DEST)
+    assert "can't be read from here" in pushed.stderr
 
 
 @pytest.fixture
@@ -282,6 +301,75 @@ def test_storage_that_does_not_answer(tool: Tool, vendor: Registry, customer: Re
         assert "says that it has 4 blobs" in pushed.stderr
         assert "can't be read from here" in pushed.stderr
         assert len([each for each in front.requests if each.startswith("GET") and "/blobs/" in each]) == 1
+
+
+def test_storage_out_of_reach_is_waited_for_once(
+    tool: Tool, vendor: Registry, customer: Registry, silent: str
+) -> None:
+    """Each image of a bundle would wait for the same."""
+    entries = []
+    for name in map(str, range(3)):
+        base = layer(fresh())
+        at = delivered(tool, vendor, customer, base)
+        put_image(customer, f"mirror/{at}", "1", [base])
+        entries.append({"final": f"{vendor.host}/{at}:2", "base": f"{vendor.host}/{at}:1", "name": f"{at}:{name}"})
+    spec = tool.home / "spec.json"
+    spec.write_text(json.dumps({"images": entries}))
+    tool.good("pull", "--spec", spec, "-o", "b.tar", *PLAIN_PULL)
+    with Proxy(customer.host) as front:
+        front.answer(307, only="^GET .*/blobs/", headers={"Location": f"http://{silent}/there"})
+        push = ("push", "b.tar", f"{front.host}/mirror", "--timeout=1", "--jobs=1", *PLAIN_DEST)
+        pushed = tool.good(*push)
+        assert pushed.stderr.count("can't be read from here") == 1
+        assert "nothing else is read there" in pushed.stderr
+        assert len([each for each in front.requests if each.startswith("GET") and "/blobs/" in each]) == 1
+
+
+_REFUSALS = {
+    "a proxy on the way to storage": Given(307, headers={"Location": "https://storage.example/there"}),
+    "a bad request": Given(400, b"<Error><Code>InvalidArgument</Code></Error>"),
+    "too many requests": Given(429, headers={"Retry-After": "0"}),
+}
+
+
+@pytest.mark.parametrize("refusal", _REFUSALS)
+def test_a_refusal_says_nothing_of_a_blob(tool: Tool, vendor: Registry, customer: Registry, refusal: str) -> None:
+    """It was pushed there before anybody began to read, and that went well."""
+    at = delivered(tool, vendor, customer, layer(fresh()))
+
+    def refuse(asked: Asked) -> Given | None:
+        return _REFUSALS[refusal] if asked.method == "GET" and "/blobs/" in asked.path else None
+
+    # Front has no tunnels: that is an answer, too.
+    with Front(refuse, customer) as front, Front(lambda _: Given(403)) as proxy:
+        environment = {"HTTPS_PROXY": f"http://{proxy.host}", "NO_PROXY": ""}
+        pushed = tool.good("push", "2.tar", f"{front.host}/{at}:2", *PLAIN_DEST, env=environment)
+    assert "can't be read from here" in pushed.stderr
+
+
+def test_the_manifest_to_read_by_is_damaged(tool: Tool, vendor: Registry, cached: Registry) -> None:
+    """The registry has an error of its own then; what was uploaded serves as well."""
+    base = layer(fresh())
+    at = delivered(tool, vendor, cached, base)
+    raw = cached.manifest(at, "1")
+    assert raw
+    name = digest_of(raw).partition(":")[2]
+    (cached.folder / "data/docker/registry/v2/blobs/sha256" / name[:2] / name / "data").write_bytes(b"")
+    pushed = tool.good("push", "2.tar", f"{cached.host}/{at}:2", *PLAIN_DEST)
+    assert "warning" not in pushed.stderr
+    assert cached.manifest(at, "2")
+
+
+def test_first_bytes_are_not_waited_for_as_long_as_a_copy(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy may stand still for ten minutes, and then goes on; who only looks has something else to do."""
+    monkeypatch.setattr("wrapper.skopeo.proxy._PATIENCE", 0.5)
+    source = ImageSource(Reference.parse(f"{silent}/app:1"), Access(tls_verify=False), "push")
+    for timeout in (600, None):
+        with (
+            Skopeo(SkopeoOptions(link=LinkOptions(timeout=timeout))) as run,
+            pytest.raises(NetworkError, match=r"nothing came for 0\.5 s"),
+        ):
+            begin_reading(run, [source], {f"sha256:{'0' * 64}": 1})
 
 
 @pytest.mark.parametrize(("times", "retries", "code"), [(1, 0, 0), (3, 2, 0), (1000, 0, 5)])
@@ -327,6 +415,35 @@ def test_a_pipe_is_ours_alone(forgetful: Forgetful) -> None:
         blobs = dict(zip(forgetful.base.layers, map(len, forgetful.shared), strict=True))
         assert begin_reading(run, [source], blobs) == {}
     assert seen == [False, False]
+
+
+def test_no_pipe_can_be_opened(forgetful: Forgetful) -> None:
+    """As many files as may be are open when skopeo hands one over."""
+    forgetful.good("push", "1")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def trace(line: str) -> None:
+        if "GetBlob" in line:
+            lowest = os.dup(0)
+            os.close(lowest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+
+    with Skopeo(SkopeoOptions(trace=trace)) as run:
+        source = ImageSource(Reference.parse(forgetful.there("1")), Access(tls_verify=False), "push")
+        try:
+            with pytest.raises(HostError, match="too many files are open"):
+                begin_reading(run, [source], {forgetful.base.layers[0]: len(forgetful.shared[0])})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_proxy_that_answers_otherwise(forgetful: Forgetful) -> None:
+    """That command is called experimental: it may change."""
+    forgetful.good("push", "1")
+    answer = "import socket; line = socket.socket(fileno=0); line.recv(9999); line.send(b'[1]'); line.recv(1)"
+    other = forgetful.tool.spy(f'case "$*" in *experimental*) exec {sys.executable} -c "{answer}"; esac')
+    said = forgetful.tool.good("push", "2.tar", forgetful.there("2"), *PLAIN_DEST, "--skopeo", other).stderr
+    assert "can't be read from here: skopeo's experimental-image-proxy does not answer as it did" in said
 
 
 def test_a_skopeo_without_a_proxy(forgetful: Forgetful) -> None:

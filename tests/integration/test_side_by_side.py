@@ -31,6 +31,13 @@ def test_to_fail_fast_is_to_write_nothing_and_to_say_why(release: Release, more:
     ran = release.tool("push", "2.tar", into, "--json", "--fail-fast", *more, *PLAIN_DEST)
     assert ran.code == 3, ran.stderr
     assert len(ran.json["outcomes"]) == len(release.names("2"))
+    # None of them is there, and who reads this must not believe it.
+    assert all(each["error"] for each in ran.json["outcomes"])
+    assert len(ran.json["failures"]) < len(ran.json["outcomes"])
+    shown = release.tool("push", "2.tar", into, "--fail-fast", *more, *PLAIN_DEST)
+    assert "already there" not in shown.text
+    assert shown.stderr.count("error: not pushed, as another image of the bundle failed") == 1
+    assert "leave out --fail-fast" in shown.stderr
     assert watch.writes() == []
 
 

@@ -240,7 +240,8 @@ def show_error(error: IncrementalError, json_out: TextIO | None) -> None:
 
 
 def _show_failures(failures: Sequence[Failure]) -> None:
-    """Say what is wrong, and once what to do about those that want the same."""
+    """Say what is wrong, each once, and once what to do about those that want the same."""
+    failures = list(dict.fromkeys(failures))
     for step in dict.fromkeys(failure.next for failure in failures):
         for failure in failures:
             if failure.next == step:

@@ -18,6 +18,7 @@ OPTIONS = {
     "deep": "--deep",
     "deltas.enabled": "--delta",
     "deltas.memory": "--delta-memory",
+    "fail_fast": "--fail-fast",
     "jobs=1": "--jobs 1",
     "link.retry_times": "--retry-times",
     "link.timeout": "--timeout",

@@ -6,12 +6,12 @@ manifest and a tag, and nobody can pull the image.
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ..archive.contents import missing_layers
 from ..errors import (
-    BusyError,
     HostError,
     IncrementalError,
     LinkError,
@@ -50,6 +50,9 @@ _GROUPS = 6
 Each opens an image, and a registry may allow so many of these in an hour.
 """
 
+_ASIDE = re.compile(r'\bGet "?https?://|(status code from registry|StatusCode:|HTTP) (?!404|410)\d\d\d\b')
+"""What says nothing of a blob: a proxy, or the storage that readers are sent on to, does not let anybody pass."""
+
 
 class Claims:
     """What registries say that they have, for all items of a push.
@@ -83,6 +86,7 @@ class Claims:
         self._told = told
         self._names = names
         self._report = report
+        self._first_bytes = FirstBytes(skopeo, names, report)
         self.unread: dict[str, Sequence[MissingLayer]] = {}
 
     def look(self, item: PushItem, vetted: Vetted) -> None:
@@ -103,7 +107,7 @@ class Claims:
         likely = likely_images(item.destination.here, vetted.claimed, self._bases, _OPENED)
 
         def read(claimed: Sequence[MissingLayer]) -> None:
-            if claimed and not self._can_read(item, claimed, likely):
+            if claimed and not self._first_bytes.can_read(item.destination.reference, claimed, likely):
                 left.extend(claimed)
 
         steps: list[Callable[[], None]] = [
@@ -130,8 +134,8 @@ class Claims:
         """
         unread = self.unread.get(item.name)
         uploaded = item.destination.here.at(digest)
-        if unread and not self._can_read(item, unread, [uploaded], tagged=tagged):
-            reference = item.destination.reference
+        reference = item.destination.reference
+        if unread and not self._first_bytes.can_read(reference, unread, [uploaded], tagged=tagged):
             (raw,) = self._skopeo.inspect_raw([uploaded])
             if isinstance(raw, NotFoundError) and not tagged:
                 # Of a manifest, too, it may say that it has it.
@@ -168,95 +172,104 @@ class Claims:
                 "retention may remove layers that this push counts on; give it a tag there"
             )
 
-    def _can_read(
+
+class FirstBytes:
+    """Begins to read blobs of a registry; their first bytes are enough."""
+
+    def __init__(self, skopeo: Skopeo, names: Mapping[str, str], report: Progress) -> None:
+        """Prepare.
+
+        Args:
+            skopeo: an entered `Skopeo`.
+            names: what people call bases, by their digests.
+            report: is told each step, and receives warnings.
+        """
+        self._skopeo = skopeo
+        self._names = names
+        self._report = report
+        self._out_of_reach = False
+
+    def can_read(
         self,
-        item: PushItem,
+        reference: Reference,
         claimed: Sequence[MissingLayer],
         likely: Sequence[ImageSource],
         *,
         tagged: bool = False,
     ) -> bool:
-        reference = item.destination.reference
-        return can_read(self._skopeo, reference, claimed, likely, self._names, self._report, tagged=tagged)
+        """Begin to read blobs, unless some were out of reach before: each would be waited for as long again.
+
+        Args:
+            reference: where the registry says that it has them.
+            claimed: what to read, with the bases that would bring each.
+            likely: images of that repository, the likeliest first; they need not exist.
+            tagged: whether a tag was written.
+
+        Returns:
+            Whether there is such an image: else nothing could be read.
+
+        Raises:
+            RegistryError: something is not there.
+            IncrementalError: the registry gave no clear answer.
+        """
+        if self._out_of_reach:
+            return True
+        sizes = {blob.digest: blob.size for blob in claimed}
+        what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {reference}"
+        self._report.begin("vetting", str(reference), what)
+        unread = self._unread(likely, sizes)
+        if unread is None:
+            return False
+        lost = {digest: error for digest, error in unread.items() if _is_lost(error)}
+        if lost:
+            first = next(iter(lost.values()))
+            bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], self._names)
+            raise RegistryError(
+                f"{reference} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
+                f"{first.message}; {'its tag was written' if tagged else 'no tag was written'}",
+                next_step(first, f"{bases} and then this archive" if bases else "this archive"),
+            )
+        if unread:
+            first = next(iter(unread.values()))
+            last = "; nothing else is read there" if self._out_of_reach else ""
+            self._report.warn(
+                f"{reference} says that it has {what_blobs(unread, sizes)}, which can't be read from here: "
+                f"{first.message}{last}"
+            )
+        return True
+
+    def _unread(
+        self, likely: Sequence[ImageSource], sizes: Mapping[str, int]
+    ) -> dict[str, IncrementalError] | None:
+        """Begin to read; return what is wrong with each that can't be read, or None where there is no image.
+
+        Raises:
+            IncrementalError: the registry gave no clear answer.
+        """
+        skopeo = self._skopeo
+        blobs = list(sizes.items())
+        count = 1 if skopeo.is_near else min(_GROUPS, len(blobs))
+        groups = [dict(blobs[first::count]) for first in range(count)]
+        unread: dict[str, IncrementalError] = {}
+        results = skopeo.side_by_side([partial(_read, skopeo, likely, group) for group in groups])
+        for group, result in zip(groups, results, strict=True):
+            if result is None:
+                return None
+            if isinstance(result, dict):
+                unread |= result
+            elif isinstance(result, ServerError) or not isinstance(result, (HostError, NetworkError)):
+                raise result
+            else:
+                # Storage may be out of reach from here, or only so much may be read; and the command that reads is
+                # an experiment of skopeo's: a push needs none of that.
+                self._out_of_reach = True
+                unread |= dict.fromkeys(group, result)
+        return unread
 
 
-def can_read(
-    skopeo: Skopeo,
-    reference: Reference,
-    claimed: Sequence[MissingLayer],
-    likely: Sequence[ImageSource],
-    names: Mapping[str, str],
-    report: Progress,
-    *,
-    tagged: bool = False,
-) -> bool:
-    """Begin to read blobs; their first bytes are enough.
-
-    Args:
-        skopeo: an entered `Skopeo`.
-        reference: where the registry says that it has them.
-        claimed: what to read, with the bases that would bring each.
-        likely: images of that repository, the likeliest first; they need not exist.
-        names: what people call bases, by their digests.
-        report: is told each step, and receives warnings.
-        tagged: whether a tag was written.
-
-    Returns:
-        Whether there is such an image: else nothing could be read.
-
-    Raises:
-        RegistryError: something is not there.
-        IncrementalError: the registry gave no clear answer.
-    """
-    sizes = {blob.digest: blob.size for blob in claimed}
-    what = f"reading the first bytes of {plural(len(sizes), 'blob')} of {reference}"
-    report.begin("vetting", str(reference), what)
-    unread = _unread(skopeo, likely, sizes)
-    if unread is None:
-        return False
-    lost = {digest: error for digest, error in unread.items() if is_lost(error)}
-    if lost:
-        first = next(iter(lost.values()))
-        bases = bringing([blob for blob in claimed if blob.digest in lost and blob.bases], names)
-        raise RegistryError(
-            f"{reference} says that it has every blob, but {what_blobs(lost, sizes)} can't be read there: "
-            f"{first.message}; {'its tag was written' if tagged else 'no tag was written'}",
-            next_step(first, f"{bases} and then this archive" if bases else "this archive"),
-        )
-    if unread:
-        first = next(iter(unread.values()))
-        report.warn(
-            f"{reference} says that it has {what_blobs(unread, sizes)}, which can't be read from here: "
-            f"{first.message}"
-        )
-    return True
-
-
-def _unread(
-    skopeo: Skopeo, likely: Sequence[ImageSource], sizes: Mapping[str, int]
-) -> dict[str, IncrementalError] | None:
-    """Begin to read; return what is wrong with each that can't be read, or None where there is no image.
-
-    Raises:
-        IncrementalError: the registry has too much to do, or gave no clear answer.
-    """
-    blobs = list(sizes.items())
-    count = 1 if skopeo.is_near else min(_GROUPS, len(blobs))
-    groups = [dict(blobs[first::count]) for first in range(count)]
-    unread: dict[str, IncrementalError] = {}
-    results = skopeo.side_by_side([partial(_read, skopeo, likely, group) for group in groups])
-    for group, result in zip(groups, results, strict=True):
-        if result is None:
-            return None
-        if isinstance(result, dict):
-            unread |= result
-        elif isinstance(result, (BusyError, ServerError)) or not isinstance(result, (HostError, NetworkError)):
-            raise result
-        else:
-            # Storage may be out of reach from here, and the command that reads is an experiment of skopeo's: a push
-            # needs neither.
-            unread |= dict.fromkeys(group, result)
-    return unread
+def _is_lost(error: IncrementalError) -> bool:
+    """Say whether an error is that of a blob which is not there, and not that of the way to it."""
+    return is_lost(error) and not (type(error) is RegistryError and _ASIDE.search(error.message))
 
 
 def _read(
@@ -274,7 +287,7 @@ def _read(
         except LinkError:
             # A server that has nothing to send cuts each time.
             return {
-                digest: RegistryError(error.message) if isinstance(error, LinkError) else error
+                digest: NotFoundError(error.message) if isinstance(error, LinkError) else error
                 for digest, error in unread.items()
             }
         blobs = {digest: blobs[digest] for digest in unread}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..host.progress import Progress
     from ..oci.manifest import Descriptor
-    from ..results import MissingLayer
+    from ..results import Failure, MissingLayer
     from ..skopeo.inspect import ImageSource
     from ..skopeo.runner import Skopeo
     from ..source.blobs import BlobSource
@@ -213,7 +214,7 @@ class PushJob:
             previous_digest=single.tags[0].previous_digest if single else None,
             tags=single.tags if single else tuple(each.tags[0] for each in uploaded),
             image_id=single.image_id if single else None,
-            outcomes=self._outcomes(),
+            outcomes=self._outcomes(self._left_out()),
             missing=self._all_missing(),
             read_back=self._all_read_back() if self._read_back else None,
         )
@@ -283,11 +284,23 @@ class PushJob:
         amounts = [(each.manifests, each.layers, each.bytes) for each in self._read_back]
         return ReadBack(*map(sum, zip((0, 0, 0), *amounts, strict=True)))
 
-    def _outcomes(self) -> tuple[Outcome, ...]:
-        """Say what happened to each image of a bundle so far, in the bundle's order."""
-        return tuple(self._outcome(item) for item in self._plan.items) if self._plan.is_bundle else ()
+    def _left_out(self) -> Failure | None:
+        """Return what is wrong with images that nobody tried to upload, as another one had failed."""
+        failure = self.failure("pushed")
+        if not failure:
+            return None
+        message = "not pushed, as another image of the bundle failed"
+        return replace(failure.as_failure(), message=message, next="mend that, or leave out `fail_fast`")
 
-    def _outcome(self, item: PushItem) -> Outcome:
+    def _outcomes(self, left_out: Failure | None = None) -> tuple[Outcome, ...]:
+        """Say what happened to each image of a bundle so far, in the bundle's order.
+
+        Args:
+            left_out: what is wrong with those that should have been uploaded, and were not.
+        """
+        return tuple(self._outcome(item, left_out) for item in self._plan.items) if self._plan.is_bundle else ()
+
+    def _outcome(self, item: PushItem, left_out: Failure | None) -> Outcome:
         error, uploaded = self._errors.get(item.name), self._uploaded.get(item.name)
         return Outcome(
             item.name,
@@ -296,7 +309,7 @@ class PushJob:
             changed=bool(uploaded and uploaded.changed),
             previous_digest=uploaded.tags[0].previous_digest if uploaded else None,
             missing=self._missing.get(item.name, ()),
-            error=error.as_failure() if error else None,
+            error=error.as_failure() if error else None if uploaded else left_out,
         )
 
 

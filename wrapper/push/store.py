@@ -18,7 +18,7 @@ from ..skopeo.inspect import ImageSource
 from ..skopeo.runner import Skopeo
 from ..source.blobs import BlobSource
 from ..source.presence import layers_in_repository
-from .claims import can_read
+from .claims import FirstBytes
 from .referrers import add_to_list, list_entry, send_manifest
 from .tags import SIDE, read_tags, refuse_overwriting, require_sent
 from .upload import Upload
@@ -132,7 +132,7 @@ class Store(NamedTuple):
                                 # A tag must not point to what nobody can read.
                                 by_digest = ImageSource(reference.pinned(node.digest), access, SIDE)
                                 send_manifest(upload, layout, access, node, by_digest.reference)
-                                can_read(skopeo, reference, claimed, [by_digest], {}, self.report)
+                                FirstBytes(skopeo, {}, self.report).can_read(reference, claimed, [by_digest])
                             send_manifest(upload, layout, access, node, reference)
                         with self.report.phase("reading back"):
                             require_sent(skopeo, {reference: node.digest}, access, self.report)

@@ -40,6 +40,7 @@ _NOISE = re.compile(r'^(error )?parsing image name "[^"]*": ', re.IGNORECASE)
 _LONGEST = 600
 _RETRY_AFTER = re.compile(r"retry[- ](?:after|in):? *(\d+(?:\.\d+)?)(ns|µs|us|ms|m|h)?", re.IGNORECASE)
 _UNITS = {"ns": 1e-9, "µs": 1e-6, "us": 1e-6, "ms": 1e-3, "m": 60.0, "h": 3600.0}
+_QUERY = re.compile(r'(\bhttps?://[^\s"?]+\?)[^\s"\\]+')
 _URL = re.compile(r"\bhttps?://([^/\s\"?#]+)")
 
 _DOCKER = "docker://"
@@ -229,12 +230,17 @@ def fatal_message(stderr: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:half]} … {text[-half:]}"
 
 
+def without_queries(text: str) -> str:
+    """Return what skopeo said without the queries of addresses: a signed one opens what it leads to to anybody."""
+    return _QUERY.sub(r"\1…", text)
+
+
 def _fatal(stderr: str) -> str:
-    fatal = _FATAL.findall(stderr)
+    fatal = _FATAL.findall(without_queries(stderr))
     if fatal:
         text = re.sub(r"\\(.)", lambda match: " " if match[1] in "nt" else match[1], fatal[-1])
     else:
-        lines = [line for line in stderr.splitlines() if line.strip()]
+        lines = [line for line in without_queries(stderr).splitlines() if line.strip()]
         # A usage error is followed by advice: the line that says "Error" is the one that counts.
         errors = [line for line in lines if line.startswith("Error")]
         text = (errors or lines or ["it said nothing"])[-1]
@@ -316,8 +322,18 @@ def _retry_after(message: str) -> float:
     return float(found[1]) * _UNITS.get(found[2] or "", 1.0) if found else 0.0
 
 
-def _elsewhere(message: str, arguments: Sequence[str]) -> str:
-    """Name the host that failed, where it is not the one that was asked for, as a registry's storage."""
+def other_host(message: str, arguments: Sequence[str]) -> str:
+    """Return the host that failed if it is not the one that was asked for, as a registry's storage; else nothing.
+
+    Args:
+        message: what skopeo said.
+        arguments: what it was given.
+    """
     asked = {_host(each) for each in arguments if each.startswith(_DOCKER)}
     hosts = [host for host in _URL.findall(message) if host not in asked and not host.endswith(DOCKER_HUB)]
-    return f"; the registry sent skopeo on to {hosts[-1]}" if asked and hosts else ""
+    return hosts[-1] if asked and hosts else ""
+
+
+def _elsewhere(message: str, arguments: Sequence[str]) -> str:
+    host = other_host(message, arguments)
+    return f"; the registry sent skopeo on to {host}" if host else ""

@@ -12,14 +12,14 @@ import os
 import select
 import socket
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ContentError, HostError, IncrementalError, LinkError, NetworkError
+from ..errors import ContentError, HostError, IncrementalError, LinkError, NetworkError, ServerError
 from ..host.signals import check
-from .messages import explain
+from .messages import explain, other_host, without_queries
 from .process import TICK, EarlyEndError, StalledError
-from .runs import no_answer
+from .runs import no_answer, starting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +34,9 @@ _LONGEST = 1 << 16
 _STARTED = 30.0
 """Within how many seconds it answers for the first time: no network has a part in that."""
 
+_PATIENCE = 60.0
+"""How many seconds one answer may take at most: whoever waits for it only wants to know whether it comes at all."""
+
 _FIRST_BYTES = 4096
 """How many bytes of a blob are read; of shorter ones this is all, and skopeo verifies it."""
 
@@ -44,7 +47,7 @@ _SENT = ("broken pipe", "EPIPE")
 """What an answer has that tells of bytes that nobody took; newer versions of skopeo call that a success."""
 
 
-_CUT = ("EOF", "connection reset")
+_CUT = ("EOF", "connection reset", "stream error")
 """What is said where a server begins an answer, and then has nothing to send."""
 
 
@@ -73,10 +76,10 @@ def begin_reading(
         for source in sources:
             try:
                 image = proxy.open(source)
-            except (HostError, NetworkError):
-                raise
-            except IncrementalError:
-                # It is not there, or is not for this login.
+            except IncrementalError as error:
+                # It is not there, is damaged, or is not for this login.
+                if isinstance(error, (HostError, NetworkError)) and not isinstance(error, ServerError):
+                    raise
                 continue
             if failed := proxy.unreadable(image, blobs):
                 # That a link was cut, or that a registry is gone, must not be said of its blobs.
@@ -102,7 +105,8 @@ class _Proxy:
         flags = source.access.flags(source.reference, skopeo.auth_files)
         # Nothing of what it reads is used: no signature has a say in whether it is there.
         arguments = ["--insecure-policy", "experimental-image-proxy", *flags]
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with starting("skopeo"):
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours, theirs, skopeo.serving(arguments, theirs) as run:
             # Its end must be its alone: else nobody would notice that it is gone.
             theirs.close()
@@ -152,14 +156,17 @@ class _Proxy:
         # What skopeo may have read on for is not ours.
         return error if is_whole or not isinstance(error, ContentError) else None
 
-    @staticmethod
-    def _unless_out_of_reach(error: IncrementalError) -> IncrementalError:
+    def _unless_out_of_reach(self, error: IncrementalError) -> IncrementalError:
         """Return what is wrong with a blob.
 
         Raises:
             NetworkError: it is no blob's fault, and all others would wait for the same.
         """
-        if isinstance(error, NetworkError) and not any(sign in error.message for sign in _CUT):
+        # A firewall may cut what goes to storage; of what the registry itself cuts, it may have nothing to send.
+        if isinstance(error, NetworkError) and (
+            other_host(error.message, [str(self._source.reference)])
+            or not any(sign in error.message for sign in _CUT)
+        ):
             raise error
         return error
 
@@ -199,10 +206,13 @@ class _Proxy:
             raise self._ended(method) from None
         if not said:
             raise self._ended(method)
-        answer = json.loads(said)
+        found = [_DESCRIPTOR.unpack(data)[0] for _, _, data in pipes]
+        answer = _parsed(said)
         if not answer["success"]:
-            self._skopeo.trace(f"  {answer['error']}")
-        return answer, [_DESCRIPTOR.unpack(data)[0] for _, _, data in pipes]
+            self._skopeo.trace(f"  {without_queries(answer['error'])}")
+        if answer["pipeid"] and not found:
+            raise HostError("a pipe can't be opened: too many files are open", "allow more open files (ulimit -n)")
+        return answer, found
 
     def _ended(self, method: str) -> HostError:
         # What was ended because of a signal did not end by itself.
@@ -213,15 +223,15 @@ class _Proxy:
         )
 
     def _await(self, descriptor: int, seconds: float | None = None) -> None:
-        """Wait until something can be read, for so many seconds, or for as long as an answer may take.
+        """Wait until something can be read, for so many seconds, or for as long as an answer may take here.
 
         Raises:
             IncrementalError: nothing came in time.
         """
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        timeout = seconds or self._skopeo.timeout
-        deadline = self._run.seconds() + timeout if timeout else None
+        timeout = seconds or min(self._skopeo.timeout or _PATIENCE, _PATIENCE)
+        deadline = self._run.seconds() + timeout
         try:
             while not poll.poll(TICK * 1000):
                 self._run.look()
@@ -234,3 +244,18 @@ class _Proxy:
             ) from None
         except EarlyEndError as why:
             raise no_answer(f"cannot read layers of {self._source.reference}", why, timeout) from None
+
+
+def _parsed(said: bytes) -> dict[str, Any]:
+    """Read an answer: what is an experiment may be another one in a later version.
+
+    Raises:
+        HostError: it is not as it was.
+    """
+    with suppress(ValueError):
+        answer = json.loads(said)
+        if isinstance(answer, dict) and answer.keys() >= {"success", "value", "pipeid", "error"}:
+            return answer
+    raise HostError(
+        "skopeo's experimental-image-proxy does not answer as it did", "give the path of another one with `skopeo`"
+    )

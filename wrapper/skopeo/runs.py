@@ -13,6 +13,7 @@ from ..errors import LIMITS, ContentError, HostError, LinkError, UsageError, one
 from ..host.late import import_one
 from ..host.signals import check
 from ..host.text import human_bytes
+from .messages import without_queries
 from .process import MOST_MEMORY, EarlyEndError, GreedyError, Run, end
 from .turns import Turns
 
@@ -120,7 +121,7 @@ class Runs:
         self._running.remove(run)
         if self._trace:
             for line in stderr.splitlines():
-                self._trace(f"  {one_line(line)}")
+                self._trace(f"  {one_line(without_queries(line))}")
             self._trace(f"  exit {code}")
         return code, stdout, stderr
 
