@@ -318,7 +318,7 @@ def test_storage_out_of_reach_is_waited_for_once(
     tool.good("pull", "--spec", spec, "-o", "b.tar", *PLAIN_PULL)
     with Proxy(customer.host) as front:
         front.answer(307, only="^GET .*/blobs/", headers={"Location": f"http://{silent}/there"})
-        push = ("push", "b.tar", f"{front.host}/mirror", "--timeout=1", "--jobs=1", *PLAIN_DEST)
+        push = ("push", "b.tar", f"{front.host}/mirror", "--timeout=3", "--jobs=1", *PLAIN_DEST)
         pushed = tool.good(*push)
         assert pushed.stderr.count("can't be read from here") == 1
         assert "nothing else is read there" in pushed.stderr
