@@ -106,7 +106,7 @@ def put_two(vendor: Registry) -> tuple[str, str]:
     """Two releases of one layer, of which little changes."""
     at = fresh("one")
     for tag in "12":
-        put_image(vendor, at, tag, [zipped(files(at, 20) | {"release": tag.encode()})])
+        put_image(vendor, at, tag, [zipped(files(at, 60) | {"release": tag.encode()})])
     return f"{vendor.host}/{at}:1", f"{vendor.host}/{at}:2"
 
 
