@@ -1,16 +1,14 @@
-"""What is given where a reference is wanted, and is none: files, web addresses, transports that don't exist."""
+"""Files that are given where a reference is wanted: what they are, and how they are written as one."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..errors import ContentError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
+from .transports import near_transport, unknown_transport
 
 FOLDER, MANIFEST, JSON_FILE = "a folder", "a manifest", "a JSON file"
 
@@ -21,13 +19,6 @@ _LIKE_AN_ARCHIVE = re.compile(r".*\.(?:tar|tar\.(?:gz|bz2|xz|zst)|tgz|tar\.[0-9]
 _LIKE_A_FILE = re.compile(rf"\.{{0,2}}/.*|{_LIKE_AN_ARCHIVE.pattern}|.*\.(?:json|ya?ml)", re.DOTALL)
 _LIKE_A_HOST = re.compile(r"(?:localhost|[^/.][^/]*[.:][^/]*)/.*", re.DOTALL)
 _TAG = re.compile(r"(?P<path>.+):[\w.-]+", re.DOTALL)
-# Pages in a browser that are about an image, and how the image is called.
-_PAGES = (
-    (re.compile(r"hub\.docker\.com/_/([^/]+).*"), r"docker.io/library/\1"),
-    (re.compile(r"hub\.docker\.com/r/([^/]+/[^/]+).*"), r"docker.io/\1"),
-    (re.compile(r"quay\.io/repository/([^/]+/[^/]+).*"), r"quay.io/\1"),
-)
-_LIKENESS = 0.8
 # POSIX, "ustar Interchange Format": where a tar says that it is one.
 _TAR_MAGIC, _TAR_MAGIC_AT = b"ustar", 257
 
@@ -79,12 +70,11 @@ def named_file(text: str) -> NamedFile | None:
     return None
 
 
-def refuse_file(text: str, transports: Collection[str]) -> None:
+def refuse_file(text: str) -> None:
     """Refuse a file that is given where a reference is wanted.
 
     Args:
         text: what was given, without a transport.
-        transports: those that there are: a missing file may be one whose transport is misspelled.
 
     Raises:
         UsageError: it names a file; the message says how to write that.
@@ -92,8 +82,9 @@ def refuse_file(text: str, transports: Collection[str]) -> None:
     if not (found := named_file(text)):
         return
     if not found.exists:
-        if near_transport(text, transports):
-            raise unknown_transport(text, transports)
+        # Its transport may be misspelled.
+        if near_transport(text):
+            raise unknown_transport(text)
         step = f"check the path, and write a file as {found.reference}"
         if not _is_path(text):
             step += f"; an image in a registry as docker://{text}"
@@ -105,49 +96,6 @@ def refuse_file(text: str, transports: Collection[str]) -> None:
         f"{found.path} is {found.kind}, and not an image",
         _SPEC if found.kind == _BUNDLE else "give an image, or the file of an archive or a receipt",
     )
-
-
-def near_transport(text: str, transports: Collection[str]) -> str | None:
-    """Return the transport that a misspelled one before a colon is nearest to; None where it is like none.
-
-    Args:
-        text: what was given.
-        transports: those that there are.
-    """
-    from difflib import get_close_matches
-
-    transport, colon, _ = text.partition(":")
-    near = get_close_matches(transport.lower(), transports, 1, _LIKENESS)
-    return near[0] if colon and near else None
-
-
-def unknown_transport(text: str, transports: Collection[str]) -> UsageError:
-    """Return the error for a text that begins with a transport that there is not.
-
-    Args:
-        text: what was given.
-        transports: those that there are.
-    """
-    transport, _, details = text.partition(":")
-    rest = details.removeprefix("//")
-    if transport.lower() in ("http", "https"):
-        return UsageError(
-            f"'{text}' is a web address, and not an image reference",
-            f"write it as docker://HOST/NAME:TAG, such as docker://{_image_of_page(rest)}",
-        )
-    step = "write a registry's image as docker://HOST/NAME:TAG"
-    if near := near_transport(text, transports):
-        step = f"write {near}:{'//' if near == 'docker' else ''}{rest}"
-    slashes = details[: len(details) - len(rest)]
-    return UsageError(f"'{text}' has the unknown transport '{transport}:{slashes}'", step)
-
-
-def _image_of_page(address: str) -> str:
-    address = re.split(r"[?#]", address)[0].strip("/")
-    for page, name in _PAGES:
-        if page.fullmatch(address):
-            return page.sub(name, address)
-    return address
 
 
 def kind_of_file(path: str | Path) -> tuple[str, str | None]:

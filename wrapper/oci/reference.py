@@ -11,20 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import UsageError
-from .mistakes import NamedFile, named_file, near_transport, refuse_file, unknown_transport
-
-TRANSPORTS = (
-    "containers-storage",
-    "dir",
-    "docker",
-    "docker-archive",
-    "docker-daemon",
-    "manifest",
-    "oci",
-    "oci-archive",
-    "receipt",
-    "sent",
-)
+from .mistakes import NamedFile, named_file, refuse_file
+from .transports import TRANSPORTS, near_transport, unknown_transport
 
 DOCKER_HUB = "docker.io"
 """Where a name without a host is."""
@@ -130,7 +118,7 @@ class Reference:
             if transport in TRANSPORTS and transport != "docker":
                 raise UsageError(f"'{text}' has two slashes too many", f"write {transport}:{details[2:]}")
             if transport != "docker":
-                raise unknown_transport(text, TRANSPORTS)
+                raise unknown_transport(text)
             return cls._parse_docker(details[2:], text)
         if colon and transport == "docker":
             raise UsageError(f"'{text}' lacks two slashes", f"write docker://{details.lstrip('/')}")
@@ -138,7 +126,7 @@ class Reference:
             if not details:
                 raise UsageError(f"'{text}' names no place after '{transport}:'")
             return cls(transport, details)
-        refuse_file(text, TRANSPORTS)
+        refuse_file(text)
         return cls._parse_docker(text, text)
 
     @classmethod
@@ -157,8 +145,8 @@ class Reference:
                     "a tag is 1 to 128 letters, digits, '_', '.' and '-', and begins with a letter, a digit or '_'",
                 )
         if len(name) > _NAME_LENGTH or not _NAME.fullmatch(name):
-            if details == text and near_transport(text, TRANSPORTS):
-                raise unknown_transport(text, TRANSPORTS)
+            if details == text and near_transport(text):
+                raise unknown_transport(text)
             hint = (
                 "a repository's name must be lower case"
                 if name != name.lower()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..oci.reference import TRANSPORTS
+from ..oci.transports import TRANSPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
