@@ -140,18 +140,15 @@ def read_spec(path: str | Path) -> tuple[SpecImage, ...]:
     if not path.is_file():
         wrong = "is not a file" if path.exists() else "does not exist"
         raise UsageError(f"{what} {wrong}", _GIVE)
-    kind, transport = kind_of_file(path)
-    if transport:
-        raise UsageError(f"{path} is {kind}, and not a spec", _GIVE)
     with host_errors(f"cannot read {path}"), path.open("rb") as file:
         raw = without_mark(file.read(DOCUMENT_BYTES + 1))
     if b"\0" in raw[:512] or raw.startswith(b"\x1f\x8b"):
-        raise UsageError(f"{path} is not a spec, and not even text", _GIVE)
+        raise _no_spec(path, UsageError(f"{path} is not a spec, and not even text", _GIVE))
     try:
         document = parse_document(_from_yaml(raw, what) if path.suffix in (".yaml", ".yml") else raw, what)
         check_schema(document, "spec", what)
-    except ContentError as error:
-        raise UsageError(error.message, error.next_step) from None
+    except (ContentError, UsageError) as error:
+        raise _no_spec(path, error) from None
     defaults = document.get("defaults", {})
     images = tuple(
         _read_image({**_defaults_for(image, defaults), **image}, f"images[{position}]", what)
@@ -239,6 +236,14 @@ def _named(place: str, read: Callable[[], Reference]) -> Reference:
         return read()
     except IncrementalError as error:
         raise UsageError(f"{place}: {error.message}", error.next_step) from None
+
+
+def _no_spec(path: Path, error: ContentError | UsageError) -> UsageError:
+    """Return the error for a file that can't be read as a spec: of what else it is, or what is wrong with it."""
+    kind, transport = kind_of_file(path)
+    if transport:
+        return UsageError(f"{path} is {kind}, and not a spec", _GIVE)
+    return UsageError(error.message, error.next_step)
 
 
 def _from_yaml(raw: bytes, what: str) -> bytes:
