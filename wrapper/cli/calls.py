@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import UsageError
+from ..errors import BundleError, UsageError
 from ..host.late import import_later
 from .progress import display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO, TextIO
 
     from ..delta.options import DeltaOptions
     from ..incremental import Incremental
     from ..skopeo.access import Access
     from ..source.options import CacheOptions
+
+
+_Result = TypeVar("_Result")
+
+
+def with_failure(kind: type[_Result], call: Callable[[], _Result]) -> tuple[_Result, BundleError | None]:
+    """Make a call of which something is to be shown also where images of a bundle failed.
+
+    Args:
+        kind: what it returns, or an error brings as its `result`.
+        call: the call.
+
+    Returns:
+        What it returned or the error brought, and that error, if there was one.
+
+    Raises:
+        IncrementalError: there is nothing to be shown but the error.
+    """
+    try:
+        return call(), None
+    except BundleError as error:
+        if not isinstance(error.result, kind):
+            raise
+        return error.result, error
 
 
 def incremental_of(options: Mapping[str, Any], **more: Any) -> Incremental:

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from ..errors import BundleError
 from .completion import files, folders
 from .help import ADVANCED, IMAGES, OUTPUT, Command, option
 from .options import (
@@ -101,13 +100,13 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
     ARCHIVE may also be in a registry, as docker://HOST/NAME:TAG, where "push --as-delta" stored it.
     """
     from ..results import PushResult
-    from .calls import incremental_of, new_names, require_archive
+    from .calls import incremental_of, new_names, require_archive, with_failure
     from .show import show_push
 
     require_archive(archive, destination)
-    failure = None
-    try:
-        result = incremental_of(options).push(
+    result, failure = with_failure(
+        PushResult,
+        lambda: incremental_of(options).push(
             archive,
             destination,
             base=options["base"],
@@ -123,10 +122,7 @@ def push(archive: tuple[str, ...], destination: str, **options: Any) -> int:
             mirror_config=options["mirror_config"],
             spec=options["spec"],
             verify=options["verify"],
-        )
-    except BundleError as error:
-        if not isinstance(error.result, PushResult):
-            raise
-        result, failure = error.result, error
+        ),
+    )
     show_push(result, sys.stdout, as_json=options["json"], dry_run=options["dry_run"], failure=failure)
     return failure.code if failure else 0

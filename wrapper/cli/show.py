@@ -62,11 +62,8 @@ def show_pull(result: PullResult, out: TextIO, *, as_json: bool) -> None:
 
 def show_vet(result: VetResult, out: TextIO, *, as_json: bool, failure: BundleError | None = None) -> None:
     """Show whether a destination has what an archive leaves out; of a bundle also where it gave no clear answer."""
-    if as_json and failure:
-        _show_json(_with_outcomes(result) | _failed(failure), out)
-        return
     if as_json:
-        _show_checked(result, out)
+        _show_checked(result, out, failure)
         return
     if result.outcomes:
         _show_outcomes(result.outcomes, out, "ready")
@@ -441,11 +438,9 @@ def _show_answer(result: VetResult | InspectResult, out: TextIO) -> None:
         _line(out, "result", f"the archive leaves no layer out{will_do}")
 
 
-def _show_checked(result: VetResult | InspectResult, out: TextIO) -> None:
-    shown = _with_outcomes(result)
-    if result.missing:
-        shown["error"] = _error(_what_is_missing(result))
-    _show_json(shown, out)
+def _show_checked(result: VetResult | InspectResult, out: TextIO, failure: BundleError | None = None) -> None:
+    error = failure or (_what_is_missing(result) if result.missing else None)
+    _show_json(_with_outcomes(result) | (_failed(error) if error else {}), out)
 
 
 def _what_is_missing(result: VetResult | InspectResult) -> MissingLayersError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..errors import BundleError, MissingLayersError
+from ..errors import MissingLayersError
 from .completion import files
 from .help import IMAGES, Command, option
 from .options import (
@@ -62,12 +62,12 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
     ARCHIVE may also be in a registry, as docker://HOST/NAME:TAG. It is then fetched.
     """
     from ..results import VetResult
-    from .calls import incremental_of, new_names
+    from .calls import incremental_of, new_names, with_failure
     from .show import show_vet
 
-    failure = None
-    try:
-        result = incremental_of(options).push_vet(
+    result, failure = with_failure(
+        VetResult,
+        lambda: incremental_of(options).push_vet(
             archive,
             destination,
             base=options["base"],
@@ -75,11 +75,8 @@ def vet(archive: str, destination: str | None, **options: Any) -> int:
             names=new_names(options),
             expect_sha256=options["expect_sha256"],
             deep=options["deep"],
-        )
-    except BundleError as error:
-        if not isinstance(error.result, VetResult):
-            raise
-        result, failure = error.result, error
+        ),
+    )
     show_vet(result, sys.stdout, as_json=options["json"], failure=failure)
     if failure:
         return failure.code
