@@ -254,7 +254,6 @@ class _Running(NamedTuple):
     worker: Worker
     out: Path
     sources: list[str]
-    size: int
     share: Share
 
 
@@ -307,11 +306,13 @@ class _Workbench:
                 while waiting or running:
                     while waiting and len(running) < self._at_once:
                         running.append(self._start(waiting.pop(0)))
-                    for each in running:
-                        each.share.reach(int(each.worker.told() * each.size))
-                    for each in [each for each in running if not each.worker.is_running()]:
+                    for each in [*running]:
+                        size = self._candidates[each.digest].size
+                        if each.worker.is_running():
+                            each.share.reach(int(each.worker.told() * size))
+                            continue
                         running.remove(each)
-                        each.share.reach(each.size)
+                        each.share.reach(size)
                         yield each.digest, self._finish(each)
                         self._forget_all_but(waiting, running)
                     check()
@@ -367,7 +368,7 @@ class _Workbench:
         arguments = [str(self._layout.blob(digest)), digest, contents, str(out)]
         worker = Worker(MAKE, [*arguments, self._options.effort, self._memory, limit])
         share = self._report.share("comparing", candidates.size)
-        return _Running(digest, worker, out, sources, candidates.size, share)
+        return _Running(digest, worker, out, sources, share)
 
     def _finish(self, running: _Running) -> LayerDelta | str:
         """Put a change into the layout; or say why there is none."""

@@ -236,11 +236,12 @@ def without_queries(text: str) -> str:
 
 
 def _fatal(stderr: str) -> str:
-    fatal = _FATAL.findall(without_queries(stderr))
+    stderr = without_queries(stderr)
+    fatal = _FATAL.findall(stderr)
     if fatal:
         text = re.sub(r"\\(.)", lambda match: " " if match[1] in "nt" else match[1], fatal[-1])
     else:
-        lines = [line for line in without_queries(stderr).splitlines() if line.strip()]
+        lines = [line for line in stderr.splitlines() if line.strip()]
         # A usage error is followed by advice: the line that says "Error" is the one that counts.
         errors = [line for line in lines if line.startswith("Error")]
         text = (errors or lines or ["it said nothing"])[-1]
